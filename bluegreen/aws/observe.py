@@ -1,0 +1,220 @@
+"""boto3 reads -> observations. Every method is one question; none changes anything.
+
+Methods block: from a program's event loop they are called in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bluegreen.aws.session import Session, as_aws_error
+from bluegreen.model.observation import Group, Image, InstanceType, Listener, ScalingActivity, Target
+from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK, Purpose
+
+MOST_ACTIVITIES = 20
+"""The newest scaling activities are enough to say why nothing launches."""
+MOST_ARNS_IN_A_CALL = 20
+"""DescribeTags of Elastic Load Balancing takes twenty."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_our_words(question: Callable[P, R]) -> Callable[P, R]:
+    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return question(*args, **kwargs)
+        except (BotoCoreError, ClientError) as error:
+            raise as_aws_error(error) from error
+
+    return ask
+
+
+def _is(error: ClientError, *codes: str) -> bool:
+    return error.response.get("Error", {}).get("Code") in codes
+
+
+class Observer:
+    """Asks AWS. Raises AwsError where it can't be asked."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def region(self) -> str:
+        return self._session.region
+
+    @_in_our_words
+    def groups(self, stack: str, service: str) -> tuple[Group, ...]:
+        """Every Auto Scaling group of a service, whatever its release. One call."""
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in ((STACK, stack), (SERVICE, service))]
+        return tuple(self._describe_groups(Filters=filters))
+
+    @_in_our_words
+    def group(self, name: str) -> Group | None:
+        """One Auto Scaling group; None where there is none of that name. One call."""
+        return next(self._describe_groups(AutoScalingGroupNames=[name]), None)
+
+    def active_group(self, stack: str, service: str) -> Group | None:
+        """The group that takes the most traffic now. With at most one group, that one: one call."""
+        groups = self.groups(stack, service)
+        if len(groups) < 2:
+            return next(iter(groups), None)
+        listeners = self.listeners_of(arn for group in groups for arn in group.target_groups)
+        taken = {
+            group: sum(each.weight_of(group.target_groups) for each in listeners if not each.is_preview)
+            for group in groups
+        }
+        return max((group for group in groups if taken[group] > 0), key=taken.__getitem__, default=None)
+
+    @_in_our_words
+    def targets(self, target_group: str) -> tuple[Target, ...]:
+        """All targets of a target group (ARN). One call, whatever their number."""
+        answer = self._session.client("elbv2").describe_target_health(TargetGroupArn=target_group)
+        return tuple(
+            Target(
+                instance=each["Target"]["Id"],
+                state=each["TargetHealth"]["State"],
+                reason=each["TargetHealth"].get("Reason", ""),
+                description=each["TargetHealth"].get("Description", ""),
+            )
+            for each in answer["TargetHealthDescriptions"]
+        )
+
+    @_in_our_words
+    def activities(self, group: str) -> tuple[ScalingActivity, ...]:
+        """The latest scaling activities of a group, newest first. One call."""
+        answer = self._session.client("autoscaling").describe_scaling_activities(
+            AutoScalingGroupName=group, MaxRecords=MOST_ACTIVITIES
+        )
+        return tuple(
+            ScalingActivity(
+                id=each["ActivityId"],
+                started=each["StartTime"],
+                status=each["StatusCode"],
+                description=each.get("Description", ""),
+                message=each.get("StatusMessage", ""),
+            )
+            for each in answer["Activities"]
+        )
+
+    @_in_our_words
+    def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]:
+        """Every listener of every load balancer that these target groups (ARNs) are behind.
+
+        A target group that is gone is behind none. Calls: one, then one per load balancer, one per listener (its
+        rules), one for the listeners' tags.
+        """
+        elbv2 = self._session.client("elbv2")
+        try:
+            found = elbv2.describe_target_groups(TargetGroupArns=list(target_groups))["TargetGroups"]
+        except ClientError as error:
+            if _is(error, "TargetGroupNotFound"):
+                return ()
+            raise
+        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+        listeners = [
+            each
+            for arn in balancers
+            for page in elbv2.get_paginator("describe_listeners").paginate(LoadBalancerArn=arn)
+            for each in page["Listeners"]
+        ]
+        previews = self._preview_listeners([each["ListenerArn"] for each in listeners])
+        return tuple(
+            Listener(
+                arn=each["ListenerArn"],
+                port=each["Port"],
+                is_preview=each["ListenerArn"] in previews,
+                weights=self._weights(each["ListenerArn"]),
+            )
+            for each in listeners
+        )
+
+    @_in_our_words
+    def listener_weights(self, listener: str) -> dict[str, int]:
+        """What a listener (ARN) and its rules forward to: weight by target group ARN. One call."""
+        return self._weights(listener)
+
+    @_in_our_words
+    def image(self, image: str) -> Image | None:
+        """An AMI; None where it does not exist or may not be seen. One call."""
+        try:
+            images = self._session.client("ec2").describe_images(ImageIds=[image])["Images"]
+        except ClientError as error:
+            if _is(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"):
+                return None
+            raise
+        for each in images:
+            return Image(
+                id=each["ImageId"],
+                state=each["State"],
+                architecture=each.get("Architecture", ""),
+                root_device=each.get("RootDeviceName", ""),
+            )
+        return None
+
+    @_in_our_words
+    def instance_type(self, name: str) -> InstanceType | None:
+        """An instance type; None where the region has none of that name. One call."""
+        try:
+            types = self._session.client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
+        except ClientError as error:
+            if _is(error, "InvalidInstanceType"):
+                return None
+            raise
+        for each in types:
+            return InstanceType(
+                name=each["InstanceType"],
+                architectures=tuple(each.get("ProcessorInfo", {}).get("SupportedArchitectures", [])),
+            )
+        return None
+
+    def _describe_groups(self, **request: Any) -> Iterator[Group]:
+        pages = self._session.client("autoscaling").get_paginator("describe_auto_scaling_groups").paginate(**request)
+        for page in pages:
+            for each in page["AutoScalingGroups"]:
+                tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
+                yield Group(
+                    name=each["AutoScalingGroupName"],
+                    release=tags.get(RELEASE, ""),
+                    minimum=each["MinSize"],
+                    maximum=each["MaxSize"],
+                    desired=each["DesiredCapacity"],
+                    target_groups=tuple(each.get("TargetGroupARNs", [])),
+                    instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
+                )
+
+    def _weights(self, listener: str) -> dict[str, int]:
+        """The listener's default action is among its rules, as the rule named `default`."""
+        weights: dict[str, int] = {}
+        pages = self._session.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener)
+        for page in pages:
+            for rule in page["Rules"]:
+                for action in rule["Actions"]:
+                    for arn, weight in _forwards(action):
+                        weights[arn] = weights.get(arn, 0) + weight
+        return weights
+
+    def _preview_listeners(self, listeners: list[str]) -> set[str]:
+        previews: set[str] = set()
+        for start in range(0, len(listeners), MOST_ARNS_IN_A_CALL):
+            arns = listeners[start : start + MOST_ARNS_IN_A_CALL]
+            for each in self._session.client("elbv2").describe_tags(ResourceArns=arns)["TagDescriptions"]:
+                if {"Key": LISTENER, "Value": Purpose.PREVIEW} in each["Tags"]:
+                    previews.add(each["ResourceArn"])
+        return previews
+
+
+def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Target group ARN and weight of each target group that an action forwards to."""
+    if action["Type"] != "forward":
+        return
+    groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+    if groups:
+        for each in groups:
+            yield each["TargetGroupArn"], each.get("Weight", 1)
+    elif arn := action.get("TargetGroupArn"):
+        yield arn, 1

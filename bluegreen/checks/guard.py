@@ -1,0 +1,53 @@
+"""The guard at work: asks the load balancer before a server group goes. No Pulumi here.
+
+The rules are in `bluegreen.model.guard`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bluegreen.errors import GuardRefused
+from bluegreen.model.guard import judge
+from bluegreen.model.observation import Group, Listener
+from bluegreen.model.verdict import Hopeless, Ready
+
+
+class Sight(Protocol):
+    """What the guard asks AWS; `bluegreen.aws.observe.Observer` answers."""
+
+    def group(self, name: str) -> Group | None: ...
+    def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Lets a server group be deleted, or raises GuardRefused: one verdict per group and run."""
+
+    sight: Sight
+    report: Callable[[str], None]
+    _verdicts: dict[str, asyncio.Task[Ready | Hopeless]] = field(default_factory=dict, init=False)
+
+    async def release(self, group: str, target_groups: tuple[str, ...] | None = None) -> None:
+        """Return if the Auto Scaling group of this name may go. Raises GuardRefused, AwsError.
+
+        `target_groups`: its ARNs; None where the caller knows only the name.
+        """
+        if group not in self._verdicts:
+            self._verdicts[group] = asyncio.ensure_future(self._judge(group, target_groups))
+        # shielded: a caller that is cancelled must not cancel the verdict of the others
+        match await asyncio.shield(self._verdicts[group]):
+            case Hopeless(summary, next_step):
+                raise GuardRefused(summary, next_step)
+
+    async def _judge(self, group: str, target_groups: tuple[str, ...] | None) -> Ready | Hopeless:
+        if target_groups is None:
+            found = await asyncio.to_thread(self.sight.group, group)
+            target_groups = found.target_groups if found else ()
+        listeners = await asyncio.to_thread(self.sight.listeners_of, target_groups) if target_groups else ()
+        verdict = judge(group, target_groups, listeners)
+        self.report(f"guard: {verdict.summary}")
+        return verdict

@@ -1,0 +1,107 @@
+"""The three resource hooks: Pulumi's call in, one of `bluegreen.checks` out.
+
+Their names are a frozen contract: a checkpoint that names a hook which the program no longer registers breaks preview
+and delete. A program registers each once, whatever the number of its services, and hooks don't pass from a component
+to its children: every resource is bound by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pulumi
+
+from bluegreen.aws.capacity import raise_desired_capacity
+from bluegreen.aws.observe import Observer
+from bluegreen.aws.session import Session
+from bluegreen.checks.gate import Cutover, Gate
+from bluegreen.checks.guard import Guard
+from bluegreen.checks.image import LaunchRequest, check_image
+from bluegreen.model.gate import GatePolicy
+from bluegreen.model.tags import SERVICE, STACK
+
+IMAGE_HOOK = "bluegreen-image"
+GATE_HOOK = "bluegreen-gate"
+GUARD_HOOK = "bluegreen-guard"
+
+GROUP_TYPE = "aws:autoscaling/group:Group"
+
+
+class Hooks:
+    """Registers the hooks of a program, and binds them to resources. Make one per program."""
+
+    def __init__(self, session: Session) -> None:
+        self._observer = Observer(session)
+        self._policies: dict[tuple[str, str], GatePolicy] = {}
+        self._gate = Gate(
+            sight=self._observer,
+            raise_desired_capacity=lambda group, desired: raise_desired_capacity(session, group, desired),
+            report=pulumi.log.info,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+        )
+        self._guard = Guard(sight=self._observer, report=pulumi.log.info)
+        self._image_hook = pulumi.ResourceHook(
+            # In a preview too, so that a wrong image is known before anything is changed.
+            IMAGE_HOOK,
+            self._check_image,
+            pulumi.ResourceHookOptions(on_dry_run=True),
+        )
+        self._gate_hook = pulumi.ResourceHook(GATE_HOOK, self._prove_candidate)
+        self._guard_hook = pulumi.ResourceHook(GUARD_HOOK, self._guard_group)
+
+    def checking_image(self) -> pulumi.ResourceHookBinding:
+        """For a launch template."""
+        return pulumi.ResourceHookBinding(before_create=[self._image_hook])
+
+    def gated(self, stack: str, service: str, policy: GatePolicy) -> pulumi.ResourceHookBinding:
+        """For the production listener of a service, which must carry the tags of `service_tags`."""
+        self._policies[stack, service] = policy
+        return pulumi.ResourceHookBinding(before_create=[self._gate_hook], before_update=[self._gate_hook])
+
+    def guarded(self) -> pulumi.ResourceHookBinding:
+        """For an Auto Scaling group, and for everything of it that the engine deletes before it."""
+        return pulumi.ResourceHookBinding(before_delete=[self._guard_hook])
+
+    async def _check_image(self, args: pulumi.ResourceHookArgs) -> None:
+        inputs = args.new_inputs or {}
+        devices = inputs.get("blockDeviceMappings") or [{}]
+        request = LaunchRequest(
+            image=inputs.get("imageId", ""),
+            instance_type=inputs.get("instanceType", ""),
+            root_device=devices[0].get("deviceName", ""),
+        )
+        await asyncio.to_thread(check_image, self._observer, request)
+
+    async def _prove_candidate(self, args: pulumi.ResourceHookArgs) -> None:
+        inputs = args.new_inputs or {}
+        stack, service = inputs["tags"][STACK], inputs["tags"][SERVICE]
+        cutover = Cutover(
+            stack=stack,
+            service=service,
+            listener=args.id or None,
+            weights=forward_weights(inputs["defaultActions"]),
+        )
+        await self._gate.prove(cutover, self._policies[stack, service])
+
+    async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
+        outputs = args.old_outputs or {}
+        if args.type == GROUP_TYPE:
+            await self._guard.release(outputs["name"], tuple(outputs.get("targetGroupArns") or ()))
+        else:
+            await self._guard.release(outputs["autoscalingGroupName"])
+
+
+def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:
+    """Weight by target group ARN, of a listener's default actions as its inputs hold them."""
+    weights: dict[str, int] = {}
+    for action in actions:
+        if arn := action.get("targetGroupArn"):
+            weights[arn] = 1
+        for target_group in (action.get("forward") or {}).get("targetGroups", []):
+            weights[target_group["arn"]] = target_group.get("weight", 1)
+    return weights

@@ -1,0 +1,192 @@
+"""A server group: target group, launch template, Auto Scaling group and policies of one release.
+
+Everything is named by the release's version and nothing is ever replaced: another release is another server group.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from bluegreen.components.hooks import Hooks
+from bluegreen.model.fleet import ServerGroupPlan
+from bluegreen.model.tags import PORT, RELEASE
+
+CPU_TARGET_PERCENT = 60.0
+DELETE_SECONDS_BESIDES_DRAIN = 900
+"""The provider waits that long for machines to end, after they have drained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerGroupArgs:
+    """What to make. `desired` is the number of machines to start with; scaling has it from then on."""
+
+    plan: ServerGroupPlan
+    desired: int
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    grace_seconds: int
+    hooks: Hooks
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class ServerGroup(pulumi.ComponentResource):
+    """One release's machines. Made in three steps, between which the service does its part:
+
+    the target group (at once), the machines (`launch`, once a listener names the target group: before that it is not
+    health-checked), the policies (`scale`, once the traffic is on it: an idle candidate would shrink).
+    """
+
+    target_group: aws.lb.TargetGroup
+    group: aws.autoscaling.Group
+
+    def __init__(self, args: ServerGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        self._release = args.plan.release
+        super().__init__("bluegreen:index:ServerGroup", self._release.name, None, opts)
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+
+        target, health = self._release.target, self._release.target.health
+        self.target_group = aws.lb.TargetGroup(
+            self._release.name,
+            port=target.port,
+            protocol=target.protocol,
+            protocol_version=target.protocol_version,
+            target_type=target.target_type,
+            load_balancing_algorithm_type=target.algorithm,
+            vpc_id=args.vpc_id,
+            deregistration_delay=target.drain_seconds,
+            health_check=aws.lb.TargetGroupHealthCheckArgs(
+                path=health.path,
+                interval=health.interval_seconds,
+                timeout=health.timeout_seconds,
+                healthy_threshold=health.healthy_threshold,
+                unhealthy_threshold=health.unhealthy_threshold,
+                matcher=health.matcher,
+            ),
+            tags=self._tags(),
+            opts=self._child,
+        )
+
+    def launch(self, after: Sequence[pulumi.Resource]) -> None:
+        """Start the machines, once `after` is there."""
+        args, capacity = self._args, self._args.plan.capacity
+        template = self._launch_template()
+        self.group = aws.autoscaling.Group(
+            self._release.name,
+            min_size=capacity.minimum,
+            max_size=capacity.maximum,
+            desired_capacity=args.desired,
+            vpc_zone_identifiers=list(args.subnet_ids),
+            # Named here and not by an attachment of its own: that would lose draining when the group goes.
+            target_group_arns=[self.target_group.arn],
+            launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
+                id=template.id, version=template.latest_version.apply(str)
+            ),
+            health_check_type="ELB",
+            # As long as the gate waits, so that the group does not destroy the evidence.
+            health_check_grace_period=args.grace_seconds,
+            # The gate waits instead: the provider counts unregistered targets as healthy, and a wait of its own that
+            # times out has left groups outside the state.
+            wait_for_capacity_timeout="0",
+            tags=[
+                aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
+                for key, value in sorted(self._tags().items())
+            ],
+            opts=self._with(
+                depends_on=after,
+                hooks=args.hooks.guarded(),
+                ignore_changes=["desiredCapacity"],
+                custom_timeouts=pulumi.CustomTimeouts(
+                    delete=f"{self._release.target.drain_seconds + DELETE_SECONDS_BESIDES_DRAIN}s"
+                ),
+            ),
+        )
+
+    def scale(self, after: Sequence[pulumi.Resource], may_scale_in: bool) -> None:
+        """Attach the scaling policies, once `after` is there. Ends the component."""
+        aws.autoscaling.Policy(
+            self._release.name,
+            autoscaling_group_name=self.group.name,
+            policy_type="TargetTrackingScaling",
+            target_tracking_configuration=aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
+                predefined_metric_specification=(
+                    aws.autoscaling.PolicyTargetTrackingConfigurationPredefinedMetricSpecificationArgs(
+                        predefined_metric_type="ASGAverageCPUUtilization"
+                    )
+                ),
+                target_value=CPU_TARGET_PERCENT,
+                disable_scale_in=not may_scale_in,
+            ),
+            opts=self._with(depends_on=after, hooks=self._args.hooks.guarded()),
+        )
+        self.register_outputs(self.outputs)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What other systems may want to know of this group."""
+        plan = self._args.plan
+        return {
+            "release": self._release.version,
+            "image": self._release.image,
+            "role": plan.role.value,
+            "weight": plan.weight,
+            "autoScalingGroup": self.group.name,
+            "targetGroup": self.target_group.arn,
+        }
+
+    def _launch_template(self) -> aws.ec2.LaunchTemplate:
+        launch = self._release.launch
+        return aws.ec2.LaunchTemplate(
+            self._release.name,
+            image_id=self._release.image,
+            instance_type=launch.instance_type,
+            user_data=base64.b64encode(launch.user_data.encode()).decode() if launch.user_data else None,
+            metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+                http_endpoint="enabled",
+                http_tokens=launch.metadata_tokens,
+                http_put_response_hop_limit=launch.metadata_hop_limit,
+                instance_metadata_tags="enabled" if launch.has_metadata_tags else "disabled",
+            ),
+            block_device_mappings=[
+                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                    device_name=launch.root_device,
+                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                        volume_type=launch.volume_type,
+                        encrypted=_text(launch.is_volume_encrypted),
+                        delete_on_termination="true",
+                    ),
+                )
+            ],
+            network_interfaces=[
+                aws.ec2.LaunchTemplateNetworkInterfaceArgs(
+                    associate_public_ip_address=_text(launch.has_public_address),
+                    security_groups=[self._args.security_group_id],
+                    delete_on_termination="true",
+                )
+            ],
+            tags=self._tags(),
+            opts=self._with(hooks=self._args.hooks.checking_image()),
+        )
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            **self._args.tags,
+            "Name": self._release.name,
+            RELEASE: self._release.version,
+            PORT: str(self._release.target.port),
+        }
+
+    def _with(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(**options))
+
+
+def _text(flag: bool) -> str:
+    """The launch template's booleans are text in the provider's schema."""
+    return "true" if flag else "false"

@@ -1,0 +1,157 @@
+"""A service: a fleet of server groups behind a load balancer, wired so that the order of a deployment follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from bluegreen.components.balancer import Balancer
+from bluegreen.components.hooks import Hooks
+from bluegreen.components.network import ANYWHERE, Network
+from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
+from bluegreen.model.fleet import Fleet, ServerGroupPlan
+from bluegreen.model.gate import GatePolicy
+from bluegreen.model.tags import Purpose, service_tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceArgs:
+    """What to make. `live_desired` is what the active group runs at now, None where none runs."""
+
+    fleet: Fleet
+    network: Network
+    balancer: Balancer
+    hooks: Hooks
+    progress_deadline_seconds: int
+    live_desired: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service(pulumi.ComponentResource):
+    """One `up` with another release in `fleet` brings up its server group, proves it, moves the traffic, and only then
+    takes the old group away: Pulumi creates before it deletes, and deletes only when all else has succeeded."""
+
+    active_release: pulumi.Output[dict[str, Any]]
+    """The whole release, as a record. Known only once the production listener forwards to it."""
+    server_groups: pulumi.Output[list[dict[str, Any]]]
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("bluegreen:index:Service", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = service_tags(pulumi.get_stack(), name, args.tags)
+        self._machines_security_group = self._make_machines_security_group()
+        fleet = args.fleet
+
+        # 1. the target groups
+        server_groups = {plan: self._server_group(plan) for plan in fleet.groups}
+        # 2. the preview listener names the candidate's: a target group that no listener names is never health-checked
+        preview = self._listener(Purpose.PREVIEW, [(server_groups[fleet.previewed], 1)])
+        # 3. the machines
+        open_ports = {port: self._open(port) for port in sorted({plan.release.target.port for plan in fleet.groups})}
+        for plan, server_group in server_groups.items():
+            server_group.launch(after=[preview, *open_ports[plan.release.target.port]])
+        # 4. the gate, then 5. the cutover
+        production = self._listener(
+            Purpose.PRODUCTION,
+            [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.weight],
+            depends_on=[server_group.group for server_group in server_groups.values()],
+            hooks=args.hooks.gated(
+                pulumi.get_stack(),
+                name,
+                GatePolicy(capacity=fleet.active.capacity, deadline_seconds=args.progress_deadline_seconds),
+            ),
+        )
+        # 6. the policies; 7. the guard and 8. the deletions follow, of every group that is declared no more
+        for server_group in server_groups.values():
+            server_group.scale(after=[production], may_scale_in=len(fleet.groups) == 1)
+
+        # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
+        self.active_release = production.arn.apply(lambda _: fleet.active.release.as_record())
+        self.server_groups = production.arn.apply(
+            lambda _: pulumi.Output.all(*(server_group.outputs for server_group in server_groups.values()))
+        )
+        self.register_outputs({"activeRelease": self.active_release, "serverGroups": self.server_groups})
+
+    def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
+        args = self._args
+        return ServerGroup(
+            ServerGroupArgs(
+                plan=plan,
+                desired=plan.capacity.starting_at(args.live_desired),
+                vpc_id=args.network.vpc_id,
+                subnet_ids=args.network.private_subnet_ids,
+                security_group_id=self._machines_security_group.id,
+                grace_seconds=args.progress_deadline_seconds,
+                hooks=args.hooks,
+                tags=self._tags,
+            ),
+            opts=self._child,
+        )
+
+    def _listener(self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], **options: Any) -> aws.lb.Listener:
+        return self._args.balancer.listen(
+            purpose,
+            [(server_group.target_group.arn, weight) for server_group, weight in groups],
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=self, **options),
+        )
+
+    def _make_machines_security_group(self) -> aws.ec2.SecurityGroup:
+        name = f"{self._name}-machines"
+        tags = {**self._tags, "Name": name}
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Machines",  # changing it would replace the group
+            vpc_id=self._args.network.vpc_id,
+            tags=tags,
+            opts=self._child,
+        )
+        aws.vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group.id,
+            description="Anywhere",
+            ip_protocol="-1",
+            cidr_ipv4=ANYWHERE,
+            tags=tags,
+            opts=self._child,
+        )
+        return group
+
+    def _open(self, port: int) -> list[pulumi.Resource]:
+        """Let the load balancer reach the machines' port.
+
+        Rules are named by port and the machines depend on them: while a port changes, the old fleet keeps its own.
+        """
+        balancer = self._args.balancer.security_group_id
+        machines = self._machines_security_group.id
+        inward, outward = f"{self._name}-machines-{port}", f"{self._name}-balancer-{port}"
+        return [
+            aws.vpc.SecurityGroupIngressRule(
+                inward,
+                security_group_id=machines,
+                referenced_security_group_id=balancer,
+                description="From the load balancer",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                tags={**self._tags, "Name": inward},
+                opts=self._child,
+            ),
+            aws.vpc.SecurityGroupEgressRule(
+                outward,
+                security_group_id=balancer,
+                referenced_security_group_id=machines,
+                description="To the machines",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                tags={**self._tags, "Name": outward},
+                opts=self._child,
+            ),
+        ]

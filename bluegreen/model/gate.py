@@ -1,0 +1,123 @@
+"""The gate: what must hold before the cutover. Facts in, verdict out; who waits is `bluegreen.components.gate`.
+
+Targets are healthy and capacity is enough. Smoke tests join them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bluegreen.model.fleet import Capacity
+from bluegreen.model.observation import DRAINING, Group, ScalingActivity, Target
+from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
+
+CURABLE = (
+    "insufficientinstancecapacity",
+    "do not have sufficient",
+    "throttl",
+    "request limit exceeded",
+    "internalerror. an internal error",
+    "serviceunavailable",
+)
+"""Parts of messages of failed activities that Auto Scaling tries again, later or elsewhere, with some hope."""
+
+HOPELESS = (
+    ("invalidamiid", "The image is gone: deploy one that exists."),
+    ("does not exist", "Mend what the message names, then run `pulumi up` again."),
+    ("not authorized", "Give the role that the message names the permission, then run `pulumi up` again."),
+    ("unauthorizedoperation", "Give the role that the message names the permission, then run `pulumi up` again."),
+    ("access denied", "Give the role that the message names the permission, then run `pulumi up` again."),
+    ("client.internalerror", "Usually a KMS key that the Auto Scaling service-linked role may not use: grant it."),
+    ("client error on launch", "Usually a KMS key that the Auto Scaling service-linked role may not use: grant it."),
+    ("vcpulimitexceeded", "Ask for a higher quota, or free instances: old and new fleet run side by side."),
+    (
+        "vcpu capacity than your current",
+        "Ask for a higher quota, or free instances: old and new fleet run side by side.",
+    ),
+    ("instancelimitexceeded", "Ask for a higher quota, or free instances: old and new fleet run side by side."),
+    ("not supported in your requested availability zone", "Choose another instanceType, or other zones."),
+    ("unsupported", "Choose an instanceType that fits the image and the zones."),
+    ("invalidkeypair", "Mend what the message names, then run `pulumi up` again."),
+    ("invalid iam instance profile", "Mend what the message names, then run `pulumi up` again."),
+    ("invalidblockdevicemapping", "Set rootDevice to the image's own root device."),
+    ("insufficientfreeaddressesinsubnet", "The subnets are full: free addresses, or lower maxSize."),
+    ("not enough free addresses", "The subnets are full: free addresses, or lower maxSize."),
+)
+"""Parts of messages of failed activities that no waiting cures, each with what to do. Texts: EC2 Auto Scaling User
+Guide, "Troubleshoot Amazon EC2 Auto Scaling"; EC2 API error codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """What a stack asks of its gate."""
+
+    capacity: Capacity
+    deadline_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What was seen of a candidate, and of the group that takes the traffic meanwhile (none on a first deployment)."""
+
+    group: Group
+    targets: tuple[Target, ...]
+    activities: tuple[ScalingActivity, ...] = ()  # newest first
+    active: Group | None = None
+
+
+def capacity_needed(policy: GatePolicy, active: Group | None) -> int:
+    """Machines that must be healthy: what the active group wants now, at least the minimum and one, within max."""
+    live = active.desired if active else 0
+    return min(max(policy.capacity.minimum, live, 1), policy.capacity.maximum)
+
+
+def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
+    """Whether the candidate may take the traffic.
+
+    `since`: failed activities that began before are of an earlier try, whose cause may have been mended.
+    """
+    group = candidate.group
+    needed = capacity_needed(policy, candidate.active)
+    if group.maximum < needed or group.minimum < policy.capacity.minimum:
+        # An interrupted deletion leaves a group at zero, while the state still says otherwise.
+        return Hopeless(
+            f"{group.name} is at min {group.minimum}, max {group.maximum}, and not at the declared "
+            f"min {policy.capacity.minimum}, max {policy.capacity.maximum}",
+            "Run `pulumi refresh`, so that the state says so too, then `pulumi up`.",
+        )
+    if cause := _hopeless_cause(candidate.activities, since):
+        activity, next_step = cause
+        return Hopeless(f"{group.name} can't launch: {activity.message or activity.description}", next_step)
+    present = [target for target in candidate.targets if target.state != DRAINING]
+    healthy = sum(target.is_healthy for target in present)
+    summary = f"{healthy} of {needed} healthy"
+    if healthy >= needed:
+        return Ready(summary)
+    reasons = _reasons_for_waiting(present, candidate, needed)
+    return Wait(f"{summary}; {'; '.join(reasons)}" if reasons else summary)
+
+
+def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> tuple[ScalingActivity, str] | None:
+    for activity in activities:
+        if activity.started < since or not activity.has_failed:
+            continue
+        text = f"{activity.message} {activity.description}".lower()
+        if any(part in text for part in CURABLE):
+            continue
+        for part, next_step in HOPELESS:
+            if part in text:
+                return activity, next_step
+    return None
+
+
+def _reasons_for_waiting(present: Iterable[Target], candidate: Candidate, needed: int) -> list[str]:
+    reasons = [str(target) for target in present if not target.is_healthy]
+    missing = needed - len(candidate.group.instances)
+    if missing > 0:
+        reasons.append(f"{missing} not launched yet")
+    latest = next(iter(candidate.activities), None)
+    if latest and latest.has_failed:
+        reasons.append(f"last try: {latest.message or latest.description}")
+    return reasons

@@ -1,0 +1,86 @@
+"""Frozen facts about AWS, as it answered at one moment. Pure: who asks is `bluegreen.aws.observe`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+HEALTHY = "healthy"
+DRAINING = "draining"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A machine as its target group sees it. States and reasons: ELB API, TargetHealth."""
+
+    instance: str
+    state: str
+    reason: str = ""
+    description: str = ""
+
+    @property
+    def is_healthy(self) -> bool:
+        return self.state == HEALTHY
+
+    def __str__(self) -> str:
+        why = ", ".join(text for text in (self.reason, self.description) if text)
+        return f"{self.instance} {self.state}" + (f" ({why})" if why else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingActivity:
+    """One thing that an Auto Scaling group did or tried. `status` as in the Auto Scaling API: Successful, Failed..."""
+
+    id: str
+    started: datetime
+    status: str
+    description: str
+    message: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status == "Failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """An Auto Scaling group with what it runs."""
+
+    name: str
+    release: str  # its version, from the tag bluegreen:release
+    minimum: int
+    maximum: int
+    desired: int
+    target_groups: tuple[str, ...]  # ARNs
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Where a listener sends traffic: weights by target group ARN, of its default action and all its rules together."""
+
+    arn: str
+    port: int
+    is_preview: bool
+    weights: dict[str, int] = field(default_factory=dict)
+
+    def weight_of(self, target_groups: tuple[str, ...]) -> int:
+        return sum(self.weights.get(arn, 0) for arn in target_groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An AMI. `state` as in the EC2 API: available, pending, failed, deregistered..."""
+
+    id: str
+    state: str
+    architecture: str
+    root_device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """What an instance type can run."""
+
+    name: str
+    architectures: tuple[str, ...]

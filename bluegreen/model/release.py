@@ -1,0 +1,126 @@
+"""A release: one image plus everything that makes a server group what it is. Pure and immutable.
+
+Its version is a digest of all of that. Names of resources carry the version, so whatever is digested makes new
+resources when it changes, and nothing in a server group is ever replaced or, in its target group, changed. What may
+change in place (minSize and maxSize, tags, the deadline) is therefore not part of a release.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bluegreen.model.settings import Settings
+
+VERSION_LENGTH = 8
+"""Hex digits: with a service of 15 characters and Pulumi's suffix of 8, a target group has the 32 that AWS allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchSettings:
+    """Every setting of the launch template."""
+
+    instance_type: str
+    user_data: str  # before substitution and base64
+    root_device: str
+    volume_type: str = "gp3"
+    is_volume_encrypted: bool = True
+    metadata_tokens: str = "required"
+    metadata_hop_limit: int = 1
+    has_metadata_tags: bool = True  # a machine learns its release from its tag
+    has_public_address: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthSettings:
+    """The target group's health check."""
+
+    path: str
+    interval_seconds: int
+    timeout_seconds: int
+    healthy_threshold: int
+    unhealthy_threshold: int
+    matcher: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """Every setting of the target group. A target group belongs to a VPC for good, hence `vpc_cidr`."""
+
+    port: int
+    vpc_cidr: str
+    drain_seconds: int
+    health: HealthSettings
+    protocol: str = "HTTP"
+    protocol_version: str = "HTTP1"
+    target_type: str = "instance"
+    algorithm: str = "round_robin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One image and all that a server group made from it is."""
+
+    service: str
+    image: str
+    launch: LaunchSettings
+    target: TargetSettings
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Release:
+        """The release that a stack's config asks for. Raises SettingsError where `ami` is unset."""
+        check = settings.health_check
+        return cls(
+            service=settings.service,
+            image=settings.image,
+            launch=LaunchSettings(
+                instance_type=settings.instance_type,
+                user_data=settings.user_data,
+                root_device=settings.root_device,
+            ),
+            target=TargetSettings(
+                port=settings.port,
+                vpc_cidr=settings.vpc_cidr,
+                drain_seconds=settings.drain_seconds,
+                health=HealthSettings(
+                    path=check.path,
+                    interval_seconds=check.interval_seconds,
+                    timeout_seconds=check.timeout_seconds,
+                    healthy_threshold=check.healthy_threshold,
+                    unhealthy_threshold=check.unhealthy_threshold,
+                    matcher=check.matcher,
+                ),
+            ),
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Release:
+        """The release that `as_record` described. Raises ValueError where the record's version is not its digest."""
+        release = cls(
+            service=record["service"],
+            image=record["image"],
+            launch=LaunchSettings(**record["launch"]),
+            target=TargetSettings(**{**record["target"], "health": HealthSettings(**record["target"]["health"])}),
+        )
+        if record["version"] != release.version:
+            raise ValueError(f"the record of release {record['version']} was changed: it digests to {release.version}")
+        return release
+
+    @property
+    def version(self) -> str:
+        """Eight hex digits that stay the same as long as every setting does."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
+
+    @property
+    def name(self) -> str:
+        """What resources of this release are called: `web-4d197941`."""
+        return f"{self.service}-{self.version}"
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for the stack's outputs: every setting, and the version."""
+        return {"version": self.version, **dataclasses.asdict(self)}

@@ -1,0 +1,264 @@
+"""The stack's config, parsed and checked as a whole: `Settings`.
+
+Pure. A config that must not be can't become `Settings`; all its faults come in one `SettingsError`, each with its path.
+The same keys, with their descriptions, are the schema in Pulumi.yaml; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from bluegreen.errors import Fault, SettingsError
+from bluegreen.model.addresses import AddressPlan, AddressPlanError
+
+NAMESPACE = "bluegreen"
+
+AMI_UNSET = Fault(f"{NAMESPACE}:ami", "is unset; set it with `pulumi config set ami ami-...`")
+"""A fault for every operation but a destroy."""
+
+MAX_USER_DATA_BYTES = 16 * 1024
+"""EC2's limit, before base64 (EC2 User Guide, "Run commands at launch")."""
+
+
+def _fault(message: str) -> PydanticCustomError:
+    return PydanticCustomError("fault", "{message}", {"message": message})
+
+
+def _decoded(value: object) -> object:
+    """Pulumi hands objects and lists to a program as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise _fault(f"should be JSON, as `pulumi config set --path` writes it ({error})") from None
+
+
+def _image_id(value: str) -> str:
+    if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", value):
+        raise _fault(f"{value!r} is not the id of an AMI; ids look like ami-0123456789abcdef0")
+    return value
+
+
+def _service_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?", value):
+        raise _fault(
+            f"{value!r} should be at most 15 letters, digits and hyphens, with no hyphen at either end "
+            "(names of target groups end at 32 characters)"
+        )
+    if value.startswith("internal-"):
+        raise _fault(f"{value!r} should not start with internal-: AWS keeps that for its own load balancers' names")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError as error:
+        raise _fault(f"{value!r} is not an IPv4 network ({error}); one looks like 10.0.0.0/16") from None
+
+
+def _instance_type(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", value):
+        raise _fault(f"{value!r} is not an instance type; one looks like t3.small")
+    return value
+
+
+def _matcher(value: str) -> str:
+    """Codes, lists and ranges, 200 to 499 (ELB API, Matcher.HttpCode of an Application Load Balancer)."""
+    for part in value.split(","):
+        match = re.fullmatch(r"([2-4]\d\d)(?:-([2-4]\d\d))?", part)
+        if not match or (match[2] and match[2] < match[1]):
+            raise _fault(f"{value!r} should be status codes from 200 to 499, such as 200, 200,204 or 200-299")
+    return value
+
+
+def _health_path(value: str) -> str:
+    if not value.startswith("/") or len(value) > 1024 or any(character.isspace() for character in value):
+        raise _fault(f"{value!r} should start with / and hold no spaces")
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"/dev/[a-z0-9]+", value):
+        raise _fault(f"{value!r} is not a device name; one looks like /dev/xvda")
+    return value
+
+
+def _user_data(value: str) -> str:
+    if len(value.encode()) > MAX_USER_DATA_BYTES:
+        raise _fault(f"is {len(value.encode())} bytes; EC2 takes at most {MAX_USER_DATA_BYTES}")
+    return value
+
+
+def _tags(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if key.startswith(("aws:", "bluegreen:")) or key == "Name":
+            raise _fault(f"the tag {key!r} is set by AWS or by bluegreen itself; choose another key")
+        # Instance metadata tags are on: they allow fewer characters than tags do elsewhere (EC2 User Guide).
+        if not re.fullmatch(r"[A-Za-z0-9+\-=.,_:@]{1,128}", key) or key in (".", "..", "_index"):
+            raise _fault(f"the tag {key!r} should be 1 to 128 letters, digits and + - = . , _ : @")
+        if len(text) > 256:
+            raise _fault(f"the value of the tag {key!r} has {len(text)} characters; AWS takes at most 256")
+    return value
+
+
+class Nat(StrEnum):
+    """How private subnets reach the internet."""
+
+    NONE = "none"
+    SINGLE = "single"
+    PER_ZONE = "perZone"
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+NetworkText = Annotated[str, AfterValidator(_network)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
+
+
+class HealthCheck(_Model):
+    """The target group's health check. Ranges: ELB API, CreateTargetGroup."""
+
+    path: Annotated[str, AfterValidator(_health_path)] = "/health"
+    interval_seconds: int = Field(5, ge=5, le=300)
+    timeout_seconds: int = Field(2, ge=2, le=120)
+    healthy_threshold: int = Field(2, ge=2, le=10)
+    unhealthy_threshold: int = Field(2, ge=2, le=10)
+    matcher: Annotated[str, BeforeValidator(str), AfterValidator(_matcher)] = "200"
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> HealthCheck:
+        if self.timeout_seconds >= self.interval_seconds:
+            raise _fault(
+                f"timeoutSeconds ({self.timeout_seconds}) should be less than intervalSeconds ({self.interval_seconds})"
+            )
+        return self
+
+
+class Settings(_Model):
+    """Every setting of a stack. `ami` is None where it is unset, which only a destroy can do with."""
+
+    ami: Annotated[str, AfterValidator(_image_id)] | None = None
+    service: Annotated[str, AfterValidator(_service_name)] = "web"
+    instance_type: Annotated[str, AfterValidator(_instance_type)] = "t3.small"
+    min_size: int = Field(2, ge=0)
+    max_size: int = Field(6, ge=1)
+    desired_capacity: int = Field(2, ge=1)
+    port: Port = 8080
+    listener_port: Port = 80
+    preview_port: Port = 9000
+    preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(_decoded)] = ()
+    vpc_cidr: NetworkText = "10.0.0.0/16"
+    zones: int = Field(2, ge=2, le=6)
+    nat: Nat = Nat.SINGLE
+    health_check: Annotated[HealthCheck, BeforeValidator(_decoded)] = HealthCheck()
+    drain_seconds: int = Field(20, ge=0, le=3600)
+    progress_deadline_seconds: int = Field(600, ge=1, le=7200)
+    root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
+    user_data: Annotated[str, AfterValidator(_user_data)] = ""
+    tags: Annotated[dict[str, str], BeforeValidator(_decoded), AfterValidator(_tags)] = {}
+
+    @classmethod
+    def parse(cls, config: Mapping[str, object]) -> Settings:
+        """The settings that a stack's config means.
+
+        `config`: values by key without its namespace, as Pulumi gives them to a program (numbers as text, objects and
+        lists as JSON text) or as YAML holds them. Raises SettingsError with every fault.
+        """
+        values = {key: value for key, value in config.items() if value not in (None, "")}
+        faults: list[Fault] = []
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            faults = [_as_fault(details) for details in error.errors()]
+            bad = {details["loc"][0] for details in error.errors()}
+            # One fault must not hide another: the rest is judged with the defaults in place of what is bad.
+            settings = cls.model_validate({key: value for key, value in values.items() if key not in bad})
+            faults += [fault for keys, fault in settings._faults_between() if not bad.intersection(keys)]
+        else:
+            faults = [fault for _, fault in settings._faults_between()]
+        if faults:
+            if not values.get("ami"):
+                faults.append(AMI_UNSET)
+            raise SettingsError(faults)
+        return settings
+
+    @property
+    def image(self) -> str:
+        """The AMI to run. Raises SettingsError where `ami` is unset."""
+        if self.ami is None:
+            raise SettingsError([AMI_UNSET])
+        return self.ami
+
+    @property
+    def address_plan(self) -> AddressPlan:
+        return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
+
+    @property
+    def preview_sources(self) -> tuple[str, ...]:
+        """The networks that may reach the preview listener."""
+        return self.preview_cidrs or (self.vpc_cidr,)
+
+    def _faults_between(self) -> Iterator[tuple[set[str], Fault]]:
+        """What is wrong between settings that are each right by themselves, with the keys that are in it."""
+        if self.min_size > self.max_size:
+            message = f"{self.min_size} is more than maxSize ({self.max_size})"
+            yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
+        if self.listener_port == self.preview_port:
+            message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
+            yield {"listenerPort", "previewPort"}, Fault(_path("previewPort"), message)
+        for one, other in itertools.combinations(self.preview_cidrs, 2):
+            if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
+                yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
+        try:
+            room = self.address_plan.private_addresses
+        except AddressPlanError as error:
+            yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
+            return
+        if 2 * self.max_size > room:
+            message = (
+                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size} need "
+                f"{2 * self.max_size}, since the old and the new one run side by side"
+            )
+            yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
+
+
+def _path(*location: int | str) -> str:
+    first, *rest = location
+    return f"{NAMESPACE}:{first}" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+
+
+def _as_fault(details: ErrorDetails) -> Fault:
+    location = details["loc"]
+    if details["type"] == "extra_forbidden":
+        known = HealthCheck if location[0] == "healthCheck" and len(location) > 1 else Settings
+        names = [field.alias or name for name, field in known.model_fields.items()]
+        near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
+        return Fault(_path(*location), f"unknown key; did you mean {near[0]}?" if near else "unknown key")
+    message = details["msg"]
+    if details["type"] != "fault":
+        shown = details["input"]
+        message = f"{json.dumps(shown, default=str)} {message.removeprefix('Input ')}"
+    return Fault(_path(*location), message)

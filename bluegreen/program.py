@@ -1,0 +1,108 @@
+"""The Pulumi program: the stack's config in, resources declared. `__main__.py` calls `main`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+from pulumi.runtime import get_config_env
+from pulumi.runtime.config import CONFIG
+
+from bluegreen.aws.observe import Observer
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.components.balancer import Balancer, BalancerArgs
+from bluegreen.components.hooks import Hooks
+from bluegreen.components.network import Network, NetworkArgs
+from bluegreen.components.service import Service, ServiceArgs
+from bluegreen.errors import BluegreenError
+from bluegreen.model.fleet import Fleet
+from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.model.tags import service_tags
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Declare the stack that the config describes. Faults of the config end the program with one message."""
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        declare(Settings.parse(_config(NAMESPACE)), Session(_session_settings(_config("aws"))))
+    except BluegreenError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def declare(settings: Settings, session: Session) -> None:
+    """Declare network, load balancer and service. Raises AwsError where AWS can't be asked."""
+    hooks = Hooks(session)
+    if settings.ami is None:
+        _refuse_without_image(settings, hooks)
+        return
+    stack, service = pulumi.get_stack(), settings.service
+    active = Observer(session).active_group(stack, service)
+    tags = service_tags(stack, service, settings.tags)
+
+    network = Network(service, NetworkArgs(plan=settings.address_plan, nat=settings.nat, tags=tags))
+    balancer = Balancer(
+        service,
+        BalancerArgs(
+            network=network,
+            listener_port=settings.listener_port,
+            preview_port=settings.preview_port,
+            preview_sources=settings.preview_sources,
+            tags=tags,
+        ),
+    )
+    deployed = Service(
+        service,
+        ServiceArgs(
+            fleet=Fleet.from_settings(settings),
+            network=network,
+            balancer=balancer,
+            hooks=hooks,
+            progress_deadline_seconds=settings.progress_deadline_seconds,
+            live_desired=active.desired if active else None,
+            tags=settings.tags,
+        ),
+    )
+    pulumi.export("url", balancer.url)
+    pulumi.export("previewUrl", balancer.preview_url)
+    pulumi.export("activeRelease", deployed.active_release)
+    pulumi.export("serverGroups", deployed.server_groups)
+
+
+def _refuse_without_image(settings: Settings, hooks: Hooks) -> None:
+    """Stop an update or a preview, and let a destroy pass, which needs no image but does need the hooks.
+
+    A program can't tell which of them it runs in. The engine can: a destroy creates nothing, an update stops at the
+    image hook, before anything is changed, and deletes nothing since a creation failed.
+    """
+    template = aws.ec2.LaunchTemplate(settings.service, opts=pulumi.ResourceOptions(hooks=hooks.checking_image()))
+    pulumi.export("url", template.arn)  # never known: the outputs of the last update stay
+
+
+def _config(namespace: str) -> dict[str, Any]:
+    """The stack's config in a namespace, by key: strings, with objects and lists as JSON text."""
+    everything = {**get_config_env(), **CONFIG.get()}
+    prefix = f"{namespace}:"
+    return {key.removeprefix(prefix): value for key, value in everything.items() if key.startswith(prefix)}
+
+
+def _session_settings(config: dict[str, Any]) -> SessionSettings:
+    roles = json.loads(config.get("assumeRoles") or "[]")
+    return SessionSettings(region=config.get("region"), profile=config.get("profile"), assume_roles=tuple(roles))
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """The engine interrupts the program when an update ends early, be it by Ctrl-C or by a gate that failed.
+
+    Nothing is left for the program to do then. Without this, the SDK prints a page of KeyboardInterrupt.
+    """
+    print("Stopped. What was begun is in the state: the next `pulumi up` goes on from here.", flush=True)
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)

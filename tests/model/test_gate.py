@@ -1,0 +1,134 @@
+"""The gate's rules: healthy enough is ready, curable waits, hopeless ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bluegreen.model.fleet import Capacity
+from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, judge
+from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.verdict import Hopeless, Ready, Wait
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = GatePolicy(capacity=Capacity(minimum=2, maximum=6, desired=2), deadline_seconds=600)
+
+
+def group(desired: int = 2, name: str = "web-new", minimum: int = 2, maximum: int = 6, running: int = 2) -> Group:
+    return Group(
+        name=name,
+        release="new",
+        minimum=minimum,
+        maximum=maximum,
+        desired=desired,
+        target_groups=("tg",),
+        instances=tuple(f"i-{number}" for number in range(running)),
+    )
+
+
+def targets(*states: str) -> tuple[Target, ...]:
+    return tuple(Target(instance=f"i-{number}", state=state) for number, state in enumerate(states))
+
+
+def failed(message: str, started: datetime = NOW) -> ScalingActivity:
+    return ScalingActivity(id="1", started=started, status="Failed", description="Launching", message=message)
+
+
+def verdict(candidate: Candidate) -> Ready | Wait | Hopeless:
+    return judge(candidate, POLICY, since=NOW - timedelta(minutes=2))
+
+
+def test_enough_healthy_targets_are_ready() -> None:
+    assert verdict(Candidate(group=group(), targets=targets("healthy", "healthy"))) == Ready("2 of 2 healthy")
+
+
+@pytest.mark.parametrize("other", ["initial", "unhealthy", "unused", "unavailable", "draining"])
+def test_no_other_state_counts_as_healthy(other: str) -> None:
+    seen = verdict(Candidate(group=group(), targets=targets("healthy", other)))
+    assert isinstance(seen, Wait)
+    assert seen.summary.startswith("1 of 2 healthy")
+
+
+def test_no_targets_at_all_is_not_healthy() -> None:
+    assert isinstance(verdict(Candidate(group=group(running=0), targets=())), Wait)
+
+
+def test_the_progress_says_why_the_others_are_not_healthy() -> None:
+    sick = Target(instance="i-9", state="unhealthy", reason="Target.ResponseCodeMismatch", description="codes: [503]")
+    seen = verdict(Candidate(group=group(), targets=(*targets("healthy"), sick)))
+    assert seen == Wait("1 of 2 healthy; i-9 unhealthy (Target.ResponseCodeMismatch, codes: [503])")
+
+
+def test_the_progress_says_what_is_not_launched_yet() -> None:
+    seen = verdict(Candidate(group=group(running=1), targets=targets("initial")))
+    assert seen == Wait("0 of 2 healthy; i-0 initial; 1 not launched yet")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "live", "needed"),
+    [(2, None, 2), (2, 1, 2), (2, 5, 5), (2, 9, 6), (0, None, 1), (0, 0, 1), (0, 3, 3)],
+)
+def test_capacity_is_at_least_the_minimum_the_live_desired_and_one(minimum: int, live: int | None, needed: int) -> None:
+    policy = GatePolicy(capacity=Capacity(minimum=minimum, maximum=6, desired=2), deadline_seconds=1)
+    active = None if live is None else group(desired=live, name="web-old")
+    assert capacity_needed(policy, active) == needed
+
+
+def test_a_candidate_smaller_than_what_the_active_group_grew_to_waits() -> None:
+    grown = group(desired=4, name="web-old", running=4)
+    assert isinstance(verdict(Candidate(group=group(), targets=targets("healthy", "healthy"), active=grown)), Wait)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The image id '[ami-1]' does not exist. Launching EC2 instance failed.",
+        "InvalidAMIID.NotFound: ami-1",
+        "You have requested more vCPU capacity than your current vCPU limit of 8 allows. Launching EC2 instance failed.",
+        "VcpuLimitExceeded",
+        "Client.InternalError: Client error on launch",
+        "You are not authorized to perform this operation. Launching EC2 instance failed.",
+        "The key pair 'x' does not exist. Launching EC2 instance failed.",
+        "The security group 'sg-1' does not exist. Launching EC2 instance failed.",
+        "Your requested instance type (t3.small) is not supported in your requested Availability Zone (us-east-1e).",
+        "Invalid IAM Instance Profile name. Launching EC2 instance failed.",
+        "InsufficientFreeAddressesInSubnet: There are not enough free addresses in subnet 'subnet-1'",
+        "Access denied when attempting to assume role AWSServiceRoleForAutoScaling. Validating load balancer failed.",
+    ],
+)
+def test_what_waiting_can_not_cure_is_hopeless_and_says_what_to_do(message: str) -> None:
+    seen = verdict(Candidate(group=group(running=0), targets=(), activities=(failed(message),)))
+    assert isinstance(seen, Hopeless)
+    assert message in seen.summary
+    assert seen.next_step
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "We currently do not have sufficient t3.small capacity in the Availability Zone you requested (us-east-1a).",
+        "InsufficientInstanceCapacity",
+        "Request limit exceeded. Launching EC2 instance failed.",
+        "ThrottlingException: Rate exceeded",
+        "InternalError. An internal error has occurred. Launching EC2 instance failed.",
+        "something that nobody has seen before",
+    ],
+)
+def test_what_waiting_may_cure_waits_and_says_why(message: str) -> None:
+    seen = verdict(Candidate(group=group(running=0), targets=(), activities=(failed(message),)))
+    assert isinstance(seen, Wait)
+    assert message in seen.summary
+
+
+def test_a_failure_of_an_earlier_try_is_not_held_against_this_one() -> None:
+    old = failed("VcpuLimitExceeded", started=NOW - timedelta(minutes=3))
+    assert isinstance(verdict(Candidate(group=group(running=0), targets=(), activities=(old,))), Wait)
+
+
+@pytest.mark.parametrize(("minimum", "maximum"), [(0, 0), (0, 6), (2, 1)])
+def test_a_group_that_an_interrupted_deletion_left_at_zero_is_hopeless(minimum: int, maximum: int) -> None:
+    emptied = group(desired=0, minimum=minimum, maximum=maximum, running=0)
+    seen = verdict(Candidate(group=emptied, targets=()))
+    assert isinstance(seen, Hopeless)
+    assert "pulumi refresh" in seen.next_step

@@ -1,0 +1,230 @@
+"""The stack's config: what is taken, what is refused, and that all faults come at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bluegreen.errors import SettingsError
+from bluegreen.model.settings import Nat, Settings
+
+PROJECT = Path(__file__).parents[2]
+AMI = "ami-0123456789abcdef0"
+
+
+def faults(**config: Any) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse({"ami": AMI, **config})
+    return {fault.path.removeprefix("bluegreen:"): fault.message for fault in caught.value.faults}
+
+
+def schema() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+
+
+def test_numbers_come_as_text_and_objects_as_json() -> None:
+    settings = Settings.parse(
+        {
+            "ami": AMI,
+            "minSize": "3",
+            "healthCheck": '{"path": "/up", "matcher": 204}',
+            "previewCidrs": '["10.1.0.0/16"]',
+            "nat": "perZone",
+        }
+    )
+    assert settings.min_size == 3
+    assert settings.health_check.path == "/up"
+    assert settings.health_check.matcher == "204"
+    assert settings.health_check.interval_seconds == 5, "keys that are left out keep their default"
+    assert settings.preview_sources == ("10.1.0.0/16",)
+    assert settings.nat is Nat.PER_ZONE
+
+
+def test_only_ami_has_no_default() -> None:
+    assert Settings.parse({}).ami is None
+    assert [key for key, entry in schema().items() if "default" not in entry] == ["ami"]
+
+
+def test_settings_without_an_image_have_no_release() -> None:
+    with pytest.raises(SettingsError, match="bluegreen:ami: is unset"):
+        _ = Settings.parse({}).image
+
+
+def test_the_schema_in_pulumi_yaml_says_the_same_as_the_settings() -> None:
+    assert list(schema()) == [field.alias or name for name, field in Settings.model_fields.items()]
+    defaults = {key: entry["default"] for key, entry in schema().items() if "default" in entry}
+    assert Settings.parse(defaults) == Settings.parse({})
+
+
+@pytest.mark.parametrize("key", schema())
+def test_every_key_is_described_and_typed(key: str) -> None:
+    assert schema()[key]["description"].endswith(".")
+    assert schema()[key]["type"] in {"string", "integer", "boolean", "array", "object"}
+
+
+def test_defaults_are_good_by_themselves_in_the_form_that_the_engine_hands_over() -> None:
+    as_text = {
+        key: entry["default"] if isinstance(entry["default"], str) else json.dumps(entry["default"])
+        for key, entry in schema().items()
+        if "default" in entry
+    }
+    assert Settings.parse({"ami": AMI, **as_text}) == Settings.parse({"ami": AMI})
+
+
+@pytest.mark.parametrize("stack_file", sorted((PROJECT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+def test_every_stack_file_parses(stack_file: Path) -> None:
+    config = yaml.safe_load(stack_file.read_text())["config"]
+    Settings.parse({key.removeprefix("bluegreen:"): value for key, value in config.items() if "bluegreen:" in key})
+
+
+@pytest.mark.parametrize("ami", ["ami-1234abcd", "ami-0123456789abcdef0"])
+def test_both_lengths_of_image_ids_are_taken(ami: str) -> None:
+    assert Settings.parse({"ami": ami}).image == ami
+
+
+@pytest.mark.parametrize(
+    "ami", ["1234abcd", "ami-", "ami-123", "ami-1234ABCD", "ami-1234abcd ", "ami-0123456789abcdef01"]
+)
+def test_a_malformed_image_id_is_refused(ami: str) -> None:
+    assert "is not the id of an AMI" in faults(ami=ami)["ami"]
+
+
+@pytest.mark.parametrize("service", ["web", "w", "web-2", "a23456789012345", "Api"])
+def test_service_names_that_fit(service: str) -> None:
+    assert Settings.parse({"ami": AMI, "service": service}).service == service
+
+
+@pytest.mark.parametrize("service", ["a234567890123456", "-web", "web-", "we_b", "we b", "wéb", "internal-x"])
+def test_service_names_that_aws_would_refuse(service: str) -> None:
+    assert "service" in faults(service=service)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("minSize", "-1"),
+        ("minSize", "two"),
+        ("maxSize", "0"),
+        ("desiredCapacity", "0"),
+        ("port", "0"),
+        ("port", "65536"),
+        ("listenerPort", "http"),
+        ("previewPort", "70000"),
+        ("zones", "1"),
+        ("zones", "7"),
+        ("nat", "two"),
+        ("drainSeconds", "3601"),
+        ("drainSeconds", "-1"),
+        ("progressDeadlineSeconds", "0"),
+        ("instanceType", "small"),
+        ("rootDevice", "xvda"),
+        ("vpcCidr", "10.0.0.0"),
+        ("vpcCidr", "10.0.0.1/16"),
+        ("vpcCidr", "10.0.0.0/33"),
+        ("vpcCidr", "10.0.0.0/8"),
+        ("vpcCidr", "10.0.0.0/28"),
+        ("vpcCidr", "fd00::/56"),
+        ("previewCidrs", "10.0.0.0/8"),
+        ("previewCidrs", '{"a": 1}'),
+        ("healthCheck", "{"),
+        ("healthCheck", "[]"),
+        ("tags", "[1]"),
+        ("tags", "{"),
+        ("userData", "x" * 16385),
+    ],
+)
+def test_values_out_of_range_or_of_another_type_are_refused_by_path(key: str, value: str) -> None:
+    assert any(path == key or path.startswith(f"{key}.") for path in faults(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("check", "path"),
+    [
+        ({"path": "health"}, "healthCheck.path"),
+        ({"path": "/he alth"}, "healthCheck.path"),
+        ({"intervalSeconds": 4}, "healthCheck.intervalSeconds"),
+        ({"intervalSeconds": 301}, "healthCheck.intervalSeconds"),
+        ({"timeoutSeconds": 1}, "healthCheck.timeoutSeconds"),
+        ({"timeoutSeconds": 5}, "healthCheck"),
+        ({"healthyThreshold": 1}, "healthCheck.healthyThreshold"),
+        ({"unhealthyThreshold": 11}, "healthCheck.unhealthyThreshold"),
+        ({"matcher": "600"}, "healthCheck.matcher"),
+        ({"matcher": "299-200"}, "healthCheck.matcher"),
+        ({"matcher": "ok"}, "healthCheck.matcher"),
+        ({"port": 1}, "healthCheck.port"),
+    ],
+)
+def test_faults_of_the_health_check_have_their_own_path(check: dict[str, Any], path: str) -> None:
+    assert path in faults(healthCheck=json.dumps(check))
+
+
+@pytest.mark.parametrize("matcher", ["200", "200,204", "200-299", "200-204,301"])
+def test_matchers_that_a_load_balancer_takes(matcher: str) -> None:
+    assert Settings.parse({"ami": AMI, "healthCheck": {"matcher": matcher}}).health_check.matcher == matcher
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
+    assert faults(minSiz="1") == {"minSiz": "unknown key; did you mean minSize?"}
+    assert faults(healthCheck={"pat": "/x"}) == {"healthCheck.pat": "unknown key; did you mean path?"}
+    assert faults(zzzzzzz="1") == {"zzzzzzz": "unknown key"}
+
+
+def test_a_minimum_above_the_maximum_is_refused() -> None:
+    assert "more than maxSize (6)" in faults(minSize="7")["minSize"]
+
+
+def test_preview_and_production_need_different_ports() -> None:
+    assert "listenerPort too" in faults(previewPort="80")["previewPort"]
+
+
+def test_preview_networks_must_not_overlap() -> None:
+    assert "overlap" in faults(previewCidrs='["10.0.0.0/8", "10.1.0.0/16"]')["previewCidrs"]
+
+
+def test_the_network_has_room_for_two_fleets() -> None:
+    assert "side by side" in faults(vpcCidr="10.0.0.0/24", maxSize="40")["vpcCidr"]
+
+
+@pytest.mark.parametrize("key", ["aws:x", "bluegreen:x", "Name", "a b", "a/b", "", "_index", "k" * 129])
+def test_tags_that_can_not_be_set_are_refused(key: str) -> None:
+    assert "tags" in faults(tags={key: "x"})
+
+
+def test_all_faults_come_in_one_message_each_with_its_path() -> None:
+    found = faults(
+        ami="nope",
+        minSize="9",
+        maxSize="3",
+        previewPort="80",
+        vpcCidr="10.0.0.0/28",
+        colour="green",
+        zones="1",
+        healthCheck='{"path": "x", "timeoutSeconds": "soon"}',
+    )
+    assert set(found) == {
+        "ami",
+        "colour",
+        "healthCheck.path",
+        "healthCheck.timeoutSeconds",
+        "minSize",
+        "previewPort",
+        "vpcCidr",
+        "zones",
+    }
+
+
+def test_an_unset_image_is_named_along_with_the_other_faults() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse({"minSize": "9"})
+    assert "bluegreen:ami: is unset" in str(caught.value)
+    assert "bluegreen:minSize: 9 is more than" in str(caught.value)
+    assert "Nothing was changed" in str(caught.value)
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.parse({}).min_size = 3  # type: ignore[misc]
