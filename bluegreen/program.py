@@ -103,6 +103,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
     Nothing is left for the program to do then. Without this, the SDK prints a page of KeyboardInterrupt.
     """
-    print("Stopped. What was begun is in the state: the next `pulumi up` goes on from here.", flush=True)
+    if not pulumi.runtime.is_dry_run():
+        print("Stopped. What was begun is in the state: the next `pulumi up` goes on from here.", flush=True)
     sys.stderr.flush()
     os._exit(INTERRUPTED)

@@ -38,29 +38,29 @@ def check_image(sight: Sight, request: LaunchRequest) -> None:
     if image is None:
         raise ImageError(
             f"bluegreen:ami: {request.image} does not exist in {sight.region}, or this account may not use it",
-            "Check the id, the region and that the image is shared with this account. Nothing was changed.",
+            "Check the id, the region and that the image is shared with this account. The traffic was not touched.",
         )
     if image.state != AVAILABLE:
         raise ImageError(
             f"bluegreen:ami: {image.id} is {image.state}, not {AVAILABLE}",
-            "Wait until it is available, or deploy another. Nothing was changed.",
+            "Wait until it is available, or deploy another. The traffic was not touched.",
         )
     instance_type = sight.instance_type(request.instance_type)
     if instance_type is None:
         raise ImageError(
             f"bluegreen:instanceType: {request.instance_type} does not exist in {sight.region}",
-            "Choose one that the region offers. Nothing was changed.",
+            "Choose one that the region offers. The traffic was not touched.",
         )
     if image.architecture not in instance_type.architectures:
         raise ImageError(
             f"bluegreen:ami: {image.id} is built for {image.architecture}, and {instance_type.name} runs "
             f"{' or '.join(instance_type.architectures)}",
-            "Deploy an image of that architecture, or choose another instanceType. Nothing was changed.",
+            "Deploy an image of that architecture, or choose another instanceType. The traffic was not touched.",
         )
     if image.root_device != request.root_device:
         raise ImageError(
             f"bluegreen:rootDevice: {request.root_device} is not the root device of {image.id}, which is "
             f"{image.root_device}",
             f"Run `pulumi config set rootDevice {image.root_device}`: its volume would stay unencrypted otherwise. "
-            "Nothing was changed.",
+            "The traffic was not touched.",
         )

@@ -39,7 +39,7 @@ class ServerGroupArgs:
 class ServerGroup(pulumi.ComponentResource):
     """One release's machines. Made in three steps, between which the service does its part:
 
-    the target group (at once), the machines (`launch`, once a listener names the target group: before that it is not
+    template and target group (at once), the machines (`launch`, once a listener names the target group: before that it is not
     health-checked), the policies (`scale`, once the traffic is on it: an idle candidate would shrink).
     """
 
@@ -52,6 +52,8 @@ class ServerGroup(pulumi.ComponentResource):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
 
+        # First, so that a wrong image stops the rest of the group from being made.
+        self._template = self._launch_template()
         target, health = self._release.target, self._release.target.health
         self.target_group = aws.lb.TargetGroup(
             self._release.name,
@@ -71,13 +73,12 @@ class ServerGroup(pulumi.ComponentResource):
                 matcher=health.matcher,
             ),
             tags=self._tags(),
-            opts=self._child,
+            opts=self._with(depends_on=[self._template]),
         )
 
     def launch(self, after: Sequence[pulumi.Resource]) -> None:
         """Start the machines, once `after` is there."""
         args, capacity = self._args, self._args.plan.capacity
-        template = self._launch_template()
         self.group = aws.autoscaling.Group(
             self._release.name,
             min_size=capacity.minimum,
@@ -87,7 +88,7 @@ class ServerGroup(pulumi.ComponentResource):
             # Named here and not by an attachment of its own: that would lose draining when the group goes.
             target_group_arns=[self.target_group.arn],
             launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
-                id=template.id, version=template.latest_version.apply(str)
+                id=self._template.id, version=self._template.latest_version.apply(str)
             ),
             health_check_type="ELB",
             # As long as the gate waits, so that the group does not destroy the evidence.
@@ -164,13 +165,7 @@ class ServerGroup(pulumi.ComponentResource):
                     ),
                 )
             ],
-            network_interfaces=[
-                aws.ec2.LaunchTemplateNetworkInterfaceArgs(
-                    associate_public_ip_address=_text(launch.has_public_address),
-                    security_groups=[self._args.security_group_id],
-                    delete_on_termination="true",
-                )
-            ],
+            vpc_security_group_ids=[self._args.security_group_id],
             tags=self._tags(),
             opts=self._with(hooks=self._args.hooks.checking_image()),
         )

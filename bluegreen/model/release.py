@@ -32,7 +32,6 @@ class LaunchSettings:
     metadata_tokens: str = "required"
     metadata_hop_limit: int = 1
     has_metadata_tags: bool = True  # a machine learns its release from its tag
-    has_public_address: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,7 @@ def test_a_candidate_smaller_than_what_the_active_group_grew_to_waits() -> None:
     [
         "The image id '[ami-1]' does not exist. Launching EC2 instance failed.",
         "InvalidAMIID.NotFound: ami-1",
-        "You have requested more vCPU capacity than your current vCPU limit of 8 allows. Launching EC2 instance failed.",
+        "You have requested more vCPU capacity than your current vCPU limit of 8 allows.",
         "VcpuLimitExceeded",
         "Client.InternalError: Client error on launch",
         "You are not authorized to perform this operation. Launching EC2 instance failed.",

@@ -1,0 +1,279 @@
+"""boto3 reads -> observations, against moto in process; and that each question costs the calls that it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from bluegreen.aws.capacity import raise_desired_capacity
+from bluegreen.aws.observe import Observer
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.errors import AwsError
+from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK
+
+
+@dataclass
+class World:
+    """A load balancer with a production and a preview listener, two target groups, and what the client was asked."""
+
+    session: Session
+    calls: list[str]
+    balancer: str
+    old: str
+    new: str
+    production: str
+    preview: str
+    subnet: str
+
+    @property
+    def observer(self) -> Observer:
+        return Observer(self.session)
+
+    def register_image(self) -> str:
+        made = self.session.client("ec2").register_image(
+            Name=f"image-{len(self.calls)}", Architecture="x86_64", RootDeviceName="/dev/xvda"
+        )
+        self.calls.clear()
+        return str(made["ImageId"])
+
+    def make_group(self, name: str, target_group: str, stack: str = "dev", service: str = "web") -> None:
+        ec2, autoscaling = self.session.client("ec2"), self.session.client("autoscaling")
+        image = self.register_image()
+        ec2.create_launch_template(
+            LaunchTemplateName=name, LaunchTemplateData={"ImageId": image, "InstanceType": "t3.small"}
+        )
+        tags = {STACK: stack, SERVICE: service, RELEASE: name}
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=1,
+            MaxSize=4,
+            DesiredCapacity=2,
+            VPCZoneIdentifier=self.subnet,
+            TargetGroupARNs=[target_group],
+            LaunchTemplate={"LaunchTemplateName": name},
+            Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in tags.items()],
+        )
+        self.calls.clear()
+
+    def forward(self, listener: str, weights: dict[str, int]) -> None:
+        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
+        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+        self.session.client("elbv2").modify_listener(ListenerArn=listener, DefaultActions=[action])
+        self.calls.clear()
+
+
+@pytest.fixture(scope="module")
+def recorded_session() -> Iterator[tuple[Session, list[str]]]:
+    """Clients take long to make, so all tests share them; `mock_aws` gives each test an account of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+            patch.delenv(name, raising=False)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        session = Session(SessionSettings(region="us-east-1"))
+        calls: list[str] = []
+        for service in ("ec2", "elbv2", "autoscaling"):
+            events = session.client(service).meta.events
+            events.register("before-call", lambda model, **_: calls.append(model.name))
+        yield session, calls
+
+
+@pytest.fixture
+def world(recorded_session: tuple[Session, list[str]]) -> Iterator[World]:
+    session, calls = recorded_session
+    with mock_aws():
+        ec2, elbv2 = session.client("ec2"), session.client("elbv2")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")
+            for number, zone in enumerate("ab")
+        ]
+        subnet_ids = [subnet["Subnet"]["SubnetId"] for subnet in subnets]
+        balancer = elbv2.create_load_balancer(Name="web", Subnets=subnet_ids)["LoadBalancers"][0]["LoadBalancerArn"]
+        old, new = (
+            elbv2.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0][
+                "TargetGroupArn"
+            ]
+            for name in ("old", "new")
+        )
+
+        def listen(port: int, target_group: str, tags: list[dict[str, str]]) -> str:
+            made: dict[str, Any] = elbv2.create_listener(
+                LoadBalancerArn=balancer,
+                Port=port,
+                Protocol="HTTP",
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": target_group}],
+                Tags=tags,
+            )
+            return str(made["Listeners"][0]["ListenerArn"])
+
+        production = listen(80, old, [{"Key": LISTENER, "Value": "production"}])
+        preview = listen(9000, new, [{"Key": LISTENER, "Value": "preview"}])
+        calls.clear()
+        yield World(session, calls, balancer, old, new, production, preview, subnet_ids[0])
+
+
+def test_listeners_are_known_as_preview_by_their_tag_alone(world: World) -> None:
+    seen = {each.port: each for each in world.observer.listeners_of([world.old, world.new])}
+    assert not seen[80].is_preview
+    assert seen[80].weights == {world.old: 1}
+    assert seen[9000].is_preview
+    assert seen[9000].weights == {world.new: 1}
+
+
+def test_a_listener_without_our_tags_counts_as_production(world: World) -> None:
+    world.session.client("elbv2").create_listener(
+        LoadBalancerArn=world.balancer,
+        Port=81,
+        Protocol="HTTP",
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": world.new}],
+    )
+    seen = {each.port: each for each in world.observer.listeners_of([world.new])}
+    assert not seen[81].is_preview
+
+
+def test_weights_of_a_forward_action_are_read(world: World) -> None:
+    world.forward(world.production, {world.old: 90, world.new: 10})
+    assert world.observer.listener_weights(world.production) == {world.old: 90, world.new: 10}
+
+
+def test_a_rule_counts_like_the_default_action(world: World) -> None:
+    world.session.client("elbv2").create_rule(
+        ListenerArn=world.production,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "Values": ["/new/*"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": world.new}],
+    )
+    assert world.observer.listener_weights(world.production) == {world.old: 1, world.new: 1}
+
+
+def test_a_listener_that_forwards_nowhere_has_no_weights(world: World) -> None:
+    fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    world.session.client("elbv2").modify_listener(ListenerArn=world.production, DefaultActions=[fixed])
+    assert world.observer.listener_weights(world.production) == {}
+
+
+def test_a_target_group_that_is_gone_is_behind_no_listener(world: World) -> None:
+    assert world.observer.listeners_of([world.old + "x"]) == ()
+
+
+def test_groups_are_found_by_stack_and_service_in_one_call(world: World) -> None:
+    world.make_group("web-1", world.old)
+    world.make_group("api-1", world.old, service="api")
+    world.make_group("web-qa", world.old, stack="qa")
+    (seen,) = world.observer.groups("dev", "web")
+    assert (seen.name, seen.release, seen.minimum, seen.maximum, seen.desired) == ("web-1", "web-1", 1, 4, 2)
+    assert seen.target_groups == (world.old,)
+    assert len(seen.instances) == 2
+    assert world.calls == ["DescribeAutoScalingGroups"]
+
+
+def test_with_one_group_it_is_the_active_one_and_nobody_else_is_asked(world: World) -> None:
+    world.make_group("web-1", world.old)
+    active = world.observer.active_group("dev", "web")
+    assert active is not None
+    assert active.name == "web-1"
+    assert world.calls == ["DescribeAutoScalingGroups"]
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_with_several_groups_the_load_balancer_says_which_is_active(world: World, shifted: bool) -> None:
+    world.make_group("web-1", world.old)
+    world.make_group("web-2", world.new)
+    if shifted:
+        world.forward(world.production, {world.new: 1})
+    active = world.observer.active_group("dev", "web")
+    assert active is not None
+    assert active.name == ("web-2" if shifted else "web-1"), "the preview listener does not count"
+
+
+def test_a_service_that_was_never_deployed_has_no_active_group(world: World) -> None:
+    assert world.observer.active_group("dev", "web") is None
+
+
+def test_a_group_that_does_not_exist_is_none(world: World) -> None:
+    assert world.observer.group("nope") is None
+
+
+def test_targets_are_read_in_one_call(world: World) -> None:
+    world.make_group("web-1", world.old)
+    targets = world.observer.targets(world.old)
+    assert len(targets) == 2
+    assert world.calls == ["DescribeTargetHealth"]
+
+
+def test_an_image_is_read_in_one_call(world: World) -> None:
+    image = world.observer.image(world.register_image())
+    assert image is not None
+    assert (image.state, image.root_device) == ("available", "/dev/sda1")
+    assert world.calls == ["DescribeImages"]
+
+
+@pytest.mark.parametrize("image", ["ami-00000000", "ami-0123456789abcdef0"])
+def test_an_image_that_does_not_exist_is_none(world: World, image: str) -> None:
+    assert world.observer.image(image) is None
+
+
+def test_an_instance_type_says_its_architectures(world: World) -> None:
+    small = world.observer.instance_type("t3.small")
+    assert small is not None
+    assert "x86_64" in small.architectures
+    arm = world.observer.instance_type("t4g.small")
+    assert arm is not None
+    assert "arm64" in arm.architectures
+
+
+def test_an_instance_type_that_does_not_exist_is_none(world: World) -> None:
+    assert world.observer.instance_type("t3.gigantic") is None
+
+
+def test_capacity_is_raised_and_read_back(world: World) -> None:
+    world.make_group("web-1", world.old)
+    (group,) = world.observer.groups("dev", "web")
+    world.calls.clear()
+    assert raise_desired_capacity(world.session, group, 3).desired == 3
+    assert world.calls == ["SetDesiredCapacity", "DescribeAutoScalingGroups"]
+
+
+def test_capacity_is_raised_to_the_maximum_at_the_most(world: World) -> None:
+    world.make_group("web-1", world.old)
+    (group,) = world.observer.groups("dev", "web")
+    assert raise_desired_capacity(world.session, group, 9).desired == 4
+
+
+@pytest.mark.parametrize("desired", [0, 1, 2])
+def test_capacity_is_never_lowered(world: World, desired: int) -> None:
+    world.make_group("web-1", world.old)
+    (group,) = world.observer.groups("dev", "web")
+    world.calls.clear()
+    assert raise_desired_capacity(world.session, group, desired) == group
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("ExpiredToken", "Renew the credentials"),
+        ("InvalidClientTokenId", "Renew the credentials"),
+        ("AccessDenied", "Allow this caller DescribeAutoScalingGroups"),
+        ("UnauthorizedOperation", "Allow this caller"),
+    ],
+)
+def test_refusals_of_aws_say_what_to_do(world: World, code: str, advice: str) -> None:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeAutoScalingGroups")
+
+    events = world.session.client("autoscaling").meta.events
+    events.register("before-call", refuse)
+    try:
+        with pytest.raises(AwsError, match=code) as caught:
+            world.observer.groups("dev", "web")
+    finally:
+        events.unregister("before-call", refuse)
+    assert advice in caught.value.next_step

@@ -1,0 +1,79 @@
+"""The session factory meets whom the provider meets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from bluegreen.aws.session import Session, SessionSettings, _seconds
+from bluegreen.errors import AwsError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config, credentials = tmp_path / "config", tmp_path / "credentials"
+    config.write_text("[profile there]\nregion = eu-west-1\n")
+    credentials.write_text("[there]\naws_access_key_id = there\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "here")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def access_key(session: Session) -> str:
+    return str(session.client("ec2")._request_signer._credentials.access_key)
+
+
+def test_the_region_of_the_stack_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    assert Session(SessionSettings(region="ap-south-1")).region == "ap-south-1"
+    assert Session(SessionSettings()).region == "us-west-2"
+
+
+def test_the_profile_of_the_stack_gives_credentials_and_region() -> None:
+    session = Session(SessionSettings(profile="there"))
+    assert session.region == "eu-west-1"
+    assert access_key(session) == "there"
+
+
+def test_roles_are_assumed_one_after_the_other() -> None:
+    roles = (
+        {"roleArn": "arn:aws:iam::111111111111:role/first", "sessionName": "ci", "duration": "1h"},
+        {"roleArn": "arn:aws:iam::222222222222:role/second", "externalId": "partner"},
+    )
+    with mock_aws():
+        session = Session(SessionSettings(region="us-east-1", assume_roles=roles))
+        session.client("ec2").describe_vpcs()
+        arn = session.client("sts").get_caller_identity()["Arn"]
+    assert arn.startswith("arn:aws:sts::222222222222:assumed-role/second/")
+
+
+def test_a_client_is_made_once() -> None:
+    session = Session(SessionSettings(region="us-east-1"))
+    assert session.client("ec2") is session.client("ec2")
+
+
+def test_no_region_is_an_error_that_says_where_to_set_it() -> None:
+    with pytest.raises(AwsError, match="region") as caught:
+        Session(SessionSettings()).client("ec2")
+    assert "aws:region" in caught.value.next_step
+
+
+def test_an_unknown_profile_is_an_error_that_names_it() -> None:
+    with pytest.raises(AwsError, match="elsewhere"):
+        Session(SessionSettings(region="us-east-1", profile="elsewhere")).client("ec2")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1h", 3600), ("30m", 1800), ("1h30m", 5400), ("900s", 900)])
+def test_durations_are_written_as_the_provider_writes_them(text: str, seconds: int) -> None:
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "1d", "h"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(AwsError, match="duration"):
+        _seconds(text)

@@ -1,0 +1,69 @@
+"""Images that machines can't be launched from are refused, and the message says which setting to mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bluegreen.checks.image import LaunchRequest, check_image
+from bluegreen.errors import ImageError, SettingsError
+from bluegreen.model.observation import Image, InstanceType
+
+IMAGE = Image(id="ami-1", state="available", architecture="x86_64", root_device="/dev/xvda")
+REQUEST = LaunchRequest(image="ami-1", instance_type="t3.small", root_device="/dev/xvda")
+
+
+@dataclass
+class World:
+    region: str = "us-east-1"
+    images: dict[str, Image] = field(default_factory=lambda: {"ami-1": IMAGE})
+    types: dict[str, InstanceType] = field(
+        default_factory=lambda: {"t3.small": InstanceType(name="t3.small", architectures=("x86_64",))}
+    )
+
+    def image(self, image: str) -> Image | None:
+        return self.images.get(image)
+
+    def instance_type(self, name: str) -> InstanceType | None:
+        return self.types.get(name)
+
+
+def test_an_available_image_of_the_right_architecture_passes() -> None:
+    check_image(World(), REQUEST)
+
+
+def test_an_image_for_one_of_several_architectures_passes() -> None:
+    check_image(World(types={"t3.small": InstanceType(name="t3.small", architectures=("i386", "x86_64"))}), REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("world", "request_", "message"),
+    [
+        (World(images={}), REQUEST, "bluegreen:ami: ami-1 does not exist in us-east-1"),
+        (World(images={"ami-1": replace(IMAGE, state="pending")}), REQUEST, "bluegreen:ami: ami-1 is pending"),
+        (World(images={"ami-1": replace(IMAGE, state="failed")}), REQUEST, "bluegreen:ami: ami-1 is failed"),
+        (
+            World(images={"ami-1": replace(IMAGE, architecture="arm64")}),
+            REQUEST,
+            "bluegreen:ami: ami-1 is built for arm64, and t3.small runs x86_64",
+        ),
+        (World(types={}), REQUEST, "bluegreen:instanceType: t3.small does not exist in us-east-1"),
+        (
+            World(),
+            replace(REQUEST, root_device="/dev/sda1"),
+            "bluegreen:rootDevice: /dev/sda1 is not the root device of ami-1, which is /dev/xvda",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_can_not_be_launched_is_refused(world: World, request_: LaunchRequest, message: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        check_image(world, request_)
+    assert message in caught.value.what
+    assert "traffic was not touched" in caught.value.next_step
+
+
+def test_no_image_at_all_is_a_fault_of_the_config() -> None:
+    with pytest.raises(SettingsError, match="bluegreen:ami: is unset"):
+        check_image(World(), replace(REQUEST, image=""))
