@@ -17,6 +17,8 @@ from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, judge
 from bluegreen.model.observation import Group, ScalingActivity, Target
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
+PASSED = ": passed"
+"""How the line ends that says so."""
 EARLIER_TRY = timedelta(minutes=2)
 """A failed launch that began longer before the gate than this belongs to an earlier `up`: its cause may be mended."""
 
@@ -75,7 +77,7 @@ class Gate:
             line = f"gate: {candidate.group.name}: {verdict.summary}"
             match verdict:
                 case Ready():
-                    self.report(line)
+                    self.report(line + PASSED)
                     return
                 case Hopeless(summary, next_step):
                     raise GateFailed(summary, _with_traffic(candidate, next_step))

@@ -37,10 +37,11 @@ class ServerGroupArgs:
 
 
 class ServerGroup(pulumi.ComponentResource):
-    """One release's machines. Made in three steps, between which the service does its part:
+    """One release's machines, made in three steps, between which the service does its part:
 
-    template and target group (at once), the machines (`launch`, once a listener names the target group: before that it is not
-    health-checked), the policies (`scale`, once the traffic is on it: an idle candidate would shrink).
+    at once, launch template and target group; with `launch`, once a listener names the target group, the machines
+    (before that nobody checks their health); with `scale`, once the traffic is on them, the policies (an idle
+    candidate would shrink).
     """
 
     target_group: aws.lb.TargetGroup

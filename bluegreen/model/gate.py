@@ -89,7 +89,9 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
         )
     if cause := _hopeless_cause(candidate.activities, since):
         activity, next_step = cause
-        return Hopeless(f"{group.name} can't launch: {activity.message or activity.description}", next_step)
+        return Hopeless(
+            f"{group.name} can't launch: {(activity.message or activity.description).rstrip('.')}", next_step
+        )
     present = [target for target in candidate.targets if target.state != DRAINING]
     healthy = sum(target.is_healthy for target in present)
     summary = f"{healthy} of {needed} healthy"
@@ -119,5 +121,5 @@ def _reasons_for_waiting(present: Iterable[Target], candidate: Candidate, needed
         reasons.append(f"{missing} not launched yet")
     latest = next(iter(candidate.activities), None)
     if latest and latest.has_failed:
-        reasons.append(f"last try: {latest.message or latest.description}")
+        reasons.append(f"last try: {(latest.message or latest.description).rstrip('.')}")
     return reasons

@@ -95,7 +95,7 @@ def test_a_healthy_candidate_passes_at_once() -> None:
     world = World(states={"i-1": "healthy", "i-2": "healthy"})
     world.prove()
     assert world.seconds == 0
-    assert world.said == ["gate: web-new: 2 of 2 healthy"]
+    assert world.said == ["gate: web-new: 2 of 2 healthy: passed"]
 
 
 def test_the_gate_waits_until_the_candidate_is_healthy() -> None:
@@ -108,7 +108,7 @@ def test_the_gate_waits_until_the_candidate_is_healthy() -> None:
     assert world.said == [
         "gate: web-new: 0 of 2 healthy; i-1 initial; i-2 initial; 2 not launched yet",
         "gate: web-new: 1 of 2 healthy; i-2 initial; 2 not launched yet",
-        "gate: web-new: 2 of 2 healthy",
+        "gate: web-new: 2 of 2 healthy: passed",
     ], "each progress line is said once"
 
 

@@ -86,9 +86,7 @@ def test_both_lengths_of_image_ids_are_taken(ami: str) -> None:
     assert Settings.parse({"ami": ami}).image == ami
 
 
-@pytest.mark.parametrize(
-    "ami", ["1234abcd", "ami-", "ami-1234ABCD", "ami-1234abcd ", "ami-0123456789abcdef0a"]
-)
+@pytest.mark.parametrize("ami", ["1234abcd", "ami-", "ami-1234ABCD", "ami-1234abcd ", "ami-0123456789abcdef0a"])
 def test_a_malformed_image_id_is_refused(ami: str) -> None:
     assert "is not the id of an AMI" in faults(ami=ami)["ami"]
 

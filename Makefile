@@ -1,0 +1,50 @@
+# `make demo` and `make test` do all the set-up that they need; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check e2e bench lock clean
+
+help: ## list what there is
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv from the lock
+
+# uv installs from the lock in seconds; where there is none, pip fetches the one that the lock names.
+# Python writes no bytecode at installation: pulumi_aws alone is 270 MB. What a program imports is compiled once, here.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) can't make a virtual environment. On Debian: apt install python3-venv"; exit 1; }
+	@awk '/^uv==/,!/\\$$/' requirements.lock > .venv/uv.lock
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r .venv/uv.lock
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	  $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
+	  $$uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import sandbox.cloud.__main__'
+	@touch $@
+
+demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken release 3
+	@$(BIN)/python -m sandbox.rehearsal $(ARGS)
+
+test: setup ## lint, types, and all tests
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/pytest -n 2 --dist loadscope -q $(ARGS)
+
+check: setup ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+
+bench: setup ## time a change of release against a straight boto3 script
+	@$(BIN)/python -m bench.change_of_release $(ARGS)
+
+lock: ## resolve the dependencies of pyproject.toml anew
+	uv pip compile pyproject.toml --universal --all-extras --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean: ## remove what was made
+	rm -rf .venv .sandbox .mypy_cache .ruff_cache .pytest_cache

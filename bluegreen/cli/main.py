@@ -1,0 +1,72 @@
+"""The `bluegreen` command: parses, calls the library, prints. No rules here, and nothing heavy is imported for help.
+
+Exit codes: 0 done, 1 failed, 2 wrong input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from bluegreen.errors import BluegreenError, SettingsError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Blue/green deployment of machine images on AWS. `pulumi up` does the same as `bluegreen deploy`.",
+)
+
+FAILED = 1
+WRONG_INPUT = 2
+
+StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
+
+
+@app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")
+def deploy(
+    stack: StackName,
+    ami: Annotated[str | None, typer.Option(help="The image; written to the stack's config first.")] = None,
+) -> None:
+    """Bring the stack to its config: the new fleet is proven, takes the traffic, and the old one goes."""
+    from bluegreen import deployment
+
+    update = deployment.deploy(stack, ami=ami, on_output=_say)
+    typer.echo(f"{stack} runs release {update.outputs['activeRelease']['version']} at {update.outputs['url']}")
+
+
+@app.command(epilog="Example: bluegreen status dev")
+def status(stack: StackName) -> None:
+    """Show what the stack's last update put out, as JSON."""
+    from bluegreen import deployment
+
+    typer.echo(json.dumps(deployment.outputs(stack), indent=2))
+
+
+@app.command(epilog="Example: bluegreen destroy dev --yes")
+def destroy(
+    stack: StackName,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Destroy everything of the stack. Its config and history stay."""
+    from bluegreen import deployment
+
+    if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
+        raise typer.Exit(FAILED)
+    deployment.destroy(stack, on_output=_say)
+
+
+def _say(line: str) -> None:
+    typer.echo(line.rstrip("\n"))
+
+
+def main() -> None:
+    try:
+        app()
+    except BluegreenError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(WRONG_INPUT if isinstance(error, SettingsError) else FAILED)

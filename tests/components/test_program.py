@@ -1,0 +1,323 @@
+"""What the program declares, on Pulumi's mocks: types, names, wiring and order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks as pulumi_mocks
+
+from bluegreen import program
+from bluegreen.model.observation import Group
+from bluegreen.model.settings import Settings
+
+AMI = "ami-0123456789abcdef0"
+COMPUTED = {
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test"},
+}
+
+
+@dataclass
+class Declared:
+    """Resources in the order in which the program registered them."""
+
+    resources: list[pulumi.runtime.MockResourceArgs] = field(default_factory=list)
+    requests: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[pulumi.runtime.MockResourceArgs]:
+        return [each for each in self.resources if each.typ.endswith(f":{kind}")]
+
+    def one(self, kind: str, name: str | None = None) -> dict[str, Any]:
+        (found,) = [each for each in self.of(kind) if name in (None, each.name)]
+        return dict(found.inputs)
+
+    def position(self, kind: str, name: str | None = None) -> int:
+        return next(
+            at for at, each in enumerate(self.resources) if each.typ.endswith(f":{kind}") and name in (None, each.name)
+        )
+
+
+class Monitor(pulumi_mocks.MockMonitor):
+    """Also keeps what a resource was registered with besides its inputs: its hooks, for one."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks, declared: Declared) -> None:
+        super().__init__(mocks)
+        self._declared = declared
+
+    def RegisterResource(self, request: Any) -> Any:
+        self._declared.requests[f"{request.type.rsplit(':', 1)[-1]} {request.name}"] = request
+        return super().RegisterResource(request)
+
+
+class Aws(pulumi.runtime.Mocks):
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self._declared.resources.append(args)
+        kind = args.typ.rsplit(":", 1)[-1]
+        outputs = {"arn": f"arn:{kind}:{args.name}", "name": args.name, **args.inputs, **COMPUTED.get(args.typ, {})}
+        return f"{kind}-{args.name}", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        assert args.token == "aws:index/getAvailabilityZones:getAvailabilityZones"
+        return {"names": ["us-east-1c", "us-east-1a", "us-east-1b"], "zoneIds": [], "id": "x", "region": "us-east-1"}
+
+
+class FakeObserver:
+    active: Group | None = None
+
+    def __init__(self, session: object) -> None:
+        pass
+
+    def active_group(self, stack: str, service: str) -> Group | None:
+        return self.active
+
+
+class FakeHooks:
+    """The SDK's mocks have no hooks: what binds them is tested on an engine."""
+
+    def __init__(self, session: object) -> None:
+        self.bound: list[str] = []
+
+    def checking_image(self) -> pulumi.ResourceHookBinding:
+        return pulumi.ResourceHookBinding()
+
+    gated = guarded = lambda self, *_: pulumi.ResourceHookBinding()
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(program, "Hooks", FakeHooks)
+    monkeypatch.setattr(program, "Observer", FakeObserver)
+
+    def run(**config: Any) -> Declared:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        declared = Declared()
+        mocks = Aws(declared)
+        pulumi.runtime.set_mocks(mocks, project="bluegreen", stack="dev", monitor=Monitor(mocks, declared))
+        monkeypatch.setattr(pulumi, "export", declared.outputs.__setitem__)
+        settings = Settings.parse({"ami": AMI, **config})
+        loop.run_until_complete(
+            pulumi.runtime.stack.run_pulumi_func(lambda: program.declare(settings, None))  # type: ignore[arg-type]
+        )
+
+        async def value(output: pulumi.Output[Any]) -> Any:
+            return await output.future()
+
+        declared.outputs = {name: loop.run_until_complete(value(each)) for name, each in declared.outputs.items()}
+        return declared
+
+    yield run
+
+
+def test_a_server_group_is_named_by_the_version_of_its_release(declare: Any) -> None:
+    declared = declare()
+    version = declared.outputs["activeRelease"]["version"]
+    for kind in ("TargetGroup", "LaunchTemplate", "Group", "Policy"):
+        assert [each.name for each in declared.of(kind)] == [f"web-{version}"]
+
+
+def test_another_image_is_a_new_set_of_names_and_leaves_all_others_alone(declare: Any) -> None:
+    one, other = declare(), declare(ami="ami-0123456789abcdef1")
+    names = [{(each.typ, each.name) for each in declared.resources} for declared in (one, other)]
+    kinds = {typ.rsplit(":", 1)[-1] for typ, _ in names[0] ^ names[1]}
+    assert kinds == {"ServerGroup", "TargetGroup", "LaunchTemplate", "Group", "Policy"}
+
+
+def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> None:
+    declared = declare()
+    order = [
+        declared.position("LaunchTemplate"),
+        declared.position("TargetGroup"),
+        declared.position("Listener", "web-preview"),
+        declared.position("Group"),
+        declared.position("Listener", "web-production"),
+        declared.position("Policy"),
+    ]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        ("TargetGroup web-{v}", "launchTemplate:LaunchTemplate::web-{v}"),
+        ("Listener web-preview", "targetGroup:TargetGroup::web-{v}"),
+        ("Group web-{v}", "listener:Listener::web-preview"),
+        ("Group web-{v}", "securityGroupIngressRule:SecurityGroupIngressRule::web-machines-8080"),
+        ("Group web-{v}", "securityGroupEgressRule:SecurityGroupEgressRule::web-balancer-8080"),
+        ("Listener web-production", "group:Group::web-{v}"),
+        ("Policy web-{v}", "listener:Listener::web-production"),
+        ("LoadBalancer web", "internetGateway:InternetGateway::web"),
+    ],
+)
+def test_the_engine_is_told_of_every_step_of_the_order(declare: Any, later: str, earlier: str) -> None:
+    declared = declare()
+    version = declared.outputs["activeRelease"]["version"]
+    dependencies = declared.requests[later.format(v=version)].dependencies
+    assert any(urn.endswith(earlier.format(v=version)) for urn in dependencies)
+
+
+def test_both_listeners_forward_to_the_only_group(declare: Any) -> None:
+    declared = declare()
+    target_group = f"arn:TargetGroup:web-{declared.outputs['activeRelease']['version']}"
+    for purpose, port in (("production", 80), ("preview", 9000)):
+        listener = declared.one("Listener", f"web-{purpose}")
+        assert listener["port"] == port
+        assert listener["defaultActions"] == [{"type": "forward", "targetGroupArn": target_group}]
+        assert listener["tags"]["bluegreen:listener"] == purpose
+
+
+def test_the_group_names_its_target_group_inline_and_does_not_wait_itself(declare: Any) -> None:
+    declared = declare(progressDeadlineSeconds="90")
+    group = declared.one("Group")
+    assert group["targetGroupArns"] == [f"arn:TargetGroup:web-{declared.outputs['activeRelease']['version']}"]
+    assert group["waitForCapacityTimeout"] == "0"
+    assert group["healthCheckType"] == "ELB"
+    assert group["healthCheckGracePeriod"] == 90, "no shorter than the gate's deadline"
+
+
+def test_desired_capacity_is_seeded_and_then_left_to_scaling(declare: Any) -> None:
+    declared = declare()
+    (request,) = [each for name, each in declared.requests.items() if name.startswith("Group ")]
+    assert list(request.ignoreChanges) == ["desiredCapacity"]
+
+
+@pytest.mark.parametrize(("live", "desired"), [(None, 2), (4, 4), (1, 2), (9, 6)])
+def test_a_group_starts_at_the_live_capacity_of_the_active_one(
+    declare: Any, monkeypatch: pytest.MonkeyPatch, live: int | None, desired: int
+) -> None:
+    active = live and Group(name="x", release="x", minimum=0, maximum=9, desired=live, target_groups=())
+    monkeypatch.setattr(FakeObserver, "active", active)
+    assert declare().one("Group")["desiredCapacity"] == desired
+
+
+def test_machines_require_the_second_version_of_the_metadata_service(declare: Any) -> None:
+    options = declare().one("LaunchTemplate")["metadataOptions"]
+    assert options["httpTokens"] == "required"
+    assert options["httpPutResponseHopLimit"] == 1
+    assert options["instanceMetadataTags"] == "enabled", "a machine learns its release from its tag"
+
+
+def test_the_root_volume_is_encrypted_gp3(declare: Any) -> None:
+    (device,) = declare(rootDevice="/dev/sda1").one("LaunchTemplate")["blockDeviceMappings"]
+    assert device["deviceName"] == "/dev/sda1"
+    assert device["ebs"]["encrypted"] == "true"
+    assert device["ebs"]["volumeType"] == "gp3"
+
+
+def test_user_data_is_encoded_once(declare: Any) -> None:
+    assert declare(userData="#!/bin/sh").one("LaunchTemplate")["userData"] == "IyEvYmluL3No"
+    assert "userData" not in declare().one("LaunchTemplate")
+
+
+def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:
+    declared = declare(tags={"team": "a"}, port="8081")
+    version = declared.outputs["activeRelease"]["version"]
+    tags = {tag["key"]: tag["value"] for tag in declared.one("Group")["tags"]}
+    assert tags == {
+        "Name": f"web-{version}",
+        "bluegreen:port": "8081",
+        "bluegreen:release": version,
+        "bluegreen:service": "web",
+        "bluegreen:stack": "dev",
+        "team": "a",
+    }
+    assert all(tag["propagateAtLaunch"] for tag in declared.one("Group")["tags"])
+
+
+TAGGED = {
+    "Eip",
+    "InternetGateway",
+    "LaunchTemplate",
+    "Listener",
+    "LoadBalancer",
+    "NatGateway",
+    "RouteTable",
+    "SecurityGroup",
+    "SecurityGroupEgressRule",
+    "SecurityGroupIngressRule",
+    "Subnet",
+    "TargetGroup",
+    "Vpc",
+}
+
+
+def test_every_resource_that_can_be_tagged_carries_service_and_stack(declare: Any) -> None:
+    declared = declare(tags={"team": "a"})
+    seen = {each.typ.rsplit(":", 1)[-1] for each in declared.resources if "tags" in each.inputs}
+    assert seen == TAGGED | {"Group"}
+    for each in declared.resources:
+        if each.typ.rsplit(":", 1)[-1] in TAGGED:
+            expected = {"bluegreen:service": "web", "bluegreen:stack": "dev", "team": "a"}
+            assert expected.items() <= each.inputs["tags"].items(), each.typ
+            assert each.inputs["tags"]["Name"]
+
+
+def test_a_change_of_port_has_rules_of_its_own_so_that_the_old_fleet_keeps_its(declare: Any) -> None:
+    names = {each.name for each in declare(port="9090").of("SecurityGroupIngressRule")}
+    assert "web-machines-9090" in names
+    assert "web-machines-8080" not in names
+
+
+def test_the_preview_port_is_open_to_the_vpc_alone_unless_told_otherwise(declare: Any) -> None:
+    def sources(declared: Declared) -> set[str]:
+        rules = declared.of("SecurityGroupIngressRule")
+        return {each.inputs["cidrIpv4"] for each in rules if each.inputs.get("fromPort") == 9000}
+
+    assert sources(declare()) == {"10.0.0.0/16"}
+    assert sources(declare(previewCidrs=["192.0.2.0/24", "198.51.100.0/24"])) == {"192.0.2.0/24", "198.51.100.0/24"}
+
+
+@pytest.mark.parametrize(("nat", "zones", "gateways"), [("none", 2, 0), ("single", 3, 1), ("perZone", 3, 3)])
+def test_nat_gateways(declare: Any, nat: str, zones: int, gateways: int) -> None:
+    declared = declare(nat=nat, zones=str(zones))
+    assert len(declared.of("NatGateway")) == len(declared.of("Eip")) == gateways
+    routes = [each for each in declared.of("Route") if "natGatewayId" in each.inputs]
+    assert len(routes) == (zones if gateways else 0)
+    assert len({each.inputs["natGatewayId"] for each in routes}) == gateways
+
+
+@pytest.mark.parametrize("zones", [2, 3])
+def test_a_subnet_of_each_kind_in_each_zone(declare: Any, zones: int) -> None:
+    declared = declare(zones=str(zones))
+    for kind in ("public", "private"):
+        found = [each for each in declared.of("Subnet") if f"-{kind}-" in each.name]
+        assert [each.inputs["availabilityZone"] for each in found] == [f"us-east-1{zone}" for zone in "abc"[:zones]]
+
+
+def test_subnets_stay_in_their_zone_whatever_zones_aws_adds(declare: Any) -> None:
+    declared = declare()
+    for number, kind in itertools.product(range(2), ("public", "private")):
+        assert list(declared.requests[f"Subnet web-{kind}-{number}"].ignoreChanges) == ["availabilityZone"]
+
+
+def test_outputs(declare: Any) -> None:
+    outputs = declare(listenerPort="8080").outputs
+    assert outputs["url"] == "http://web.elb.test:8080"
+    assert outputs["previewUrl"] == "http://web.elb.test:9000"
+    release = outputs["activeRelease"]
+    assert release["image"] == AMI
+    assert release["launch"]["instance_type"] == "t3.small"
+    assert outputs["serverGroups"] == [
+        {
+            "release": release["version"],
+            "image": AMI,
+            "role": "active",
+            "weight": 100,
+            "autoScalingGroup": f"web-{release['version']}",
+            "targetGroup": f"arn:TargetGroup:web-{release['version']}",
+        }
+    ]
+
+
+def test_the_port_of_http_is_not_spelled_out(declare: Any) -> None:
+    assert declare().outputs["url"] == "http://web.elb.test"
