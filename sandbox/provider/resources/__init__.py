@@ -1,0 +1,45 @@
+"""Every resource type that the provider has, by token; a module each, with its table and its AWS calls."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.provider.resources import (
+    auto_scaling_group,
+    eip,
+    internet_gateway,
+    launch_template,
+    listener,
+    load_balancer,
+    nat_gateway,
+    route,
+    scaling_policy,
+    security_group,
+    subnet,
+    target_group,
+    vpc,
+)
+from sandbox.provider.table import ResourceType
+
+TYPES: Final[dict[str, ResourceType]] = {
+    kind.token: kind
+    for kind in (
+        vpc.VPC,
+        subnet.SUBNET,
+        internet_gateway.INTERNET_GATEWAY,
+        eip.EIP,
+        nat_gateway.NAT_GATEWAY,
+        route.ROUTE_TABLE,
+        route.ROUTE,
+        route.ROUTE_TABLE_ASSOCIATION,
+        security_group.SECURITY_GROUP,
+        security_group.INGRESS_RULE,
+        security_group.EGRESS_RULE,
+        load_balancer.LOAD_BALANCER,
+        target_group.TARGET_GROUP,
+        listener.LISTENER,
+        launch_template.LAUNCH_TEMPLATE,
+        auto_scaling_group.GROUP,
+        scaling_policy.POLICY,
+    )
+}

@@ -1,0 +1,183 @@
+"""Route tables, their routes and their associations with subnets. Routes inside a route table are refused."""
+
+from __future__ import annotations
+
+import zlib
+from functools import partial
+from typing import Any, Final
+
+from sandbox.provider.aws import MINUTE, Aws, absent, doing, first
+from sandbox.provider.resources.ec2 import CIDR, CIDR_REASON, delete, describe, retag, where
+from sandbox.provider.table import (
+    TAGS,
+    ResourceType,
+    exactly_one_of,
+    names,
+    output,
+    text,
+)
+from sandbox.provider.wire import Props
+
+
+def _create_route_table(aws: Aws, news: Props) -> str:
+    with doing(aws.ec2, "creating EC2 Route Table"):
+        tags = aws.tag_specifications("route-table", news)
+        made = aws.ec2.create_route_table(VpcId=news["vpcId"], TagSpecifications=tags)
+    return str(made["RouteTable"]["RouteTableId"])
+
+
+def _route_table(aws: Aws, table: str) -> Any:
+    return first(describe(aws.ec2.describe_route_tables, "InvalidRouteTableID.NotFound", RouteTableIds=[table]))
+
+
+def _read_route_table(aws: Aws, table: str, known: Props) -> Props | None:
+    with doing(aws.ec2, f"reading EC2 Route Table ({table})"):
+        found = _route_table(aws, table)
+    if found is None:
+        return None
+    return {
+        "arn": aws.arn("ec2", found["OwnerId"], f"route-table/{table}"),
+        "ownerId": found["OwnerId"],
+        "vpcId": found["VpcId"],
+        **aws.tag_state(found.get("Tags", [])),
+    }
+
+
+def _delete_route_table(aws: Aws, table: str, olds: Props) -> None:
+    call = partial(aws.ec2.delete_route_table, RouteTableId=table)
+    delete(aws, f"EC2 Route Table ({table})", call, "InvalidRouteTableID.NotFound", timeout=5 * MINUTE)
+
+
+ROUTE_TABLE = ResourceType(
+    token="aws:ec2/routeTable:RouteTable",
+    properties={"vpcId": text(required=True, replaces=True), "arn": output(), "ownerId": output(), **TAGS},
+    refused=names("routes propagatingVgws"),
+    create=_create_route_table,
+    read=_read_route_table,
+    delete=_delete_route_table,
+    retag=retag,
+)
+
+
+_ROUTE_TARGETS: Final = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
+
+
+def _route_arguments(news: Props) -> dict[str, Any]:
+    return {
+        "RouteTableId": news["routeTableId"],
+        "DestinationCidrBlock": news["destinationCidrBlock"],
+        **{asked: news[name] for name, asked in _ROUTE_TARGETS.items() if name in news},
+    }
+
+
+def _create_route(aws: Aws, news: Props) -> str:
+    table, destination = news["routeTableId"], news["destinationCidrBlock"]
+    what = f"Route in Route Table ({table}) with destination ({destination})"
+    with doing(aws.ec2, f"creating {what}"):
+        # A gateway made a moment ago may not be visible to the routes yet.
+        codes = ("InvalidTransitGatewayID.NotFound", "InvalidGatewayID.NotFound", "InvalidNatGatewayID.NotFound")
+        call = partial(aws.ec2.create_route, **_route_arguments(news))
+        aws.retry(f"{what} create", codes, call, timeout=aws.timeout(5 * MINUTE))
+    return f"r-{table}{zlib.crc32(destination.encode())}"
+
+
+def _read_route(aws: Aws, route: str, known: Props) -> Props | None:
+    table, destination = known["routeTableId"], known["destinationCidrBlock"]
+    with doing(aws.ec2, f"reading Route in Route Table ({table}) with destination ({destination})"):
+        found = _route_table(aws, table)
+    routes = found["Routes"] if found else []
+    line = first([line for line in routes if line.get("DestinationCidrBlock") == destination])
+    if line is None:
+        return None
+    return {
+        "routeTableId": table,
+        "destinationCidrBlock": destination,
+        "origin": line.get("Origin"),
+        "state": line.get("State"),
+        **{name: line.get(asked) for name, asked in _ROUTE_TARGETS.items()},
+    }
+
+
+def _update_route(aws: Aws, route: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    if changed & set(_ROUTE_TARGETS):
+        table, destination = news["routeTableId"], news["destinationCidrBlock"]
+        with doing(aws.ec2, f"updating Route in Route Table ({table}) with destination ({destination})"):
+            aws.ec2.replace_route(**_route_arguments(news))
+
+
+def _delete_route(aws: Aws, route: str, olds: Props) -> None:
+    table, destination = olds["routeTableId"], olds["destinationCidrBlock"]
+    with (
+        doing(aws.ec2, f"deleting Route in Route Table ({table}) with destination ({destination})"),
+        absent("InvalidRoute.NotFound", "InvalidRouteTableID.NotFound"),
+    ):
+        aws.ec2.delete_route(RouteTableId=table, DestinationCidrBlock=destination)
+
+
+ROUTE = ResourceType(
+    token="aws:ec2/route:Route",
+    properties={
+        "routeTableId": text(required=True, replaces=True),
+        "destinationCidrBlock": text(required=True, replaces=True, pattern=CIDR, pattern_reason=CIDR_REASON),
+        "gatewayId": text(),
+        "natGatewayId": text(),
+        "origin": output(),
+        "state": output(),
+    },
+    refused=names(
+        "carrierGatewayId coreNetworkArn destinationIpv6CidrBlock destinationPrefixListId egressOnlyGatewayId "
+        "localGatewayId networkInterfaceId odbNetworkArn transitGatewayId vpcEndpointId "
+        "vpcPeeringConnectionId"
+    ),
+    rules=(exactly_one_of("gatewayId", "natGatewayId"),),
+    create=_create_route,
+    read=_read_route,
+    update=_update_route,
+    delete=_delete_route,
+)
+
+
+def _create_association(aws: Aws, news: Props) -> str:
+    with doing(aws.ec2, "creating EC2 Route Table Association"):
+        made = aws.ec2.associate_route_table(RouteTableId=news["routeTableId"], SubnetId=news["subnetId"])
+    return str(made["AssociationId"])
+
+
+def _find_association(aws: Aws, known: Props) -> Any:
+    """By subnet, which has at most one: another table gives the association an id that the state doesn't have."""
+    tables = describe(aws.ec2.describe_route_tables, Filters=where("association.subnet-id", known["subnetId"]))
+    associations = [line for table in tables for line in table["Associations"]]
+    return first([line for line in associations if line.get("SubnetId") == known["subnetId"]])
+
+
+def _read_association(aws: Aws, association: str, known: Props) -> Props | None:
+    with doing(aws.ec2, f"reading EC2 Route Table Association ({association})"):
+        found = _find_association(aws, known)
+    return found and {"routeTableId": found["RouteTableId"], "subnetId": found["SubnetId"]}
+
+
+def _update_association(aws: Aws, association: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    if "routeTableId" in changed:
+        with doing(aws.ec2, f"updating EC2 Route Table Association ({association})"):
+            live = _find_association(aws, olds)["RouteTableAssociationId"]
+            aws.ec2.replace_route_table_association(AssociationId=live, RouteTableId=news["routeTableId"])
+
+
+def _delete_association(aws: Aws, association: str, olds: Props) -> None:
+    with (
+        doing(aws.ec2, f"deleting EC2 Route Table Association ({association})"),
+        absent("InvalidAssociationID.NotFound"),
+    ):
+        if live := _find_association(aws, olds):
+            aws.ec2.disassociate_route_table(AssociationId=live["RouteTableAssociationId"])
+
+
+ROUTE_TABLE_ASSOCIATION = ResourceType(
+    token="aws:ec2/routeTableAssociation:RouteTableAssociation",
+    properties={"routeTableId": text(required=True), "subnetId": text(required=True, replaces=True)},
+    refused=names("gatewayId"),
+    create=_create_association,
+    read=_read_association,
+    update=_update_association,
+    delete=_delete_association,
+)

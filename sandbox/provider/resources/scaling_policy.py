@@ -1,0 +1,165 @@
+"""Scaling policies, of the target tracking kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sandbox.provider.aws import Aws, absent_group, doing, first, without_none
+from sandbox.provider.table import (
+    ResourceType,
+    block,
+    blocks,
+    boolean,
+    integer,
+    names,
+    number,
+    output,
+    text,
+)
+from sandbox.provider.wire import Props
+
+_DIMENSION: Final = {"name": "Name", "value": "Value"}
+_CUSTOM: Final = {
+    "metricName": "MetricName",
+    "namespace": "Namespace",
+    "statistic": "Statistic",
+    "unit": "Unit",
+    "period": "Period",
+}
+
+
+def _configuration(news: Props) -> dict[str, Any]:
+    config = news["targetTrackingConfiguration"]
+    asked: dict[str, Any] = {"TargetValue": config["targetValue"], "DisableScaleIn": config["disableScaleIn"]}
+    if predefined := config.get("predefinedMetricSpecification"):
+        asked["PredefinedMetricSpecification"] = without_none(
+            PredefinedMetricType=predefined["predefinedMetricType"], ResourceLabel=predefined.get("resourceLabel")
+        )
+    if custom := config.get("customizedMetricSpecification"):
+        asked["CustomizedMetricSpecification"] = {
+            member: custom[name] for name, member in _CUSTOM.items() if name in custom
+        }
+        if dimensions := custom.get("metricDimensions"):
+            asked["CustomizedMetricSpecification"]["Dimensions"] = [
+                {member: dimension[name] for name, member in _DIMENSION.items()} for dimension in dimensions
+            ]
+    return asked
+
+
+def _from_configuration(config: Mapping[str, Any]) -> Props:
+    state: Props = {"targetValue": config["TargetValue"], "disableScaleIn": config.get("DisableScaleIn", False)}
+    if predefined := config.get("PredefinedMetricSpecification"):
+        state["predefinedMetricSpecification"] = without_none(
+            predefinedMetricType=predefined["PredefinedMetricType"], resourceLabel=predefined.get("ResourceLabel")
+        )
+    if custom := config.get("CustomizedMetricSpecification"):
+        spec = {name: custom[member] for name, member in _CUSTOM.items() if custom.get(member) is not None}
+        if dimensions := custom.get("Dimensions"):
+            spec["metricDimensions"] = [
+                {name: dimension[member] for name, member in _DIMENSION.items()} for dimension in dimensions
+            ]
+        state["customizedMetricSpecification"] = spec
+    return state
+
+
+def _put_policy(aws: Aws, news: Props) -> None:
+    with doing(aws.autoscaling, f"putting Auto Scaling Policy ({news['name']})"):
+        aws.autoscaling.put_scaling_policy(
+            AutoScalingGroupName=news["autoscalingGroupName"],
+            PolicyName=news["name"],
+            PolicyType=news["policyType"],
+            Enabled=news["enabled"],
+            **without_none(EstimatedInstanceWarmup=news.get("estimatedInstanceWarmup")),
+            TargetTrackingConfiguration=_configuration(news),
+        )
+
+
+def _create_policy(aws: Aws, news: Props) -> str:
+    _put_policy(aws, news)
+    return str(news["name"])
+
+
+def _read_policy(aws: Aws, policy: str, known: Props) -> Props | None:
+    with doing(aws.autoscaling, f"reading Auto Scaling Policy ({policy})"), absent_group():
+        answer = aws.autoscaling.describe_policies(
+            AutoScalingGroupName=known["autoscalingGroupName"], PolicyNames=[policy]
+        )
+        found = first(answer["ScalingPolicies"])
+        return found and {
+            "arn": found["PolicyARN"],
+            "name": policy,
+            "autoscalingGroupName": found["AutoScalingGroupName"],
+            "policyType": found["PolicyType"],
+            "enabled": found.get("Enabled", True),
+            "estimatedInstanceWarmup": found.get("EstimatedInstanceWarmup"),
+            "targetTrackingConfiguration": _from_configuration(found["TargetTrackingConfiguration"]),
+        }
+    return None
+
+
+def _update_policy(aws: Aws, policy: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    if changed:
+        _put_policy(aws, news)
+
+
+def _delete_policy(aws: Aws, policy: str, olds: Props) -> None:
+    with doing(aws.autoscaling, f"deleting Auto Scaling Policy ({policy})"), absent_group():
+        aws.autoscaling.delete_policy(AutoScalingGroupName=olds["autoscalingGroupName"], PolicyName=policy)
+
+
+_PREDEFINED: Final = (
+    "ASGAverageCPUUtilization",
+    "ASGAverageNetworkIn",
+    "ASGAverageNetworkOut",
+    "ALBRequestCountPerTarget",
+)
+
+POLICY = ResourceType(
+    token="aws:autoscaling/policy:Policy",
+    properties={
+        "name": text(computed=True, replaces=True),
+        "autoscalingGroupName": text(required=True, replaces=True),
+        "policyType": text(
+            required=True,  # left out it would be SimpleScaling, which the sandbox doesn't support
+            choices=("SimpleScaling", "StepScaling", "TargetTrackingScaling", "PredictiveScaling"),
+            only=("TargetTrackingScaling",),
+        ),
+        "enabled": boolean(default=True),
+        "estimatedInstanceWarmup": integer(),
+        "targetTrackingConfiguration": block(
+            {
+                "targetValue": number(required=True),
+                "disableScaleIn": boolean(default=False),
+                "predefinedMetricSpecification": block(
+                    {"predefinedMetricType": text(required=True, choices=_PREDEFINED), "resourceLabel": text()},
+                    conflicts_with=("customizedMetricSpecification",),
+                ),
+                "customizedMetricSpecification": block(
+                    {
+                        "metricName": text(required=True),
+                        "namespace": text(required=True),
+                        "statistic": text(
+                            required=True, choices=("Average", "Minimum", "Maximum", "SampleCount", "Sum")
+                        ),
+                        "unit": text(),
+                        "period": integer(choices=(10, 30, 60)),
+                        "metricDimensions": blocks({"name": text(required=True), "value": text(required=True)}),
+                    },
+                    refused="metrics",
+                ),
+            },
+            required=True,
+        ),
+        "arn": output(),
+    },
+    refused=names(
+        "adjustmentType cooldown metricAggregationType minAdjustmentMagnitude predictiveScalingConfiguration "
+        "scalingAdjustment stepAdjustments"
+    ),
+    name_limit=255,
+    create=_create_policy,
+    read=_read_policy,
+    update=_update_policy,
+    delete=_delete_policy,
+)

@@ -1,0 +1,127 @@
+"""VPCs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from sandbox.provider.aws import MINUTE, Aws, doing, first
+from sandbox.provider.resources.ec2 import CIDR, CIDR_REASON, delete, describe, retag, where
+from sandbox.provider.table import (
+    TAGS,
+    ResourceType,
+    boolean,
+    names,
+    output,
+    text,
+)
+from sandbox.provider.wire import Props
+
+
+def _create_vpc(aws: Aws, news: Props) -> str:
+    with doing(aws.ec2, "creating EC2 VPC"):
+        made = aws.ec2.create_vpc(
+            CidrBlock=news["cidrBlock"],
+            InstanceTenancy=news["instanceTenancy"],
+            TagSpecifications=aws.tag_specifications("vpc", news),
+        )
+    return str(made["Vpc"]["VpcId"])
+
+
+# argument -> (name in ModifyVpcAttribute, value that a new VPC has)
+_VPC_ATTRIBUTES: Final = {
+    "enableDnsSupport": ("EnableDnsSupport", True),
+    "enableDnsHostnames": ("EnableDnsHostnames", False),
+    "enableNetworkAddressUsageMetrics": ("EnableNetworkAddressUsageMetrics", False),
+}
+
+
+def _settle_vpc(aws: Aws, vpc: str, news: Props) -> None:
+    for name, (_, initial) in _VPC_ATTRIBUTES.items():
+        if news.get(name, initial) != initial:
+            _set_vpc_attribute(aws, vpc, name, news[name])
+
+
+def _set_vpc_attribute(aws: Aws, vpc: str, name: str, value: bool) -> None:
+    attribute = _VPC_ATTRIBUTES[name][0]
+    with doing(aws.ec2, f"modifying EC2 VPC ({vpc}) {attribute}"):
+        aws.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": value}})
+
+
+def _read_vpc(aws: Aws, vpc: str, known: Props) -> Props | None:
+    ec2 = aws.ec2
+    with doing(ec2, f"reading EC2 VPC ({vpc})"):
+        found = first(describe(ec2.describe_vpcs, "InvalidVpcID.NotFound", VpcIds=[vpc]))
+        if found is None:
+            return None
+        main = first(
+            describe(ec2.describe_route_tables, Filters=where("vpc-id", vpc) + where("association.main", "true"))
+        )
+        acl = first(describe(ec2.describe_network_acls, Filters=where("vpc-id", vpc) + where("default", "true")))
+        group = first(
+            describe(ec2.describe_security_groups, Filters=where("vpc-id", vpc) + where("group-name", "default"))
+        )
+        attributes = {name: known.get(name, initial) for name, (_, initial) in _VPC_ATTRIBUTES.items()}
+        if not aws.has_just_written:
+            attributes = {name: _vpc_attribute(aws, vpc, asked) for name, (asked, _) in _VPC_ATTRIBUTES.items()}
+    return {
+        "arn": aws.arn("ec2", found["OwnerId"], f"vpc/{vpc}"),
+        "ownerId": found["OwnerId"],
+        "cidrBlock": found["CidrBlock"],
+        "instanceTenancy": found["InstanceTenancy"],
+        "dhcpOptionsId": found.get("DhcpOptionsId"),
+        "mainRouteTableId": main and main["RouteTableId"],
+        "defaultRouteTableId": known.get("defaultRouteTableId") or (main and main["RouteTableId"]),
+        "defaultNetworkAclId": acl and acl["NetworkAclId"],
+        "defaultSecurityGroupId": group and group["GroupId"],
+        "assignGeneratedIpv6CidrBlock": False,
+        **attributes,
+        **aws.tag_state(found.get("Tags", [])),
+    }
+
+
+def _vpc_attribute(aws: Aws, vpc: str, attribute: str) -> bool:
+    asked = attribute[0].lower() + attribute[1:]
+    return bool(aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute=asked)[attribute]["Value"])
+
+
+def _update_vpc(aws: Aws, vpc: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    for name in _VPC_ATTRIBUTES:
+        if name in changed:
+            _set_vpc_attribute(aws, vpc, name, news[name])
+
+
+def _delete_vpc(aws: Aws, vpc: str, olds: Props) -> None:
+    call = partial(aws.ec2.delete_vpc, VpcId=vpc)
+    delete(aws, f"EC2 VPC ({vpc})", call, "InvalidVpcID.NotFound", timeout=5 * MINUTE)
+
+
+VPC = ResourceType(
+    token="aws:ec2/vpc:Vpc",
+    properties={
+        "cidrBlock": text(required=True, replaces=True, pattern=CIDR, pattern_reason=CIDR_REASON),
+        "instanceTenancy": text(default="default", choices=("default", "dedicated")),
+        "enableDnsHostnames": boolean(computed=True),
+        "enableDnsSupport": boolean(default=True),
+        "enableNetworkAddressUsageMetrics": boolean(computed=True),
+        "assignGeneratedIpv6CidrBlock": boolean(computed=True, only=(False,)),
+        "arn": output(),
+        "ownerId": output(),
+        "dhcpOptionsId": output(),
+        "mainRouteTableId": output(),
+        "defaultRouteTableId": output(),
+        "defaultNetworkAclId": output(),
+        "defaultSecurityGroupId": output(),
+        **TAGS,
+    },
+    refused=names(
+        "ipv4IpamPoolId ipv4NetmaskLength ipv6CidrBlock ipv6CidrBlockNetworkBorderGroup ipv6IpamPoolId "
+        "ipv6NetmaskLength"
+    ),
+    create=_create_vpc,
+    settle=_settle_vpc,
+    read=_read_vpc,
+    update=_update_vpc,
+    delete=_delete_vpc,
+    retag=retag,
+)

@@ -1,0 +1,214 @@
+"""The order of things, and what the state keeps, when a program runs against the stand-in engine."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.engine.engine_workspace import STAND_IN, Workspace, make_workspace
+
+RELEASE = """
+    release = config.get("release") or "r1"
+    def gate(args):
+        pulumi.log.info("gate: looking")
+        if config.get_bool("broken"):
+            raise Exception("smoke test: 500")
+    def guard(args):
+        pulumi.log.info(f"guard: {args.old_outputs['name']}")
+    gate, guard = ResourceHook("gate", gate), ResourceHook("guard", guard)
+    net = Thing("net", cidr="10.0.0.0/16")
+    group = Thing(f"group-{release}", net=net.id, desired=2, opts=O(hooks=Hooks(before_delete=[guard])))
+    Thing("listener", target=group.arn, opts=O(hooks=Hooks(before_create=[gate], before_update=[gate])))
+    Thing("secret", password=config.get_secret("token"))
+    pulumi.export("release", {"version": release})
+"""
+
+
+def test_the_old_release_goes_only_after_the_cutover_and_its_guard(workspace: Workspace) -> None:
+    workspace.program(RELEASE)
+    workspace.up()
+    workspace.pulumi("config", "set", "release", "r2")
+    done = workspace.up()
+    calls = workspace.calls()
+    assert calls.index("updated listener") < calls.index("delete group-r1")
+    assert calls.index("created group-r2") < calls.index("update listener")
+    assert "guard: group-r1" in done.stdout
+    assert "+ 1 created\n    ~ 1 updated\n    - 1 deleted\n    3 changes. 3 unchanged" in done.stdout
+    assert {"net", "group-r2", "listener"} <= set(workspace.resources)
+    assert "group-r1" not in workspace.resources
+
+
+def test_a_gate_that_fails_leaves_the_old_release_whole_and_the_next_up_cleans_up(workspace: Workspace) -> None:
+    workspace.program(RELEASE)
+    workspace.up()
+    before = workspace.resources["listener"]
+    workspace.pulumi("config", "set", "release", "r2")
+    workspace.pulumi("config", "set", "broken", "true")
+    done = workspace.up(code=1)
+    assert 'error: before hook "gate" failed: smoke test: 500' in done.stdout
+    assert workspace.resources["listener"] == before
+    assert {"group-r1", "group-r2"} <= set(workspace.resources)
+    assert "pending_operations" not in workspace.deployment
+    workspace.pulumi("config", "set", "release", "r1")
+    workspace.pulumi("config", "rm", "broken")
+    workspace.up()
+    assert "group-r2" not in workspace.resources
+
+
+def test_a_second_up_changes_nothing(workspace: Workspace) -> None:
+    workspace.program(RELEASE)
+    workspace.up()
+    calls, state = workspace.calls(), workspace.resources
+    done = workspace.up("--expect-no-changes")
+    assert workspace.calls() == calls
+    assert workspace.resources == state
+    assert "5 unchanged" in done.stdout
+
+
+def test_a_destroy_without_the_program_refuses_while_hooks_guard_and_with_it_runs_them(workspace: Workspace) -> None:
+    workspace.program(RELEASE)
+    workspace.up()
+    refused = workspace.pulumi("destroy", "--yes", "--skip-preview", code=1)
+    assert "You must run with the `--run-program` flag to use delete hooks during destroy." in refused.stderr
+    assert "group-r1" in workspace.resources
+    workspace.extra["PULUMI_OPTION_RUN_PROGRAM"] = "true"
+    done = workspace.pulumi("destroy", "--yes", "--skip-preview")
+    assert "guard: group-r1" in done.stdout
+    assert workspace.resources == {}
+    assert workspace.document["version"] == 3
+
+
+def test_a_hook_that_the_state_names_and_the_program_lacks_keeps_its_resource(workspace: Workspace) -> None:
+    workspace.program(RELEASE)
+    workspace.up()
+    workspace.program("")
+    done = workspace.up(code=1)
+    assert 'hook "guard" was not registered' in done.stdout
+    assert "group-r1" in workspace.resources
+
+
+def test_a_failed_create_stops_what_follows_and_every_delete(workspace: Workspace) -> None:
+    workspace.program('Thing("old")')
+    workspace.up()
+    workspace.program('x = Thing("x", fail="create"); Thing("after", x=x.arn)')
+    done = workspace.up(code=1)
+    assert "there is no room for it" in done.stdout
+    assert set(workspace.resources) & {"old", "x", "after"} == {"old"}
+
+
+def test_a_resource_that_never_got_ready_is_kept_with_its_reason(workspace: Workspace) -> None:
+    workspace.program('Thing("x", fail="init")')
+    done = workspace.up(code=1)
+    assert "it never became ready" in done.stdout
+    assert workspace.resources["x"]["initErrors"] == ["it never became ready"]
+
+
+def test_a_replacement_is_made_before_the_old_one_goes(workspace: Workspace) -> None:
+    workspace.program('Thing("x", zone=config.get("zone"))')
+    workspace.pulumi("config", "set", "zone", "a")
+    workspace.up()
+    workspace.pulumi("config", "set", "zone", "b")
+    done = workspace.up()
+    assert workspace.calls()[2:] == ["create x", "created x", "delete x", "deleted x"]
+    assert "+-1 replaced" in done.stdout
+
+
+def test_delete_before_replace_takes_what_can_not_outlive_it_along(workspace: Workspace) -> None:
+    workspace.program('b = Thing("base", zone=config.get("zone"), firstDelete=True); Thing("top", zone=b.arn)')
+    workspace.pulumi("config", "set", "zone", "a")
+    workspace.up()
+    workspace.pulumi("config", "set", "zone", "b")
+    done = workspace.up()
+    changes = [call for call in workspace.calls()[4:] if not call.endswith("ed")]
+    assert [c for c in changes if c.split()[0] in ("delete", "create")] == [
+        "delete top",
+        "delete base",
+        "create base",
+        "create top",
+    ]
+    assert "+-2 replaced" in done.stdout
+
+
+def test_a_protected_resource_is_not_deleted(workspace: Workspace) -> None:
+    workspace.program('Thing("x", opts=O(protect=True))')
+    workspace.up()
+    workspace.program("")
+    done = workspace.up(code=1)
+    assert "marked for protection" in done.stdout
+    assert "x" in workspace.resources
+
+
+def test_a_renamed_resource_with_an_alias_stays(workspace: Workspace) -> None:
+    workspace.program('a = Thing("a"); Thing("b", a=a.arn)')
+    workspace.up()
+    workspace.program('a = Thing("c", opts=O(aliases=[pulumi.Alias(name="a")])); Thing("b", a=a.arn)')
+    calls = len(workspace.calls())
+    workspace.up()
+    assert not any(call.startswith(("create", "delete")) for call in workspace.calls()[calls:])
+    assert workspace.resources["b"]["dependencies"] == ["urn:pulumi:dev::demo::toy:index:Thing::c"]
+
+
+def test_a_secret_is_sealed_in_the_state_and_hidden_in_the_output(workspace: Workspace) -> None:
+    workspace.program('pulumi.export("token", Thing("x", password=config.require_secret("token")).id.apply(str))\n')
+    workspace.pulumi("config", "set", "--secret", "token", "s3cret")
+    workspace.up()
+    assert "s3cret" not in (workspace.root / "state/.pulumi/stacks/demo/dev.json").read_text()
+    assert "ciphertext" in workspace.resources["x"]["inputs"]["password"]
+    assert "s3cret" in workspace.pulumi("stack", "export", "--show-secrets").stdout
+
+
+def test_ctrl_c_lets_the_step_under_way_end_and_the_next_up_goes_on(workspace: Workspace) -> None:
+    workspace.program('a = Thing("a"); b = Thing("b", n=a.arn, seconds=20); Thing("c", n=b.arn)')
+    running = workspace.start("up", "--yes", "--skip-preview")
+    workspace.wait_for_call("create b")
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "cancel" in said
+    assert "a" in workspace.resources
+    assert "c" not in workspace.resources
+    workspace.program('a = Thing("a"); b = Thing("b", n=a.arn); Thing("c", n=b.arn)')
+    workspace.up()
+    assert {"a", "b", "c"} <= set(workspace.resources)
+
+
+def test_a_killed_up_leaves_the_lock_and_what_was_pending(workspace: Workspace) -> None:
+    workspace.program('Thing("x", seconds=20)')
+    running = workspace.start("up", "--yes", "--skip-preview")
+    workspace.wait_for_call("create x")
+    running.kill()
+    running.wait()
+    assert [op["type"] for op in workspace.deployment["pending_operations"]] == ["creating"]
+    locked = workspace.up(code=1)
+    assert "the stack is currently locked by 1 lock(s)" in locked.stderr
+    workspace.pulumi("cancel", "--yes")
+    workspace.program('Thing("x")')
+    done = workspace.up()
+    assert "interrupted while creating" in done.stdout
+    assert "x" in workspace.resources
+
+
+def test_what_it_can_not_do_is_refused_before_anything_is_changed(workspace: Workspace) -> None:
+    workspace.program('Thing("x", opts=O(import_="thing-1"))')
+    done = workspace.up(code=1)
+    assert "does not support the resource option import_" in done.stdout
+    assert workspace.calls() == []
+    assert "does not support the flag --target" in workspace.up("--target", "x", code=1).stderr
+    assert "does not support the command `pulumi watch`" in workspace.pulumi("watch", code=1).stderr
+
+
+@pytest.mark.real_engine
+def test_the_real_engine_goes_on_where_the_stand_in_stopped(tmp_path: Path, real_engine: Path) -> None:
+    workspace = make_workspace(tmp_path, STAND_IN)
+    workspace.program(RELEASE)
+    workspace.up()
+    stand_in, workspace.engine = workspace.engine, real_engine
+    assert "5 unchanged" in workspace.up("--expect-no-changes").stdout
+    workspace.pulumi("config", "set", "release", "r2")
+    workspace.up()
+    workspace.engine = stand_in
+    assert "5 unchanged" in workspace.up("--expect-no-changes").stdout
+    workspace.pulumi("destroy", "--yes", "--skip-preview", "--run-program")
+    assert workspace.resources == {}

@@ -1,0 +1,237 @@
+"""Asks a provider as an engine does, and builds what a program would build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi.runtime.proto import provider_pb2
+
+from sandbox.provider.wire import Props, decode, encode
+
+VPC = "aws:ec2/vpc:Vpc"
+SUBNET = "aws:ec2/subnet:Subnet"
+INTERNET_GATEWAY = "aws:ec2/internetGateway:InternetGateway"
+EIP = "aws:ec2/eip:Eip"
+NAT_GATEWAY = "aws:ec2/natGateway:NatGateway"
+ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
+ROUTE = "aws:ec2/route:Route"
+ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS_RULE = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
+LISTENER = "aws:lb/listener:Listener"
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+GROUP = "aws:autoscaling/group:Group"
+POLICY = "aws:autoscaling/policy:Policy"
+
+
+@dataclass
+class Resource:
+    token: str
+    name: str
+    identifier: str
+    inputs: Props
+    state: Props
+
+    @property
+    def urn(self) -> str:
+        return f"urn:pulumi:dev::project::{self.token}::{self.name}"
+
+
+@dataclass
+class Driver:
+    """Does with one resource what an engine does: check, then diff or create, and so on."""
+
+    stub: Any
+    made: list[Resource] = field(default_factory=list)
+
+    def check(self, token: str, name: str, news: Props, olds: Props | None = None) -> Any:
+        urn = f"urn:pulumi:dev::project::{token}::{name}"
+        return self.stub.Check(provider_pb2.CheckRequest(urn=urn, olds=encode(olds or {}), news=encode(news)))
+
+    def checked(self, token: str, name: str, news: Props, olds: Props | None = None) -> Props:
+        answer = self.check(token, name, news, olds)
+        assert not answer.failures, answer.failures
+        return decode(answer.inputs)
+
+    def failures(self, token: str, news: Props, name: str = "it") -> dict[str, str]:
+        return {failure.property: failure.reason for failure in self.check(token, name, news).failures}
+
+    def create(self, token: str, name: str, **news: Any) -> Resource:
+        inputs = self.checked(token, name, news)
+        urn = f"urn:pulumi:dev::project::{token}::{name}"
+        answer = self.stub.Create(provider_pb2.CreateRequest(urn=urn, properties=encode(inputs)))
+        resource = Resource(token, name, answer.id, inputs, decode(answer.properties))
+        self.made.append(resource)
+        return resource
+
+    def preview_create(self, token: str, name: str, **news: Any) -> Props:
+        inputs = self.checked(token, name, news)
+        urn = f"urn:pulumi:dev::project::{token}::{name}"
+        request = provider_pb2.CreateRequest(urn=urn, properties=encode(inputs), preview=True)
+        return decode(self.stub.Create(request).properties)
+
+    def diff(self, resource: Resource, ignored: tuple[str, ...] = (), **news: Any) -> Any:
+        inputs = self.checked(resource.token, resource.name, news, resource.inputs)
+        return self.stub.Diff(
+            provider_pb2.DiffRequest(
+                id=resource.identifier,
+                urn=resource.urn,
+                olds=encode(resource.state),
+                old_inputs=encode(resource.inputs),
+                news=encode(inputs),
+                ignoreChanges=ignored,
+            )
+        )
+
+    def update(self, resource: Resource, **news: Any) -> Resource:
+        inputs = self.checked(resource.token, resource.name, news, resource.inputs)
+        answer = self.stub.Update(self._update_request(resource, inputs))
+        return Resource(resource.token, resource.name, resource.identifier, inputs, decode(answer.properties))
+
+    def preview_update(self, resource: Resource, **news: Any) -> Props:
+        inputs = self.checked(resource.token, resource.name, news, resource.inputs)
+        request = self._update_request(resource, inputs)
+        request.preview = True
+        return decode(self.stub.Update(request).properties)
+
+    def _update_request(self, resource: Resource, inputs: Props) -> Any:
+        return provider_pb2.UpdateRequest(
+            id=resource.identifier,
+            urn=resource.urn,
+            olds=encode(resource.state),
+            old_inputs=encode(resource.inputs),
+            news=encode(inputs),
+        )
+
+    def read(self, resource: Resource) -> Resource | None:
+        request = provider_pb2.ReadRequest(
+            id=resource.identifier,
+            urn=resource.urn,
+            properties=encode(resource.state),
+            inputs=encode(resource.inputs),
+        )
+        answer = self.stub.Read(request)
+        if not answer.id:
+            return None
+        return Resource(resource.token, resource.name, answer.id, decode(answer.inputs), decode(answer.properties))
+
+    def delete(self, resource: Resource, timeout: float = 0) -> None:
+        properties = encode(resource.state)
+        self.stub.Delete(
+            provider_pb2.DeleteRequest(id=resource.identifier, urn=resource.urn, properties=properties, timeout=timeout)
+        )
+
+    def invoke(self, token: str, **arguments: Any) -> Props:
+        answer = self.stub.Invoke(provider_pb2.InvokeRequest(tok=token, args=encode(arguments)))
+        assert not answer.failures, answer.failures
+        return decode(getattr(answer, "return"))
+
+
+@dataclass
+class Stack:
+    """One resource of every type, as the program would have them."""
+
+    driver: Driver
+    vpc: Resource
+    subnets: list[Resource]
+    group: Resource
+
+    @classmethod
+    def network(cls, driver: Driver) -> Stack:
+        vpc = driver.create(VPC, "net", cidrBlock="10.0.0.0/16", enableDnsHostnames=True, tags={"Name": "net"})
+        subnets = [
+            driver.create(
+                SUBNET,
+                f"public-{zone}",
+                vpcId=vpc.identifier,
+                cidrBlock=f"10.0.{index}.0/24",
+                availabilityZone=f"us-east-1{zone}",
+                mapPublicIpOnLaunch=True,
+            )
+            for index, zone in enumerate("ab")
+        ]
+        group = driver.create(SECURITY_GROUP, "lb", vpcId=vpc.identifier)
+        return cls(driver, vpc, subnets, group)
+
+    @property
+    def subnet_ids(self) -> list[str]:
+        return [subnet.identifier for subnet in self.subnets]
+
+    def target_group(self, name: str = "web", **more: Any) -> Resource:
+        health = {"path": "/health", "interval": 5, "timeout": 2, "healthyThreshold": 2}
+        settings = {"port": 8080, "protocol": "HTTP", "healthCheck": health, "deregistrationDelay": 5, **more}
+        return self.driver.create(TARGET_GROUP, name, vpcId=self.vpc.identifier, **settings)
+
+    def load_balancer(self, name: str = "web", **more: Any) -> Resource:
+        settings = {"securityGroups": [self.group.identifier], "subnets": self.subnet_ids, **more}
+        return self.driver.create(LOAD_BALANCER, name, **settings)
+
+    def listener(self, balancer: Resource, target_group: Resource, port: int = 80) -> Resource:
+        forward = {"type": "forward", "targetGroupArn": target_group.identifier}
+        return self.driver.create(
+            LISTENER, f"on-{port}", loadBalancerArn=balancer.identifier, port=port, defaultActions=[forward]
+        )
+
+    def launch_template(self, name: str = "web", **more: Any) -> Resource:
+        ebs = {"volumeSize": 8, "volumeType": "gp3", "encrypted": "true", "deleteOnTermination": "true"}
+        settings = {
+            "imageId": "ami-12c6146b",
+            "instanceType": "t3.small",
+            "userData": "aGVsbG8=",
+            "vpcSecurityGroupIds": [self.group.identifier],
+            "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "instanceMetadataTags": "enabled"},
+            "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": ebs}],
+            "tagSpecifications": [{"resourceType": "volume", "tags": {"Name": "web"}}],
+            **more,
+        }
+        return self.driver.create(LAUNCH_TEMPLATE, name, **settings)
+
+    def group_inputs(self, template: Resource, target_group: Resource | None = None, **more: Any) -> Props:
+        return {
+            "minSize": 1,
+            "maxSize": 3,
+            "desiredCapacity": 2,
+            "vpcZoneIdentifiers": self.subnet_ids,
+            "launchTemplate": {"id": template.identifier, "version": "1"},
+            "targetGroupArns": [target_group.identifier] if target_group else [],
+            "healthCheckType": "ELB",
+            "waitForCapacityTimeout": "0",
+            "tags": [{"key": "bluegreen:release", "value": "1", "propagateAtLaunch": True}],
+            **more,
+        }
+
+    def everything(self) -> list[Resource]:
+        create, vpc = self.driver.create, self.vpc.identifier
+        gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
+        address = create(EIP, "nat", domain="vpc")
+        create(NAT_GATEWAY, "nat", allocationId=address.identifier, subnetId=self.subnet_ids[0])
+        table = create(ROUTE_TABLE, "public", vpcId=vpc, tags={"Name": "public"})
+        create(
+            ROUTE,
+            "out",
+            routeTableId=table.identifier,
+            destinationCidrBlock="0.0.0.0/0",
+            gatewayId=gateway.identifier,
+        )
+        create(ASSOCIATION, "a", routeTableId=table.identifier, subnetId=self.subnet_ids[0])
+        rule = {"securityGroupId": self.group.identifier, "cidrIpv4": "0.0.0.0/0", "description": "all"}
+        create(INGRESS_RULE, "in", ipProtocol="tcp", fromPort=80, toPort=80, **rule)
+        create(EGRESS_RULE, "out", ipProtocol="-1", **rule)
+        balancer = self.load_balancer(dropInvalidHeaderFields=True, tags={"Name": "web"})
+        target_group = self.target_group(tags={"Name": "web"})
+        self.listener(balancer, target_group)
+        template = self.launch_template()
+        group = create(GROUP, "web", **self.group_inputs(template, target_group))
+        metric = {"predefinedMetricType": "ASGAverageCPUUtilization"}
+        create(
+            POLICY,
+            "web",
+            autoscalingGroupName=group.identifier,
+            policyType="TargetTrackingScaling",
+            targetTrackingConfiguration={"predefinedMetricSpecification": metric, "targetValue": 60},
+        )
+        return self.driver.made

@@ -1,0 +1,68 @@
+"""The tables against the SDK: nothing that a program can say is overlooked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from sandbox.provider.resources import TYPES
+from sandbox.provider.table import Kind, Property, ResourceType
+
+# Arguments that the servicer takes for every type.
+_GENERIC = {"region"}
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(.)", lambda match: match[1].upper(), name)
+
+
+def _arguments(owner: Any) -> dict[str, str]:
+    parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
+    return {_camel(parameter.name): str(parameter.annotation) for parameter in parameters}
+
+
+def _module(kind: ResourceType) -> tuple[ModuleType, str]:
+    package, _, rest = kind.token.removeprefix("aws:").partition("/")
+    return importlib.import_module(f"pulumi_aws.{package}"), rest.partition(":")[2]
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.token)
+def test_every_argument_of_the_sdk_is_supported_or_refused_by_name(kind: ResourceType) -> None:
+    module, name = _module(kind)
+    _compare(module, _arguments(getattr(module, f"{name}Args")), kind.inputs, kind.refused | _GENERIC, kind.token)
+
+
+def _compare(
+    module: ModuleType, offered: Mapping[str, str], table: Mapping[str, Property], refused: frozenset[str], path: str
+) -> None:
+    assert set(offered) == set(table) | refused, path
+    assert not set(table) & refused, path
+    for name, spec in table.items():
+        block = spec.items if spec.kind in (Kind.LIST, Kind.SET) else spec
+        if block is not None and block.kind is Kind.OBJECT:
+            nested = re.search(r"'(\w+Args)'", offered[name])
+            assert nested, f"{path}.{name} is no block in the SDK"
+            arguments = _arguments(getattr(module, nested[1]))
+            _compare(module, arguments, block.fields, block.refused, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.token)
+def test_every_output_is_one_that_the_sdk_knows(kind: ResourceType) -> None:
+    module, name = _module(kind)
+    snake = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+    state = getattr(importlib.import_module(f"{module.__name__}.{snake}"), f"_{name}State")
+    assert set(kind.properties) <= set(_arguments(state))
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.token)
+def test_a_default_is_a_value_that_the_table_itself_allows(kind: ResourceType) -> None:
+    for name, spec in kind.properties.items():
+        if spec.default is not None:
+            assert not spec.choices or spec.default in spec.choices, name
+            assert not spec.only or spec.default in spec.only, name
