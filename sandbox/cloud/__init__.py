@@ -1,0 +1,18 @@
+"""The stand-in for AWS: moto's API on one port, and behind it a data plane of real processes and real traffic.
+
+    api.py          the HTTP server: moto, /_sandbox/ and /_imds/ on one port; the log of AWS calls
+    cloud.py        what joins the two: reads moto's tables, keeps the data plane in line with them
+    moto_gaps.py    what moto 5.2.5 lacks or gets wrong, in one place
+    images.py       an AMI as a directory tree; unit.py: what of it starts
+    machines.py     an instance as OS processes; warden.py: none of them outlives the sandbox
+    autoscaling.py  Auto Scaling groups launch, replace and terminate
+    routing.py      the load balancers' table, as values; balancers.py: made from moto's tables
+    plane.py        the thread that carries traffic: health.py probes, proxy.py forwards
+    loopback.py     the sandbox's own addresses
+
+Threads and locks: moto's backends are plain dicts. **Whoever touches a moto object, or anything in cloud.py,
+machines.py or autoscaling.py, holds `Cloud.lock`**: the API for one whole call, the control thread for one whole
+round. The data plane's thread never takes that lock and never touches moto: it gets frozen tables
+(`Plane.apply`), and others read single attributes of its live objects. So a thread that holds the lock may wait for
+the data plane, and never the other way round.
+"""

@@ -98,7 +98,7 @@ class Events:
 def detailed_diff(detailed: Mapping[str, tuple[str, bool]] | None) -> Event | None:
     if detailed is None:
         return None
-    return {path: {"kind": kind, "inputDiff": is_input} for path, (kind, is_input) in detailed.items()}
+    return {path: {"diffKind": kind, "inputDiff": is_input} for path, (kind, is_input) in detailed.items()}
 
 
 class FileLog:

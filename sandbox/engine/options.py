@@ -163,6 +163,10 @@ class Options:
         return value if isinstance(value, list) else []
 
 
+OWN_VARIABLES = {"run-program": "PULUMI_RUN_PROGRAM"}
+"""Flags that the real CLI also takes from a variable of another name."""
+
+
 def parse(argv: list[str], environment: Mapping[str, str]) -> Options:
     """Understand `argv`; the environment's `PULUMI_OPTION_<FLAG>` stand for flags that are not given."""
     words, given, literal = _split(argv)
@@ -178,6 +182,8 @@ def parse(argv: list[str], environment: Mapping[str, str]) -> Options:
     operation = command[-1] in ("up", "preview", "destroy", "refresh") and len(command) == 1
     for name in (*kinds, *(UNSUPPORTED if operation else ())):
         value = environment.get(f"PULUMI_OPTION_{name.upper().replace('-', '_')}")
+        if value is None and name in OWN_VARIABLES:
+            value = environment.get(OWN_VARIABLES[name])
         if value is None or name in flags:
             continue
         if name not in kinds:

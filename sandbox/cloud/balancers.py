@@ -1,0 +1,138 @@
+"""The table that the data plane follows, made from moto's load balancers, listeners, rules and target groups.
+
+Reads moto only; the caller holds `Cloud.lock`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup, elbv2_backends
+
+from sandbox.cloud.routing import (
+    Action,
+    Check,
+    Condition,
+    FixedResponse,
+    Forward,
+    Group,
+    Listener,
+    Member,
+    Redirect,
+    Rule,
+    Table,
+)
+
+_CONFIG_OF = {
+    "host-header": "HostHeaderConfig",
+    "path-pattern": "PathPatternConfig",
+    "http-header": "HttpHeaderConfig",
+    "http-request-method": "HttpRequestMethodConfig",
+    "query-string": "QueryStringConfig",
+    "source-ip": "SourceIpConfig",
+}
+
+
+def table(address_of: Callable[[str], str | None]) -> Table:
+    """`address_of` gives a target's address by its id; None where it can't be reached now."""
+    listeners: list[Listener] = []
+    groups: list[Group] = []
+    for account in elbv2_backends.values():
+        for backend in account.values():
+            for balancer in backend.load_balancers.values():
+                listeners += [_listener(balancer, listener) for listener in balancer.listeners.values()]
+            groups += [_group(group, address_of) for group in backend.target_groups.values()]
+    return Table(tuple(listeners), tuple(groups))
+
+
+def refresh_associations(backend: ELBv2Backend) -> None:
+    """A target group's load balancers are those whose listeners name it now; moto 5.2.5 only ever adds to them."""
+    for group in backend.target_groups.values():
+        group.load_balancer_arns = []
+    for balancer in backend.load_balancers.values():
+        for listener in balancer.listeners.values():
+            for arn in group_arns(balancer, listener):
+                if arn in backend.target_groups and balancer.arn not in backend.target_groups[arn].load_balancer_arns:
+                    backend.target_groups[arn].load_balancer_arns.append(balancer.arn)
+
+
+def group_arns(balancer: FakeLoadBalancer, listener: FakeListener) -> set[str]:
+    """Every target group that this listener names, in its default action or in a rule."""
+    return _listener(balancer, listener).group_arns()
+
+
+def _listener(balancer: FakeLoadBalancer, listener: FakeListener) -> Listener:
+    ranked = sorted(listener._non_default_rules.values(), key=lambda rule: int(rule.priority))
+    return Listener(
+        arn=listener.arn,
+        address=balancer.dns_name,
+        port=int(listener.port),
+        default=_action([action.data for action in listener.default_actions]),
+        rules=tuple(
+            Rule(tuple(map(_condition, rule.conditions)), _action([action.data for action in rule.actions]))
+            for rule in ranked
+        ),
+        idle_timeout_seconds=float(balancer.attrs.get("idle_timeout.timeout_seconds") or 60),
+    )
+
+
+def _action(actions: list[dict[str, Any]]) -> Action:
+    """The one that answers: authentication may come before it."""
+    for action in actions:
+        match action["Type"]:
+            case "forward":
+                config = action.get("ForwardConfig") or {"TargetGroups": [{"TargetGroupArn": action["TargetGroupArn"]}]}
+                groups = config.get("TargetGroups", [])
+                return Forward(tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in groups))
+            case "fixed-response":
+                config = action["FixedResponseConfig"]
+                content_type = config.get("ContentType") or "text/plain"
+                return FixedResponse(int(config["StatusCode"]), content_type, config.get("MessageBody") or "")
+            case "redirect":
+                config = action["RedirectConfig"]
+                return Redirect(
+                    int(config["StatusCode"].removeprefix("HTTP_")),
+                    *(
+                        config.get(key) or default
+                        for key, default in (
+                            ("Protocol", "#{protocol}"),
+                            ("Host", "#{host}"),
+                            ("Port", "#{port}"),
+                            ("Path", "/#{path}"),
+                            ("Query", "#{query}"),
+                        )
+                    ),
+                )
+    return Forward(())
+
+
+def _condition(condition: dict[str, Any]) -> Condition:
+    field = condition["Field"]
+    config = condition.get(_CONFIG_OF.get(field, ""), {})
+    values = config.get("Values") or condition.get("Values") or []
+    if field == "query-string":
+        return Condition(field, pairs=tuple((value.get("Key"), value["Value"]) for value in values))
+    return Condition(field, tuple(values), header=config.get("HttpHeaderName", ""))
+
+
+def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> Group:
+    port = str(group.health_check_port or "traffic-port")
+    members = [(target, False) for target in group.targets.values()]
+    members += [(drain.target, True) for drain in group.__dict__.get("drains", {}).values()]
+    return Group(
+        arn=group.arn,
+        check=Check(
+            path=group.health_check_path or "/",
+            port=None if port == "traffic-port" else int(port),
+            interval_seconds=float(group.health_check_interval_seconds),
+            timeout_seconds=float(group.health_check_timeout_seconds),
+            healthy_threshold=int(group.healthy_threshold_count),
+            unhealthy_threshold=int(group.unhealthy_threshold_count),
+            matcher=str(group.matcher.get("HttpCode") or "200") if group.protocol in ("HTTP", "HTTPS") else "200-399",
+        ),
+        members=tuple(
+            Member(target["Id"], int(target["Port"]), address_of(target["Id"]), is_draining)
+            for target, is_draining in members
+        ),
+    )

@@ -1,0 +1,190 @@
+"""Target groups as they live in the data plane: who is registered, who is healthy, whose turn it is.
+
+Runs in the data plane's thread. Other threads may read `Target.health` and `Target.in_flight`.
+The states and reasons are those of DescribeTargetHealth (Elastic Load Balancing API reference, TargetHealth).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.cloud.routing import Check, Group, Member
+
+if TYPE_CHECKING:
+    from sandbox.cloud.proxy import TargetConnection
+
+
+@dataclass(frozen=True)
+class Health:
+    state: str
+    reason: str | None = None
+    description: str | None = None
+
+
+HEALTHY = Health("healthy")
+UNUSED = Health("unused", "Target.NotInUse", "Target group is not configured to receive traffic from the load balancer")
+REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+CHECKING = Health("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+DRAINING = Health("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+STOPPED = Health("unused", "Target.InvalidState", "Target is in the stopped state")
+NOT_REGISTERED = Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
+TIMED_OUT = Health("unhealthy", "Target.Timeout", "Request timed out")
+FAILED = Health("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
+
+
+def mismatch(status: int) -> Health:
+    return Health("unhealthy", "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]")
+
+
+class Target:
+    """One registered target: its health, its connections, its requests under way."""
+
+    def __init__(self, member: Member) -> None:
+        self.id = member.id
+        self.address = member.address or ""
+        self.port = member.port
+        self.health = STOPPED if member.address is None else UNUSED
+        self.in_flight = 0
+        self.is_gone = False  # deregistered for good
+        self.idle: list[TargetConnection] = []
+        self.connections: set[TargetConnection] = set()
+        self.watch: asyncio.Task[None] | None = None
+        self._passed = self._failed = 0
+
+    def record(self, outcome: Health, check: Check) -> None:
+        """One good check makes a new target healthy; afterwards both thresholds count."""
+        if outcome is HEALTHY:
+            self._passed, self._failed = self._passed + 1, 0
+            if self.health.state == "initial" or self._passed >= check.healthy_threshold:
+                self.health = HEALTHY
+        else:
+            self._passed, self._failed = 0, self._failed + 1
+            if self._failed >= check.unhealthy_threshold:
+                self.health = outcome
+            elif self.health is REGISTERING:
+                self.health = CHECKING
+
+    def begin_checks(self) -> None:
+        self.health = REGISTERING
+        self._passed = self._failed = 0
+
+    def end_checks(self, health: Health) -> None:
+        self.health = health
+        if self.watch:
+            self.watch.cancel()
+            self.watch = None
+
+    def drop_idle(self) -> None:
+        for connection in list(self.idle):
+            connection.close()
+        self.idle.clear()
+
+
+class TargetGroup:
+    """A target group: keeps its targets in line with the table, probes them, deals them out in turn."""
+
+    def __init__(self, group: Group) -> None:
+        self.arn = group.arn
+        self.check = group.check
+        self.targets: dict[tuple[str, int], Target] = {}
+        self._rotation: list[Target] = []
+        self._turn = 0
+
+    def follow(self, group: Group, *, is_used: bool) -> None:
+        self.check = group.check
+        wanted = {(member.id, member.port): member for member in group.members}
+        for key in self.targets.keys() - wanted.keys():
+            self._forget(self.targets.pop(key))
+        for key, member in wanted.items():
+            target = self.targets.get(key)
+            if target is None or target.address != (member.address or ""):
+                if target:
+                    self._forget(target)
+                target = self.targets[key] = Target(member)
+            self._settle(target, member, is_used)
+        self.rotate()
+
+    def next(self) -> Target | None:
+        """The target whose turn it is; None if nobody is registered."""
+        if not self._rotation:
+            return None
+        self._turn = (self._turn + 1) % len(self._rotation)
+        return self._rotation[self._turn]
+
+    def rotate(self) -> None:
+        """Healthy targets share the traffic; if there are none, all do: an ALB fails open."""
+        there = [it for it in self.targets.values() if it.health.state in ("healthy", "unhealthy", "initial")]
+        self._rotation = [target for target in there if target.health is HEALTHY] or there
+
+    def close(self) -> None:
+        for target in self.targets.values():
+            self._forget(target)
+        self.targets.clear()
+        self._rotation = []
+
+    def _settle(self, target: Target, member: Member, is_used: bool) -> None:
+        if member.is_draining:
+            target.end_checks(DRAINING)
+            target.drop_idle()
+        elif member.address is None:
+            target.end_checks(STOPPED)
+        elif not is_used:
+            target.end_checks(UNUSED)
+            target.drop_idle()
+        elif target.watch is None:
+            target.begin_checks()
+            target.watch = asyncio.get_running_loop().create_task(self._watch(target))
+
+    def _forget(self, target: Target) -> None:
+        """Its deregistration is complete: what is still under way there is cut, as an ALB does."""
+        target.is_gone = True
+        target.end_checks(NOT_REGISTERED)
+        target.drop_idle()
+        for connection in list(target.connections):
+            connection.close()
+
+    async def _watch(self, target: Target) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            outcome = await probe(target, self.check)
+            before = target.health
+            target.record(outcome, self.check)
+            if target.health is not before:
+                self.rotate()
+            await asyncio.sleep(max(0.0, began + self.check.interval_seconds - loop.time()))
+
+
+async def probe(target: Target, check: Check) -> Health:
+    """One health check over a connection of its own."""
+    port = check.port or target.port
+    try:
+        async with asyncio.timeout(check.timeout_seconds):
+            status = await _status_of(target.address, port, check.path)
+    except TimeoutError:
+        return TIMED_OUT
+    except (OSError, ValueError):
+        return FAILED
+    return HEALTHY if check.accepts(status) else mismatch(status)
+
+
+async def _status_of(address: str, port: int, path: str) -> int:
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n"
+            "User-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n".encode()
+        )
+        version, status, *_ = (await reader.readline()).split(maxsplit=2)
+        if not version.startswith(b"HTTP/"):
+            raise ValueError("not an HTTP answer")
+        # A check that left before the answer's end would show up as an error in the app's log.
+        await reader.read(64 * 1024)
+        return int(status)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -1,0 +1,197 @@
+"""Machines: an instance that runs is the processes of its image's units, with an address and a log of their own.
+
+What AWS says about an instance is moto's; cloud.py keeps the two in line. Guarded by `Cloud.lock`, but for `boot`,
+which copies files and may take its time: cloud.py calls it for a machine that nobody else touches yet.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from sandbox.cloud import warden
+from sandbox.cloud.images import Images
+from sandbox.cloud.loopback import Loopback
+from sandbox.cloud.unit import Unit, UnitError, units_of
+
+# A real boot takes tens of seconds and the app is up at its end. Here it takes one, so "running" waits for the app's
+# port, this long at most: otherwise the first health check would come too early and cost a whole interval.
+_PORT_WAIT_SECONDS = 2.0
+
+
+class Machine:
+    """One machine, from its boot to its end."""
+
+    def __init__(self, instance_id: str, image_id: str, address: str, directory: Path, up_after: float) -> None:
+        self.instance_id = instance_id
+        self.image_id = image_id
+        self.address = address
+        self.directory = directory
+        self.up_after = up_after
+        self.processes: list[tuple[Unit, subprocess.Popen[bytes]]] = []
+        self.failure: str | None = None
+        self._kill_at: float | None = None
+
+    @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._kill_at is not None
+
+    def is_up(self, now: float) -> bool:
+        return (
+            bool(self.processes)
+            and now >= self.up_after
+            and (now >= self.up_after + _PORT_WAIT_SECONDS or _listens(self.address))
+        )
+
+    def has_crashed(self) -> bool:
+        """A unit ended by itself, or never started."""
+        if self.is_stopping:
+            return False
+        for unit, process in self.processes:
+            if process.poll() is not None and self.failure is None:
+                self.failure = f"{unit.name} ended by itself with {process.returncode}"
+        return self.failure is not None
+
+    def stop(self, *, within: float | None = None) -> None:
+        """SIGTERM; whoever is still there after the unit's TimeoutStopSec is killed by `is_gone`."""
+        if self.is_stopping:
+            return
+        allowed = max((unit.stop_seconds for unit, _ in self.processes), default=0.0)
+        self._kill_at = time.monotonic() + (allowed if within is None else min(within, allowed))
+        for _, process in self.processes:
+            _signal_group(process, signal.SIGTERM)
+
+    def is_gone(self) -> bool:
+        if not self.is_stopping:
+            return False
+        alive = [process for _, process in self.processes if process.poll() is None]
+        if alive and time.monotonic() >= (self._kill_at or 0.0):
+            for process in alive:
+                _signal_group(process, signal.SIGKILL)
+        return not alive
+
+
+class Machines:
+    """All machines of a sandbox."""
+
+    def __init__(self, root: Path, images: Images, loopback: Loopback, endpoint: str) -> None:
+        self._root = root
+        self._images = images
+        self._loopback = loopback
+        self._endpoint = endpoint
+        self._by_id: dict[str, Machine] = {}
+        self._addresses: dict[str, str] = {}
+        self._warden = subprocess.Popen(
+            [sys.executable, "-I", "-S", warden.__file__], stdin=subprocess.PIPE, start_new_session=True
+        )
+        root.mkdir(parents=True, exist_ok=True)
+
+    def get(self, instance_id: str) -> Machine | None:
+        return self._by_id.get(instance_id)
+
+    def all(self) -> list[Machine]:
+        return list(self._by_id.values())
+
+    def address(self, instance_id: str) -> str:
+        """The instance's own address; it keeps it when it is stopped and started again."""
+        if instance_id not in self._addresses:
+            self._addresses[instance_id] = self._loopback.for_machine()
+        return self._addresses[instance_id]
+
+    def create(self, instance_id: str, image_id: str, boot_seconds: float) -> Machine:
+        machine = self._by_id[instance_id] = Machine(
+            instance_id,
+            image_id,
+            self.address(instance_id),
+            self._root / instance_id,
+            time.monotonic() + boot_seconds,
+        )
+        return machine
+
+    def boot(self, machine: Machine) -> None:
+        disk = machine.directory / "root"
+        machine.directory.mkdir(exist_ok=True)
+        with machine.console.open("ab") as console:
+            try:
+                if not disk.exists():
+                    self._images.copy(machine.image_id, disk)
+                units = units_of(disk)
+                for unit in units:
+                    machine.processes.append((unit, self._start(machine, unit, console)))
+                if not units:
+                    machine.failure = "the image has no unit to start"
+            except (OSError, UnitError) as fault:
+                machine.failure = f"the boot failed: {fault}"
+            if machine.failure:
+                console.write(f"{machine.failure}\n".encode())
+
+    def discard(self, machine: Machine) -> None:
+        """The machine is over; its log and its disk stay for whoever wants to know why."""
+        for _, process in machine.processes:
+            _signal_group(process, signal.SIGKILL)  # children that outlived the unit's main process
+            process.wait()
+            self._tell_warden("-", process.pid)
+        self._by_id.pop(machine.instance_id, None)
+
+    def stop_all(self, *, within: float) -> None:
+        for machine in self.all():
+            machine.stop(within=within)
+        while any(not machine.is_gone() for machine in self.all()):
+            time.sleep(0.02)
+        for machine in self.all():
+            self.discard(machine)
+        assert self._warden.stdin
+        self._warden.stdin.close()
+        self._warden.wait()
+
+    def _start(self, machine: Machine, unit: Unit, console: IO[bytes]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            unit.command,
+            cwd=unit.directory,
+            env={
+                "PATH": os.defpath,
+                "LANG": "C.UTF-8",
+                **dict(unit.environment),
+                # Last: on a machine that shares its host with others, "all addresses" would be everybody's.
+                "HOST": machine.address,
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._tell_warden("+", process.pid)
+        return process
+
+    def _tell_warden(self, sign: str, group: int) -> None:
+        assert self._warden.stdin
+        self._warden.stdin.write(f"{sign}{group}\n".encode())
+        self._warden.stdin.flush()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _listens(address: str) -> bool:
+    """Whether any TCP socket listens at this address."""
+    wanted = f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}:"
+    try:
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            return any(fields[1].startswith(wanted) and fields[3] == "0A" for fields in map(str.split, table))
+    except FileNotFoundError:
+        return False

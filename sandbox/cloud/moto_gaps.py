@@ -1,0 +1,405 @@
+"""Everything that moto lacks or gets wrong for this sandbox, in one place. All seen in moto 5.2.5.
+
+Each gap says what moto does; an upgrade can drop those that it fills. `fill` replaces methods of moto's classes, so it
+is called once per process. The replacements run inside API calls, hence with `Cloud.lock` held.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
+from moto.ec2.models.launch_templates import LaunchTemplateBackend
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup
+
+from sandbox.cloud.health import DRAINING, NOT_REGISTERED, Health
+from sandbox.cloud.plane import PortUnavailable
+
+if TYPE_CHECKING:
+    from sandbox.cloud.cloud import Cloud, Drain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+
+def fill(cloud: Cloud) -> None:
+    _instances(cloud)
+    _groups(cloud)
+    _activities(cloud)
+    _targets(cloud)
+    _listeners(cloud)
+    _security_group_rules()
+    _launch_templates()
+
+
+def set_state(instance: Instance, name: str) -> None:
+    instance._state = InstanceState(name, _STATE_CODES[name])
+
+
+def drains(group: FakeTargetGroup) -> dict[str, Drain]:
+    """Targets on their way out; moto forgets them at once."""
+    found: dict[str, Drain] = group.__dict__.setdefault("drains", {})
+    return found
+
+
+def healths(cloud: Cloud, group: FakeTargetGroup) -> list[tuple[dict[str, Any], Health]]:
+    """Registered targets and draining ones, each with its health."""
+    found = [
+        (target, cloud.plane.health(group.arn, target["Id"], int(target["Port"]))) for target in group.targets.values()
+    ]
+    return found + [(drain.target, DRAINING) for drain in drains(group).values()]
+
+
+def _replace(owner: type, name: str) -> Callable[[F], F]:
+    def put(function: F) -> F:
+        setattr(owner, name, function)
+        return function
+
+    return put
+
+
+def _instances(cloud: Cloud) -> None:
+    """moto calls an instance running, stopped or terminated at once, and launches images that are not there."""
+    run_instances = InstanceBackend.run_instances
+
+    @_replace(InstanceBackend, "run_instances")
+    def launch(self: Any, image_id: str, count: int, *args: Any, **kwargs: Any) -> Any:
+        template = self._get_template_from_args(kwargs["launch_template"]).data if kwargs.get("launch_template") else {}
+        image_id = image_id or template.get("ImageId", "")
+        _check_image(self, image_id)
+        subnet_id, zone = kwargs.get("subnet_id"), kwargs.get("placement")
+        if subnet_id:
+            zone = self.get_subnet(subnet_id).availability_zone
+        if refusal := cloud.take_capacity(kwargs.get("instance_type") or template.get("InstanceType", ""), zone, count):
+            raise EC2ClientError("InsufficientInstanceCapacity", refusal)
+        # moto reads neither of these from a launch template
+        if not kwargs.get("metadata_options"):
+            kwargs["metadata_options"] = template.get("MetadataOptions", {})
+        if not kwargs.get("nics") and template.get("NetworkInterfaces"):
+            kwargs["nics"] = copy.deepcopy(template["NetworkInterfaces"])
+        if devices := kwargs.get("block_device_mappings") or template.get("BlockDeviceMappings"):
+            kwargs["block_device_mappings"] = _with_root_of(self.amis[image_id], devices)
+        reservation = run_instances(self, image_id, count, *args, **kwargs)
+        for instance in reservation.instances:
+            set_state(instance, "pending")
+        return reservation
+
+    @_replace(InstanceBackend, "start_instances")
+    def start_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        return _move(self, instance_ids, {"stopped": "pending"})
+
+    @_replace(InstanceBackend, "stop_instances")
+    def stop_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        return _move(self, instance_ids, {"pending": "stopping", "running": "stopping"})
+
+    @_replace(InstanceBackend, "terminate_instances")
+    def terminate_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            if instance.disable_api_termination:
+                raise EC2ClientError(
+                    "OperationNotPermitted",
+                    f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination' instance "
+                    "attribute and try again.",
+                )
+        alive = ("pending", "running", "stopping", "stopped")
+        return _move(self, instance_ids, dict.fromkeys(alive, "shutting-down"))
+
+    # moto's response for TerminateInstances drops the instances from their groups by itself; the rounds do it properly.
+    for backend in (AutoScalingBackend, ELBv2Backend):
+        _replace(backend, "notify_terminate_instances")(lambda self, instance_ids: None)
+
+
+def _check_image(backend: Any, image_id: str) -> None:
+    ami = backend.amis.get(image_id)
+    if ami is None:
+        raise EC2ClientError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+    if ami.state != "available":
+        raise EC2ClientError("InvalidAMIID.Unavailable", f"The image id '[{image_id}]' is no longer available")
+
+
+def _with_root_of(ami: Any, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a request leaves out of the root device comes from the image; moto asks for a size or a snapshot."""
+    devices = copy.deepcopy(devices)
+    for device in devices:
+        if device["DeviceName"] == ami.root_device_name and "Ebs" in device:
+            device["Ebs"] = {"SnapshotId": ami.ebs_snapshot.id, "DeleteOnTermination": True, **device["Ebs"]}
+    return devices
+
+
+def _move(backend: Any, instance_ids: list[str], moves: dict[str, str]) -> list[tuple[Instance, InstanceState]]:
+    moved = []
+    for instance in backend.get_multi_instances_by_id(instance_ids):
+        before = copy.copy(instance._state)
+        if instance.state in moves:
+            set_state(instance, moves[instance.state])
+        moved.append((instance, before))
+    return moved
+
+
+def _groups(cloud: Cloud) -> None:
+    """moto launches and terminates inside the API call, without limits, zones, draining or ForceDelete."""
+    create, update = AutoScalingBackend.create_auto_scaling_group, AutoScalingBackend.update_auto_scaling_group
+    lookup = AutoScalingBackend.describe_auto_scaling_groups
+
+    def find(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
+        for group in lookup(backend, [name]):
+            return group
+        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+
+    @_replace(FakeAutoScalingGroup, "set_desired_capacity")
+    def remember_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
+        self.desired_capacity = self.min_size if new_capacity is None else new_capacity
+
+    @_replace(AutoScalingBackend, "create_auto_scaling_group")
+    def create_group(self: AutoScalingBackend, name: str, **kwargs: Any) -> FakeAutoScalingGroup:
+        if name in self.autoscaling_groups:
+            raise AutoscalingClientError(
+                "AlreadyExists",
+                f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
+            )
+        desired = kwargs["desired_capacity"] if kwargs["desired_capacity"] is not None else kwargs["min_size"]
+        _check_sizes(kwargs["min_size"], desired, kwargs["max_size"])
+        for arn in kwargs["target_group_arns"]:
+            if arn not in self.elbv2_backend.target_groups:
+                raise ValidationError(
+                    "Provided Target Groups may not be valid. Please ensure they exist and try again."
+                )
+        grace = kwargs["health_check_period"]
+        group: FakeAutoScalingGroup = create(self, name, **kwargs)
+        group.health_check_grace_period = grace or 0  # moto: 300 for 0 and for none; the API's default is 0
+        try:
+            _check_image(self.ec2_backend, group.image_id)
+        except EC2ClientError as fault:
+            del self.autoscaling_groups[name]
+            raise ValidationError(f"You must use a valid fully-formed launch template. {fault.message}") from fault
+        cloud.autoscaling.note_change(group, "created an AutoScalingGroup", 0)
+        return group
+
+    @_replace(AutoScalingBackend, "update_auto_scaling_group")
+    def update_group(self: AutoScalingBackend, name: str, **kwargs: Any) -> FakeAutoScalingGroup:
+        group = find(self, name)
+        before = group.desired_capacity or 0
+        low = group.min_size if kwargs["min_size"] is None else kwargs["min_size"]
+        high = group.max_size if kwargs["max_size"] is None else kwargs["max_size"]
+        if kwargs["desired_capacity"] is None:
+            # UpdateAutoScalingGroup: new limits move the desired capacity along.
+            kwargs["desired_capacity"] = min(max(before, low or 0), high or 0)
+        _check_sizes(low, kwargs["desired_capacity"], high)
+        update(self, name, **kwargs)
+        cloud.autoscaling.note_change(
+            group,
+            f"update of AutoScalingGroup constraints to min: {low}, max: {high}, desired: {group.desired_capacity}",
+            before,
+        )
+        return group
+
+    @_replace(AutoScalingBackend, "set_desired_capacity")
+    def set_desired_capacity(self: AutoScalingBackend, group_name: str, desired_capacity: int) -> None:
+        group = find(self, group_name)
+        low, high, before = group.min_size or 0, group.max_size or 0, group.desired_capacity or 0
+        if desired_capacity > high:
+            raise ValidationError(
+                f"New SetDesiredCapacity value {desired_capacity} is above max value {high} for the AutoScalingGroup."
+            )
+        if desired_capacity < low:
+            raise ValidationError(
+                f"New SetDesiredCapacity value {desired_capacity} is below min value {low} for the AutoScalingGroup."
+            )
+        group.desired_capacity = desired_capacity
+        cloud.autoscaling.note_change(group, "explicitly set group desired capacity", before)
+
+    @_replace(AutoScalingResponse, "delete_auto_scaling_group")
+    def delete_group(self: AutoScalingResponse) -> ActionResult:
+        backend = self.autoscaling_backend
+        group = find(backend, self._get_param("AutoScalingGroupName"))
+        if self._get_bool_param("ForceDelete", False):
+            cloud.autoscaling.delete(backend, group)
+        elif group.instance_states:
+            raise AutoscalingClientError(
+                "ResourceInUse",
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "
+                "still in the group.",
+            )
+        elif cloud.autoscaling.has_activity_under_way(group):
+            raise AutoscalingClientError(
+                "ScalingActivityInProgress",
+                "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.",
+            )
+        else:
+            cloud.autoscaling.forget(backend, group)
+        for name, policy in list(backend.policies.items()):
+            if policy.auto_scaling_group_name == group.name:
+                del backend.policies[name]  # moto leaves them behind
+        return EmptyResult()
+
+    # The rounds register instances with target groups when they are in service.
+    _replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
+
+
+def _check_sizes(low: int | None, desired: int | None, high: int | None) -> None:
+    low, high = low or 0, high or 0
+    if low > high:
+        raise ValidationError(f"Min bound, {low}, must be less than or equal to max bound, {high}")
+    if desired is not None and not low <= desired <= high:
+        raise ValidationError(
+            f"Desired capacity:{desired} must be between the specified min size:{low} and max size:{high}"
+        )
+
+
+def _activities(cloud: Cloud) -> None:
+    """moto has no scaling activities, and forgets an instance that a group is asked to terminate."""
+
+    @_replace(AutoScalingResponse, "describe_scaling_activities")
+    def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
+        found = cloud.autoscaling.activities(
+            self._get_param("AutoScalingGroupName"), self._get_param("ActivityIds", []) or []
+        )
+        start = int(self._get_param("NextToken") or 0)
+        end = start + (self._get_int_param("MaxRecords") or 100)
+        return ActionResult({"Activities": found[start:end], "NextToken": str(end) if end < len(found) else None})
+
+    @_replace(AutoScalingResponse, "terminate_instance_in_auto_scaling_group")
+    def terminate_instance(self: AutoScalingResponse) -> ActionResult:
+        instance_id = self._get_param("InstanceId")
+        decrements = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
+        for group in self.autoscaling_backend.autoscaling_groups.values():
+            for state in group.instance_states:
+                if state.instance_id != instance_id:
+                    continue
+                if decrements and (group.desired_capacity or 0) <= (group.min_size or 0):
+                    raise ValidationError(
+                        f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without "
+                        "replacement will violate group's min size constraint. Either set "
+                        "shouldDecrementDesiredCapacity flag to false or lower group's min size."
+                    )
+                if decrements:
+                    group.desired_capacity = (group.desired_capacity or 0) - 1
+                activity = cloud.autoscaling.terminate(
+                    group, state, f"Instance {instance_id} was taken out of service in response to a user request."
+                )
+                return ActionResult({"Activity": activity.as_answer()})
+        raise ValidationError(f"Instance Id not found - No managed instance found for instance ID {instance_id}")
+
+
+def _targets(cloud: Cloud) -> None:
+    """moto calls every target healthy, drops a deregistered one at once, and refuses to deregister a stranger."""
+    register = FakeTargetGroup.register
+
+    @_replace(FakeTargetGroup, "register")
+    def register_again(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
+        register(self, targets)
+        for target in targets:
+            drains(self).pop(target["Id"], None)
+
+    @_replace(FakeTargetGroup, "deregister")
+    def deregister(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
+        from sandbox.cloud.cloud import Drain
+
+        delay = float(str(self.attributes["deregistration_delay.timeout_seconds"]))
+        for target in targets:
+            if known := self.targets.pop(target["Id"], None):
+                drains(self)[target["Id"]] = Drain(known, monotonic() + delay)
+
+    @_replace(ELBv2Backend, "describe_target_health")
+    def describe_target_health(
+        self: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
+    ) -> list[FakeHealthStatus]:
+        (group,) = self.describe_target_groups(None, [target_group_arn], None)
+        known = healths(cloud, group)
+        if targets:
+            by_id = {target["Id"]: (target, health) for target, health in known}
+            known = [by_id.get(it["Id"], ({"Port": group.port, **it}, NOT_REGISTERED)) for it in targets]
+        return [
+            FakeHealthStatus(
+                target["Id"],
+                target["Port"],
+                str(target["Port"]) if group.health_check_port == "traffic-port" else group.health_check_port,
+                health.state,
+                health.reason,
+                health.description,
+            )
+            for target, health in known
+        ]
+
+
+def _listeners(cloud: Cloud) -> None:
+    """moto's load balancers have no address, and two listeners of one may have the same port."""
+    create_balancer, delete_balancer = ELBv2Backend.create_load_balancer, ELBv2Backend.delete_load_balancer
+    create, modify = ELBv2Backend.create_listener, ELBv2Backend.modify_listener
+
+    @_replace(ELBv2Backend, "create_load_balancer")
+    def create_load_balancer(self: ELBv2Backend, name: str, *args: Any, **kwargs: Any) -> Any:
+        if any(balancer.name == name for balancer in self.load_balancers.values()):
+            raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the same name '{name}' exists")
+        balancer = create_balancer(self, name, *args, **kwargs)
+        balancer.dns_name = cloud.loopback.for_balancer()
+        return balancer
+
+    @_replace(ELBv2Backend, "delete_load_balancer")
+    def delete_load_balancer(self: ELBv2Backend, arn: str) -> None:
+        balancer = self.load_balancers.get(arn)
+        if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
+            raise ELBClientError(
+                "OperationNotPermitted",
+                f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+            )
+        delete_balancer(self, arn)
+
+    @_replace(ELBv2Backend, "create_listener")
+    def create_listener(self: ELBv2Backend, load_balancer_arn: str, *args: Any, **kwargs: Any) -> FakeListener:
+        listener: FakeListener = create(self, load_balancer_arn, *args, **kwargs)
+        siblings = self.load_balancers[load_balancer_arn].listeners
+        if any(it is not listener and int(it.port) == int(listener.port) for it in siblings.values()):
+            del siblings[listener.arn]
+            raise DuplicateListenerError()
+        try:
+            cloud.publish()
+        except PortUnavailable as fault:
+            del siblings[listener.arn]
+            raise ELBClientError("InvalidConfigurationRequest", str(fault)) from fault
+        return listener
+
+    @_replace(ELBv2Backend, "modify_listener")
+    def modify_listener(self: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> FakeListener:
+        (before,) = self.describe_listeners(None, [arn])
+        port = before.port
+        listener: FakeListener = modify(self, arn, *args, **kwargs)
+        try:
+            cloud.publish()
+        except PortUnavailable as fault:
+            listener.port = port
+            raise ELBClientError("InvalidConfigurationRequest", str(fault)) from fault
+        return listener
+
+
+def _security_group_rules() -> None:
+    """moto drops the description of a rule whose source is a group, until the rule is modified."""
+
+    def description(self: SecurityGroupRule) -> str | None:
+        text: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return text
+
+    SecurityGroupRule.description = property(description)
+
+
+def _launch_templates() -> None:
+    """moto puts the tags of the template itself among those that the template gives to what it launches."""
+    create = LaunchTemplateBackend.create_launch_template
+
+    @_replace(LaunchTemplateBackend, "create_launch_template")
+    def create_launch_template(self: Any, name: str, description: str, data: dict[str, Any], *args: Any) -> Any:
+        specifications = data.get("TagSpecifications") or []
+        kept = [each for each in specifications if each["ResourceType"] != "launch-template"]
+        rest = {key: value for key, value in data.items() if key != "TagSpecifications"}
+        return create(self, name, description, rest | ({"TagSpecifications": kept} if kept else {}), *args)

@@ -1,0 +1,205 @@
+"""What the load balancers do with a request, as frozen values: listeners, rules, actions, target groups.
+
+Pure: no sockets, no moto. `balancers.py` makes these from moto's tables, `proxy.py` and `health.py` follow them.
+Sources of the rules: the Elastic Load Balancing guides on listener rules (condition types, wildcards, priorities).
+Not here yet: stickiness, authentication actions, HTTPS listeners.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True)
+class Request:
+    """The part of a request that rules look at. Header names in lower case."""
+
+    method: str
+    host: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    source: str
+
+
+@lru_cache(maxsize=1024)
+def _wildcard(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def _any_matches(patterns: tuple[str, ...], value: str, *, ignore_case: bool) -> bool:
+    return any(_wildcard(pattern, ignore_case).fullmatch(value) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a rule, by AWS's name of its field. Its values are alternatives."""
+
+    field: str
+    values: tuple[str, ...] = ()
+    header: str = ""
+    pairs: tuple[tuple[str | None, str], ...] = ()
+
+    def holds(self, request: Request) -> bool:
+        match self.field:
+            case "host-header":
+                return _any_matches(self.values, request.host.rpartition(":")[0] or request.host, ignore_case=True)
+            case "path-pattern":
+                return _any_matches(self.values, request.path, ignore_case=False)
+            case "http-header":
+                return any(
+                    _any_matches(self.values, value, ignore_case=True)
+                    for name, value in request.headers
+                    if name == self.header.lower()
+                )
+            case "http-request-method":
+                return request.method in self.values
+            case "query-string":
+                given = parse_qsl(request.query, keep_blank_values=True)
+                return any(
+                    (key is None or _any_matches((key,), name, ignore_case=True))
+                    and _any_matches((wanted,), value, ignore_case=True)
+                    for key, wanted in self.pairs
+                    for name, value in given
+                )
+            case "source-ip":
+                return any(ipaddress.ip_address(request.source) in ipaddress.ip_network(net) for net in self.values)
+            case _:
+                return False
+
+
+@dataclass(frozen=True)
+class Forward:
+    """To one of these target groups (ARN, weight)."""
+
+    groups: tuple[tuple[str, int], ...]
+
+    def choose(self) -> str | None:
+        """The ARN of a group, by weight; None if no group has any."""
+        if len(self.groups) == 1:
+            arn, weight = self.groups[0]
+            return arn if weight else None
+        arns, weights = zip(*self.groups, strict=True) if self.groups else ((), ())
+        return random.choices(arns, weights)[0] if any(weights) else None
+
+
+@dataclass(frozen=True)
+class FixedResponse:
+    status: int
+    content_type: str = "text/plain"
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Redirect:
+    status: int
+    protocol: str = "#{protocol}"
+    host: str = "#{host}"
+    port: str = "#{port}"
+    path: str = "/#{path}"
+    query: str = "#{query}"
+
+    def location(self, request: Request, *, port: int) -> str:
+        """The URL, with AWS's placeholders filled in and a default port left out."""
+        known = {
+            "protocol": "http",
+            "host": request.host.rpartition(":")[0] or request.host,
+            "port": str(port),
+            "path": request.path.removeprefix("/"),
+            "query": request.query,
+        }
+
+        def fill(text: str) -> str:
+            return re.sub(r"#\{(\w+)\}", lambda match: known.get(match[1], match[0]), text)
+
+        protocol, to_port, query = fill(self.protocol).lower(), fill(self.port), fill(self.query)
+        is_default = (protocol, to_port) in (("http", "80"), ("https", "443"))
+        place = fill(self.host) + ("" if is_default else f":{to_port}")
+        return f"{protocol}://{place}{fill(self.path)}" + (f"?{query}" if query else "")
+
+
+Action = Forward | FixedResponse | Redirect
+
+
+@dataclass(frozen=True)
+class Rule:
+    conditions: tuple[Condition, ...]
+    action: Action
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port of a load balancer. `rules` in the order of their priority; the default action comes last."""
+
+    arn: str
+    address: str
+    port: int
+    default: Action
+    rules: tuple[Rule, ...] = ()
+    idle_timeout_seconds: float = 60
+
+    def action_for(self, request: Request) -> Action:
+        for rule in self.rules:
+            if all(condition.holds(request) for condition in rule.conditions):
+                return rule.action
+        return self.default
+
+    def group_arns(self) -> set[str]:
+        actions = [self.default, *(rule.action for rule in self.rules)]
+        return {arn for action in actions if isinstance(action, Forward) for arn, _ in action.groups}
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the targets of a group are probed. `port` None means the target's own."""
+
+    path: str = "/"
+    port: int | None = None
+    interval_seconds: float = 30
+    timeout_seconds: float = 5
+    healthy_threshold: int = 5
+    unhealthy_threshold: int = 2
+    matcher: str = "200"
+
+    def accepts(self, status: int) -> bool:
+        for part in self.matcher.split(","):
+            low, _, high = part.strip().partition("-")
+            if int(low) <= status <= int(high or low):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Member:
+    """A registered target. Without an address it can't be reached: its machine is stopped."""
+
+    id: str
+    port: int
+    address: str | None
+    is_draining: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    arn: str
+    check: Check = Check()
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that the data plane follows."""
+
+    listeners: tuple[Listener, ...] = ()
+    groups: tuple[Group, ...] = ()
+    used_arns: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        used = frozenset(arn for listener in self.listeners for arn in listener.group_arns())
+        object.__setattr__(self, "used_arns", used)

@@ -1,0 +1,126 @@
+"""What starts in an image: systemd units, as far as a rehearsal needs them.
+
+Understood: ExecStart, Environment, EnvironmentFile, WorkingDirectory, TimeoutStopSec of `etc/systemd/system/*.service`
+and of drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the image's tree; `/usr/bin/python3` is the
+sandbox's interpreter. Other keys are for a real machine: users, sandboxing, ordering, Restart (a process that ends here
+is a crashed machine, which its Auto Scaling group replaces).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bluegreen.errors import BluegreenError
+
+UNITS = Path("etc/systemd/system")
+_INTERPRETERS = ("/usr/bin/python3", "/usr/bin/env python3")
+_DEFAULT_STOP_SECONDS = 90.0  # systemd's DefaultTimeoutStopSec
+
+
+class UnitError(BluegreenError):
+    """A unit file that the sandbox can't start."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A service, with the paths inside its tree already real ones."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    directory: Path
+    stop_seconds: float
+
+
+def units_of(tree: Path) -> tuple[Unit, ...]:
+    """The services of an image's tree, by name."""
+    return tuple(_read(tree, file) for file in sorted((tree / UNITS).glob("*.service")))
+
+
+def _read(tree: Path, file: Path) -> Unit:
+    settings: dict[str, list[str]] = {}
+    for part in (file, *sorted((file.parent / f"{file.name}.d").glob("*.conf"))):
+        for key, value in _service_lines(part):
+            if value:
+                settings.setdefault(key, []).append(value)
+            else:
+                settings.pop(key, None)  # systemd: an empty value resets the list
+    commands = settings.get("ExecStart", [])
+    if len(commands) != 1:
+        raise UnitError(
+            f"{file.name} has {len(commands) or 'no'} ExecStart lines; a machine here starts one command per unit",
+            "Give the unit exactly one ExecStart.",
+        )
+    environment: dict[str, str] = {}
+    for line in settings.get("Environment", []):
+        environment.update(_assignments(line))
+    for name in settings.get("EnvironmentFile", []):
+        environment.update(_environment_file(tree, name, file))
+    return Unit(
+        name=file.stem,
+        command=_command(tree, commands[0]),
+        environment=tuple(environment.items()),
+        directory=_inside(tree, settings.get("WorkingDirectory", ["/"])[-1].lstrip("-")),
+        stop_seconds=_seconds(settings.get("TimeoutStopSec", [""])[-1]),
+    )
+
+
+def _service_lines(file: Path) -> list[tuple[str, str]]:
+    section, lines = "", []
+    text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif section == "Service" and line and line[0] not in "#;" and "=" in line:
+            key, _, value = line.partition("=")
+            lines.append((key.strip(), value.strip()))
+    return lines
+
+
+def _assignments(line: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in shlex.split(line) if "=" in part)
+
+
+def _environment_file(tree: Path, name: str, unit: Path) -> dict[str, str]:
+    path = _inside(tree, name.removeprefix("-"))
+    if not path.is_file():
+        if name.startswith("-"):
+            return {}
+        raise UnitError(
+            f"{unit.name} reads its environment from {name}, which the image does not have",
+            "Put the file into the image, or write EnvironmentFile=-… if it may be missing.",
+        )
+    found: dict[str, str] = {}
+    for line in map(str.strip, path.read_text(encoding="utf-8").splitlines()):
+        if line and line[0] not in "#;":
+            found.update(_assignments(line))
+    return found
+
+
+def _command(tree: Path, line: str) -> tuple[str, ...]:
+    line = line.lstrip("@-:+!")  # systemd's prefixes say how to run it, not what
+    for interpreter in _INTERPRETERS:
+        if line == interpreter or line.startswith(interpreter + " "):
+            line = "{python}" + line[len(interpreter) :]
+    words = shlex.split(line)
+    return tuple(sys.executable if word == "{python}" else _word(tree, word) for word in words)
+
+
+def _word(tree: Path, word: str) -> str:
+    """A path of the image, if there is one; a program that only the host has stays the host's."""
+    return str(_inside(tree, word)) if word.startswith("/") and _inside(tree, word).exists() else word
+
+
+def _inside(tree: Path, path: str) -> Path:
+    return tree / path.lstrip("/")
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|sec|min|m)?", text)
+    if not match:
+        return _DEFAULT_STOP_SECONDS
+    return float(match[1]) * (60 if match[2] in ("min", "m") else 1)

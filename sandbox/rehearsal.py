@@ -1,0 +1,175 @@
+"""The demo: release 1, release 2 under load, a broken release 3, and back to order.
+
+It works on a copy of the project, so that nothing in the checkout changes, and in a sandbox of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from bluegreen.checks.gate import PASSED
+from bluegreen.errors import BluegreenError, EngineError
+from sandbox.host import REPOSITORY, UNSET, Sandbox
+from sandbox.load import Answer, Load
+from sandbox.timeline import Event, Moment, Timeline, as_data, faults
+
+STACK = "sandbox"
+REQUESTS_PER_SECOND = 50
+SLOW_EVERY = 10
+REFUSE_AFTER_SECONDS = 10  # the broken release is given up after that; a healthy one needs about two
+
+
+class Rehearsal:
+    """One run. Its methods are the acts of the play."""
+
+    def __init__(self, sandbox: Sandbox, timeline: Timeline) -> None:
+        self._sandbox = sandbox
+        self._timeline = timeline
+        self._project = _copy_of_the_project(sandbox.dir / "project")
+        self._versions: dict[str, str] = {}  # the release's version -> the app's
+        self._deploying = ""
+        self._served: list[str] = []
+
+    def deploy(self, version: str, ami: str) -> str:
+        """One `pulumi up`; the URL that it put out."""
+        from bluegreen import deployment
+
+        self._deploying = version
+        self._timeline.add("pulumi up", version)
+        update = deployment.deploy(STACK, ami=ami, directory=self._project, on_event=self._see)
+        self._timeline.add("pulumi up has ended", version)
+        return str(update.outputs["url"])
+
+    def deploy_broken(self, version: str, ami: str) -> None:
+        try:
+            self.deploy(version, ami)
+        except EngineError as error:
+            self._timeline.add(Event.REFUSED, version)
+            for line in str(error).splitlines():
+                self._timeline.add(line.strip(), version)
+        else:
+            self._timeline.add("the gate let a broken release pass", version)
+
+    def image(self, version: str, **switches: str) -> str:
+        return self._sandbox.image(REPOSITORY / "app", tags={"version": version}, env=switches)
+
+    def create_stack(self) -> None:
+        from bluegreen import deployment
+
+        deployment.create(STACK, directory=self._project)
+
+    def see_answer(self, answer: Answer) -> None:
+        """Called for each answer: the first one of a release is worth a line."""
+        version = self._versions.get(answer.release, "")
+        if version and version not in self._served:
+            self._served.append(version)
+            self._timeline.add("answers", version)
+
+    def named(self, answers: list[Answer]) -> list[Answer]:
+        """The same answers, with the app's versions for the releases'."""
+        return [
+            Answer(each.path, each.sent_at, each.seconds, self._versions.get(each.release, each.release), each.fault)
+            for each in answers
+        ]
+
+    def _see(self, event: Any) -> None:
+        """Turn the engine's events into lines of the timeline."""
+        if event.diagnostic_event and event.diagnostic_event.message.startswith(("gate:", "guard:")):
+            text = event.diagnostic_event.message.strip()
+            self._timeline.add(text, self._deploying)
+            if text.startswith("gate:") and text.endswith(PASSED):
+                self._timeline.add(Event.PROVEN, self._deploying)
+        begun = event.resource_pre_event and event.resource_pre_event.metadata
+        done = event.res_outputs_event and event.res_outputs_event.metadata
+        step = begun or done
+        if not step:
+            return
+        kind, name = step.type.rsplit(":", 1)[-1], step.urn.rsplit("::", 1)[-1]
+        version = name.rpartition("-")[2]
+        match step.op.value, kind:
+            case "create", "LaunchTemplate":
+                self._versions[version] = self._deploying
+            case "create", "Group" if done:
+                self._timeline.add(Event.CREATED, self._versions[version])
+            case "delete", "Group":
+                self._timeline.add(Event.DELETED if done else Event.DELETING, self._versions[version])
+            case "create" | "update", "Listener" if done and name.endswith("-production"):
+                self._timeline.add(Event.CUTOVER, self._deploying)
+
+
+def rehearse(sandbox: Sandbox, timeline: Timeline) -> tuple[list[Answer], list[str]]:
+    """Play it all. The answers to the load, and what went wrong."""
+    play = Rehearsal(sandbox, timeline)
+    one, two = play.image("1"), play.image("2")
+    broken = play.image("3", BROKEN="1")
+    play.create_stack()
+    url = play.deploy("1", one)
+    with Load(url, per_second=REQUESTS_PER_SECOND, slow_every=SLOW_EVERY, on_answer=play.see_answer) as load:
+        play.deploy("2", two)
+        play.deploy_broken("3", broken)
+        timeline.add("back to the image of release 2: the next `pulumi up` takes release 3 away")
+        play.deploy("2", two)
+    answers = play.named(load.answers)
+    return answers, faults(timeline.moments, answers, began=timeline.began, served=["1", "2"], refused="3")
+
+
+def _copy_of_the_project(at: Path) -> Path:
+    (at / "stacks").mkdir(parents=True)
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(REPOSITORY / name, at / name)
+    (at / ".venv").symlink_to(sys.prefix)
+    stack_file = Path("stacks", f"Pulumi.{STACK}.yaml")
+    config = yaml.safe_load((REPOSITORY / stack_file).read_text())
+    config["config"]["bluegreen:progressDeadlineSeconds"] = REFUSE_AFTER_SECONDS
+    (at / stack_file).write_text(yaml.safe_dump(config))
+    return at
+
+
+def _show(moment: Moment) -> None:
+    who = f"release {moment.release}" if moment.release else ""
+    print(f"{moment.at:7.2f} s  {who:<10}  {moment.event}", flush=True)
+
+
+def _summary(answers: list[Answer], wrong: list[str]) -> str:
+    by_release = Counter(answer.release for answer in answers if answer.release)
+    failed = sum(answer.has_failed for answer in answers)
+    lines = ["", f"{len(answers)} requests, {failed} failed"]
+    lines += [f"  {count:5} answered by release {release}" for release, count in sorted(by_release.items())]
+    slowest = max((answer.seconds for answer in answers if answer.path != "/slow"), default=0.0)
+    lines.append(f"  slowest answer (besides /slow) {slowest * 1000:.0f} ms")
+    lines += [f"WRONG: {fault}" for fault in wrong] or ["The order was right, and no request failed."]
+    return "\n".join(lines)
+
+
+def main(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write it as data to this file.")] = None,
+) -> None:
+    """Rehearse a deployment: release 1, release 2 under load, a broken release 3 that the gate refuses."""
+    try:
+        with Sandbox.start() as sandbox:
+            for name in UNSET:
+                os.environ.pop(name, None)
+            os.environ.update(sandbox.env)
+            print(f"A sandbox at {sandbox.endpoint}; its engine is {shutil.which('pulumi')}", flush=True)
+            timeline = Timeline(_show)
+            answers, wrong = rehearse(sandbox, timeline)
+    except BluegreenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    if json_file:
+        json_file.write_text(json.dumps(as_data(timeline.moments, answers), indent=2) + "\n")
+    print(_summary(answers, wrong))
+    raise SystemExit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

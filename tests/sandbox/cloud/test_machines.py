@@ -1,0 +1,175 @@
+"""Machines: processes, their metadata, and their end."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+
+from sandbox.host import Sandbox
+from tests.sandbox.cloud.world import Aws, eventually, get_json
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def imds(aws: Aws, instance: str, path: str, *, method: str = "GET", **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(
+        f"{aws.sandbox.endpoint}/_imds/{instance}/latest/{path}",
+        method=method,
+        headers={f"X-aws-ec2-metadata-{key.replace('_', '-')}": value for key, value in headers.items()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as fault:
+        return fault.code, ""
+
+
+def run_instance(aws: Aws, **options: object) -> str:
+    template = aws.template(aws.image(tags={"version": "3"}))
+    made = aws.ec2.run_instances(
+        LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1, SubnetId=aws.subnets[0], **options
+    )
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def state(aws: Aws, instance: str) -> str:
+    found = aws.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    return str(found["State"]["Name"])
+
+
+def test_an_instance_is_pending_then_runs_its_app_then_is_gone(aws: Aws) -> None:
+    instance = run_instance(aws)
+    assert state(aws, instance) == "pending"
+    eventually(lambda: state(aws, instance) == "running")
+    machine = aws.machines()[instance]
+    assert get_json(machine["address"], "/version") == {"app": "3", "release": "unknown", "instance": instance}
+    assert "listens on" in Path(machine["console"]).read_text()
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    assert state(aws, instance) == "shutting-down"
+    eventually(lambda: state(aws, instance) == "terminated")
+    assert not is_alive(machine["pids"][0])
+    assert Path(machine["console"]).read_text().endswith("stopped\n")
+
+
+def test_a_root_device_without_a_size_takes_the_images(aws: Aws) -> None:
+    device = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeType": "gp3"}}
+    template = aws.template(aws.image(), BlockDeviceMappings=[device])
+    made = aws.ec2.run_instances(LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1)
+    instance = made["Instances"][0]["InstanceId"]
+    volumes = aws.ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
+    assert [(it["Encrypted"], it["VolumeType"], it["SnapshotId"][:5]) for it in volumes] == [(True, "gp3", "snap-")]
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    eventually(lambda: state(aws, instance) == "terminated")
+
+
+def test_a_stopped_instance_starts_again_at_its_address(aws: Aws) -> None:
+    instance = run_instance(aws)
+    eventually(lambda: state(aws, instance) == "running")
+    address = aws.machines()[instance]["address"]
+    aws.ec2.stop_instances(InstanceIds=[instance])
+    eventually(lambda: state(aws, instance) == "stopped")
+    assert instance not in aws.machines()
+    aws.ec2.start_instances(InstanceIds=[instance])
+    eventually(lambda: state(aws, instance) == "running")
+    assert get_json(address, "/version")["instance"] == instance
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_a_machine_writes_to_its_own_disk_only(aws: Aws) -> None:
+    instance = run_instance(aws)
+    eventually(lambda: state(aws, instance) == "running")
+    disk = aws.sandbox.dir / "machines" / instance / "root"
+    image = aws.sandbox.dir / "images" / aws.machines()[instance]["image"]
+    (disk / "opt/app/VERSION").write_text("changed")
+    assert (image / "opt/app/VERSION").read_text() != "changed"
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_metadata_wants_a_token_and_tells_a_machine_about_itself(aws: Aws) -> None:
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "a/b", "Value": "c"}]}]
+    instance = run_instance(aws, TagSpecifications=tags, UserData="#!/bin/sh\necho hi\n")
+    assert imds(aws, instance, "meta-data/instance-id")[0] == 401
+    assert imds(aws, instance, "api/token", method="PUT")[0] == 400
+    status, token = imds(aws, instance, "api/token", method="PUT", token_ttl_seconds="60")
+    assert status == 200
+    assert imds(aws, instance, "meta-data/instance-id", token=token) == (200, instance)
+    assert imds(aws, instance, "meta-data/placement/availability-zone", token=token) == (200, "us-east-1a")
+    assert imds(aws, instance, "meta-data/local-ipv4", token=token)[1].startswith("10.0.0.")
+    assert imds(aws, instance, "meta-data/tags/instance/a/b", token=token) == (200, "c")
+    assert "a/b" in imds(aws, instance, "meta-data/tags/instance", token=token)[1].split("\n")
+    assert {"ami-id", "placement/"} <= set(imds(aws, instance, "meta-data/", token=token)[1].split("\n"))
+    assert imds(aws, instance, "user-data", token=token) == (200, "#!/bin/sh\necho hi\n")
+    document = json.loads(imds(aws, instance, "dynamic/instance-identity/document", token=token)[1])
+    assert document["instanceId"] == instance
+    assert imds(aws, instance, "meta-data/nothing", token=token)[0] == 404
+    assert imds(aws, "i-00000000", "meta-data/instance-id", token=token)[0] == 404
+    other = run_instance(aws)
+    assert imds(aws, other, "meta-data/instance-id", token=token)[0] == 401
+    aws.ec2.terminate_instances(InstanceIds=[instance, other])
+
+
+def test_tags_stay_hidden_unless_the_instance_shows_them(aws: Aws) -> None:
+    template = aws.template(aws.image(), MetadataOptions={"HttpTokens": "required"})
+    made = aws.ec2.run_instances(LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1)
+    instance = made["Instances"][0]["InstanceId"]
+    _, token = imds(aws, instance, "api/token", method="PUT", token_ttl_seconds="60")
+    assert imds(aws, instance, "meta-data/tags/instance", token=token)[0] == 404
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_an_image_says_what_it_was_made_with(aws: Aws) -> None:
+    image = aws.image(tags={"version": "9", "team": "x"}, architecture="arm64", state="pending", name="mine")
+    (found,) = aws.ec2.describe_images(ImageIds=[image])["Images"]
+    assert (found["State"], found["Architecture"], found["Name"]) == ("pending", "arm64", "mine")
+    assert found["RootDeviceName"] == "/dev/xvda"
+    assert found["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"].startswith("snap-")
+    assert {"Key": "team", "Value": "x"} in found["Tags"]
+
+
+def test_every_aws_call_is_logged_as_a_read_or_a_write(aws: Aws) -> None:
+    aws.ec2.describe_images()
+    aws.ec2.create_tags(Resources=[aws.vpc], Tags=[{"Key": "a", "Value": "b"}])
+    calls = [json.loads(line) for line in (aws.sandbox.dir / "calls.jsonl").read_text().splitlines()][-2:]
+    assert [(it["service"], it["action"], it["kind"], it["status"]) for it in calls] == [
+        ("ec2", "DescribeImages", "read", 200),
+        ("ec2", "CreateTags", "write", 200),
+    ]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_no_process_outlives_its_sandbox(how: str, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    # Its child ignores SIGTERM, as a worker may.
+    (app / "run.sh").write_text("(trap '' TERM; exec sleep 300) & echo $$ $! > pids; wait")
+    (app / "app.service").write_text("[Service]\nExecStart=/bin/sh /opt/app/run.sh\nWorkingDirectory=/opt/app\n")
+    sandbox = Sandbox.start(tmp_path / "sandbox", boot_seconds=0)
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=sandbox.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+    )
+    made = ec2.run_instances(ImageId=sandbox.image(app), MinCount=1, MaxCount=1, InstanceType="t3.small")
+    pids = sandbox.dir / "machines" / made["Instances"][0]["InstanceId"] / "root/opt/app/pids"
+    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    processes = [int(pid) for pid in pids.read_text().split()]
+    assert all(map(is_alive, processes))
+    if how == "stop":
+        sandbox.stop()
+    else:
+        os.kill(sandbox.pid, 9)
+    eventually(lambda: not any(map(is_alive, processes)))
+    sandbox.stop()
