@@ -65,7 +65,7 @@ class Observer:
             return next(iter(groups), None)
         listeners = self.listeners_of(arn for group in groups for arn in group.target_groups)
         taken = {
-            group: sum(each.weight_of(group.target_groups) for each in listeners if not each.is_preview)
+            group: sum(each.weight_of(group.target_groups) for each in listeners if each.purpose is not Purpose.PREVIEW)
             for group in groups
         }
         return max((group for group in groups if taken[group] > 0), key=taken.__getitem__, default=None)
@@ -122,12 +122,12 @@ class Observer:
             for page in elbv2.get_paginator("describe_listeners").paginate(LoadBalancerArn=arn)
             for each in page["Listeners"]
         ]
-        previews = self._preview_listeners([each["ListenerArn"] for each in listeners])
+        purposes = self._purposes([each["ListenerArn"] for each in listeners])
         return tuple(
             Listener(
                 arn=each["ListenerArn"],
                 port=each["Port"],
-                is_preview=each["ListenerArn"] in previews,
+                purpose=purposes.get(each["ListenerArn"]),
                 weights=self._weights(each["ListenerArn"]),
             )
             for each in listeners
@@ -198,14 +198,16 @@ class Observer:
                         weights[arn] = weights.get(arn, 0) + weight
         return weights
 
-    def _preview_listeners(self, listeners: list[str]) -> set[str]:
-        previews: set[str] = set()
+    def _purposes(self, listeners: list[str]) -> dict[str, Purpose]:
+        """What our listeners are for; others are not in it."""
+        purposes: dict[str, Purpose] = {}
         for start in range(0, len(listeners), MOST_ARNS_IN_A_CALL):
             arns = listeners[start : start + MOST_ARNS_IN_A_CALL]
             for each in self._session.client("elbv2").describe_tags(ResourceArns=arns)["TagDescriptions"]:
-                if {"Key": LISTENER, "Value": Purpose.PREVIEW} in each["Tags"]:
-                    previews.add(each["ResourceArn"])
-        return previews
+                for tag in each["Tags"]:
+                    if tag["Key"] == LISTENER and tag.get("Value") in set(Purpose):
+                        purposes[each["ResourceArn"]] = Purpose(tag["Value"])
+        return purposes
 
 
 def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bluegreen.errors import GuardRefused
-from bluegreen.model.guard import judge
+from bluegreen.model.guard import Part, judge
 from bluegreen.model.observation import Group, Listener
 from bluegreen.model.verdict import Hopeless, Ready
 
@@ -25,29 +25,31 @@ class Sight(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """Lets a server group be deleted, or raises GuardRefused: one verdict per group and run."""
+    """Lets parts of a server group be deleted, or raises GuardRefused: one verdict per group, part and run."""
 
     sight: Sight
     report: Callable[[str], None]
-    _verdicts: dict[str, asyncio.Task[Ready | Hopeless]] = field(default_factory=dict, init=False)
+    _verdicts: dict[tuple[str, Part], asyncio.Task[Ready | Hopeless]] = field(default_factory=dict, init=False)
 
-    async def release(self, group: str, target_groups: tuple[str, ...] | None = None) -> None:
-        """Return if the Auto Scaling group of this name may go. Raises GuardRefused, AwsError.
+    async def release(self, group: str, part: Part, target_groups: tuple[str, ...] | None = None) -> None:
+        """Return if this part of the Auto Scaling group of this name may go. Raises GuardRefused, AwsError.
 
-        `target_groups`: its ARNs; None where the caller knows only the name.
+        `target_groups`: the group's, as ARNs; None where the caller knows only the name.
         """
-        if group not in self._verdicts:
-            self._verdicts[group] = asyncio.ensure_future(self._judge(group, target_groups))
+        key = group, part
+        if key not in self._verdicts:
+            self._verdicts[key] = asyncio.ensure_future(self._judge(group, part, target_groups))
         # shielded: a caller that is cancelled must not cancel the verdict of the others
-        match await asyncio.shield(self._verdicts[group]):
+        match await asyncio.shield(self._verdicts[key]):
             case Hopeless(summary, next_step):
                 raise GuardRefused(summary, next_step)
 
-    async def _judge(self, group: str, target_groups: tuple[str, ...] | None) -> Ready | Hopeless:
+    async def _judge(self, group: str, part: Part, target_groups: tuple[str, ...] | None) -> Ready | Hopeless:
         if target_groups is None:
             found = await asyncio.to_thread(self.sight.group, group)
             target_groups = found.target_groups if found else ()
         listeners = await asyncio.to_thread(self.sight.listeners_of, target_groups) if target_groups else ()
-        verdict = judge(group, target_groups, listeners)
-        self.report(f"guard: {verdict.summary}")
+        verdict = judge(group, part, target_groups, listeners)
+        if part is Part.MACHINES or isinstance(verdict, Hopeless):
+            self.report(f"guard: {verdict.summary}")
         return verdict

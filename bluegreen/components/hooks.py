@@ -22,6 +22,7 @@ from bluegreen.checks.gate import Cutover, Gate
 from bluegreen.checks.guard import Guard
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.model.gate import GatePolicy
+from bluegreen.model.guard import Part
 from bluegreen.model.tags import SERVICE, STACK
 
 IMAGE_HOOK = "bluegreen-image"
@@ -91,9 +92,9 @@ class Hooks:
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
         outputs = args.old_outputs or {}
         if args.type == GROUP_TYPE:
-            await self._guard.release(outputs["name"], tuple(outputs.get("targetGroupArns") or ()))
+            await self._guard.release(outputs["name"], Part.MACHINES, tuple(outputs.get("targetGroupArns") or ()))
         else:
-            await self._guard.release(outputs["autoscalingGroupName"])
+            await self._guard.release(outputs["autoscalingGroupName"], Part.ATTACHMENT)
 
 
 def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:

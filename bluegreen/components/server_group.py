@@ -126,7 +126,10 @@ class ServerGroup(pulumi.ComponentResource):
                 target_value=CPU_TARGET_PERCENT,
                 disable_scale_in=not may_scale_in,
             ),
-            opts=self._with(depends_on=after, hooks=self._args.hooks.guarded()),
+            # AWS takes a policy away with its group. Until then it stays on the group, even where the guard keeps that
+            # after the policy has left the state; and the name lets the next `up` take it over again.
+            name=self._release.name,
+            opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarded()),
         )
         self.register_outputs(self.outputs)
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 
 from bluegreen.model.observation import Listener
+from bluegreen.model.tags import Purpose
 from bluegreen.model.verdict import Hopeless, Ready
 
 
-def judge(group: str, target_groups: tuple[str, ...], listeners: Iterable[Listener]) -> Ready | Hopeless:
-    """Whether the Auto Scaling group `group`, with these target groups (ARNs), may be deleted.
+class Part(Enum):
+    """What of a server group is about to be deleted."""
 
-    Every listener counts that is not known to be a preview listener: nothing that a rule still sends weight to goes.
+    MACHINES = "the Auto Scaling group"
+    ATTACHMENT = "what hangs on it: a policy, an alarm"
+
+
+def judge(group: str, part: Part, target_groups: tuple[str, ...], listeners: Iterable[Listener]) -> Ready | Hopeless:
+    """Whether a part of the Auto Scaling group `group`, with these target groups (ARNs), may be deleted.
+
+    Machines go when no listener but a preview listener sends them anything. An attachment is asked about first, and the
+    stack's own production listener does not hold it: in an update it has moved already, on a destroy it is deleted
+    between the attachment and the machines.
     """
+    uncounted = {Purpose.PREVIEW} if part is Part.MACHINES else {Purpose.PREVIEW, Purpose.PRODUCTION}
     for listener in listeners:
-        if listener.weight_of(target_groups) > 0 and not listener.is_preview:
+        if listener.weight_of(target_groups) > 0 and listener.purpose not in uncounted:
             return Hopeless(
                 f"{group} still takes traffic: the listener on port {listener.port} forwards to it",
                 "It was left whole. Run `pulumi up` again, so that the traffic moves first; a listener or rule that "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bluegreen.model.tags import Purpose
+
 HEALTHY = "healthy"
 DRAINING = "draining"
 
@@ -57,11 +59,14 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """Where a listener sends traffic: weights by target group ARN, of its default action and all its rules together."""
+    """Where a listener sends traffic: weights by target group ARN, of its default action and all its rules together.
+
+    `purpose` is None for one that no program of ours made.
+    """
 
     arn: str
     port: int
-    is_preview: bool
+    purpose: Purpose | None
     weights: dict[str, int] = field(default_factory=dict)
 
     def weight_of(self, target_groups: tuple[str, ...]) -> int:

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO, cast
 
 from sandbox.engine.errors import BluegreenError
 
 NOTICE = "stand-in for the Pulumi CLI (bluegreen sandbox); `sandbox/engine/README.md` lists what it does"
 
 
+class Lasting:
+    """Output whose reader may go away (`pulumi up | head`): what is under way must reach its end all the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._stream = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._stream = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 def main() -> int:
     from sandbox.engine.options import parse
+
+    sys.stdout, sys.stderr = cast(TextIO, Lasting(sys.stdout)), cast(TextIO, Lasting(sys.stderr))
 
     environment = dict(os.environ)
     # The gRPC library reports every channel that closes; here they close with each provider.

@@ -292,6 +292,7 @@ class Run:
                 monitor.release()
                 self._program.wait(GRACE_SECONDS)
         finally:
+            monitor.release()  # a call that still waits would keep this process from ending
             self._program.kill()
             server.stop(grace=None)
 

@@ -14,7 +14,7 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError
-from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK
+from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK, Purpose
 
 
 @dataclass
@@ -118,15 +118,15 @@ def world(recorded_session: tuple[Session, list[str]]) -> Iterator[World]:
         yield World(session, calls, balancer, old, new, production, preview, subnet_ids[0])
 
 
-def test_listeners_are_known_as_preview_by_their_tag_alone(world: World) -> None:
+def test_what_a_listener_is_for_is_known_by_its_tag_alone(world: World) -> None:
     seen = {each.port: each for each in world.observer.listeners_of([world.old, world.new])}
-    assert not seen[80].is_preview
+    assert seen[80].purpose is Purpose.PRODUCTION
     assert seen[80].weights == {world.old: 1}
-    assert seen[9000].is_preview
+    assert seen[9000].purpose is Purpose.PREVIEW
     assert seen[9000].weights == {world.new: 1}
 
 
-def test_a_listener_without_our_tags_counts_as_production(world: World) -> None:
+def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:
     world.session.client("elbv2").create_listener(
         LoadBalancerArn=world.balancer,
         Port=81,
@@ -134,7 +134,7 @@ def test_a_listener_without_our_tags_counts_as_production(world: World) -> None:
         DefaultActions=[{"Type": "forward", "TargetGroupArn": world.new}],
     )
     seen = {each.port: each for each in world.observer.listeners_of([world.new])}
-    assert not seen[81].is_preview
+    assert seen[81].purpose is None
 
 
 def test_weights_of_a_forward_action_are_read(world: World) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from bluegreen.checks.guard import Guard
 from bluegreen.errors import GuardRefused
+from bluegreen.model.guard import Part
 from bluegreen.model.observation import Group, Listener
+from bluegreen.model.tags import Purpose
 
 OLD = Group(name="web-old", release="old", minimum=2, maximum=6, desired=2, target_groups=("old",))
 
@@ -18,6 +20,7 @@ OLD = Group(name="web-old", release="old", minimum=2, maximum=6, desired=2, targ
 @dataclass
 class World:
     weights: dict[str, int]
+    purpose: Purpose | None = None
     groups: dict[str, Group] = field(default_factory=lambda: {"web-old": OLD})
     calls: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -28,7 +31,7 @@ class World:
 
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]:
         self.calls.append(f"listeners of {','.join(target_groups)}")
-        return (Listener(arn="arn", port=80, is_preview=False, weights=self.weights),)
+        return (Listener(arn="arn", port=80, purpose=self.purpose, weights=self.weights),)
 
     @property
     def guard(self) -> Guard:
@@ -37,7 +40,7 @@ class World:
 
 def test_a_group_without_traffic_may_go() -> None:
     world = World({"new": 1})
-    asyncio.run(world.guard.release("web-old", ("old",)))
+    asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",)))
     assert world.said == ["guard: web-old takes no traffic"]
     assert world.calls == ["listeners of old"]
 
@@ -45,32 +48,41 @@ def test_a_group_without_traffic_may_go() -> None:
 def test_a_group_with_traffic_is_kept() -> None:
     world = World({"old": 1})
     with pytest.raises(GuardRefused, match="still takes traffic"):
-        asyncio.run(world.guard.release("web-old", ("old",)))
+        asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",)))
 
 
 def test_a_policy_knows_only_the_name_of_its_group() -> None:
     world = World({"old": 1})
     with pytest.raises(GuardRefused):
-        asyncio.run(world.guard.release("web-old"))
+        asyncio.run(world.guard.release("web-old", Part.ATTACHMENT))
     assert world.calls == ["group web-old", "listeners of old"]
 
 
 def test_a_group_that_is_gone_already_holds_nothing_up() -> None:
     world = World({"old": 1}, groups={})
-    asyncio.run(world.guard.release("web-old"))
+    asyncio.run(world.guard.release("web-old", Part.ATTACHMENT))
     assert world.calls == ["group web-old"]
 
 
-def test_all_of_a_group_shares_one_verdict() -> None:
+def test_a_verdict_is_given_once_however_often_it_is_asked_for() -> None:
     world = World({"old": 1})
 
-    async def delete_everything() -> list[BaseException | None]:
+    async def ask_thrice() -> list[BaseException | None]:
         guard = world.guard
-        together = [guard.release("web-old"), guard.release("web-old", ("old",))]
+        together = [guard.release("web-old", Part.MACHINES, ("old",)) for _ in range(2)]
         outcomes = list(await asyncio.gather(*together, return_exceptions=True))
-        outcomes += await asyncio.gather(guard.release("web-old", ("old",)), return_exceptions=True)
+        outcomes += await asyncio.gather(guard.release("web-old", Part.MACHINES, ("old",)), return_exceptions=True)
         return outcomes
 
-    assert [type(outcome) for outcome in asyncio.run(delete_everything())] == [GuardRefused] * 3
-    assert world.calls == ["group web-old", "listeners of old"]
+    assert [type(outcome) for outcome in asyncio.run(ask_thrice())] == [GuardRefused] * 3
+    assert world.calls == ["listeners of old"]
     assert len(world.said) == 1
+
+
+def test_on_a_destroy_the_policy_goes_before_the_listener_and_the_machines_after_it() -> None:
+    world = World({"old": 1}, purpose=Purpose.PRODUCTION)
+    guard = world.guard
+    asyncio.run(guard.release("web-old", Part.ATTACHMENT))
+    world.weights = {}
+    asyncio.run(guard.release("web-old", Part.MACHINES, ("old",)))
+    assert world.said == ["guard: web-old takes no traffic"]

@@ -94,7 +94,7 @@ class FakeHooks:
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def declare(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(program, "Hooks", FakeHooks)
     monkeypatch.setattr(program, "Observer", FakeObserver)
 
@@ -116,7 +116,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         declared.outputs = {name: loop.run_until_complete(value(each)) for name, each in declared.outputs.items()}
         return declared
 
-    yield run
+    return run
 
 
 def test_a_server_group_is_named_by_the_version_of_its_release(declare: Any) -> None:
@@ -183,6 +183,13 @@ def test_the_group_names_its_target_group_inline_and_does_not_wait_itself(declar
     assert group["waitForCapacityTimeout"] == "0"
     assert group["healthCheckType"] == "ELB"
     assert group["healthCheckGracePeriod"] == 90, "no shorter than the gate's deadline"
+
+
+def test_a_policy_stays_on_its_group_until_the_group_goes(declare: Any) -> None:
+    declared = declare()
+    (request,) = [each for name, each in declared.requests.items() if name.startswith("Policy ")]
+    assert request.deletedWith.endswith(f"group:Group::web-{declared.outputs['activeRelease']['version']}")
+    assert declared.one("Policy")["name"] == f"web-{declared.outputs['activeRelease']['version']}"
 
 
 def test_desired_capacity_is_seeded_and_then_left_to_scaling(declare: Any) -> None:
