@@ -56,7 +56,9 @@ def deploy(
         opened = _open(stack, directory)
         if ami is not None:
             opened.set_config("ami", auto.ConfigValue(ami))
-        result = opened.up(on_event=errors.watching(on_event), on_output=on_output)
+        result = opened.up(
+            on_event=errors.watching(on_event), on_output=on_output or _unheard, on_error=on_output or _unheard
+        )
     return Update(
         stack=stack,
         outputs={name: output.value for name, output in result.outputs.items()},
@@ -74,7 +76,12 @@ def destroy(
     """Destroy everything of a stack; its config and history stay. Raises as `deploy` does."""
     with _Errors(stack) as errors:
         opened = _open(stack, directory)
-        result = opened.destroy(on_event=errors.watching(on_event), on_output=on_output, run_program=True)
+        result = opened.destroy(
+            on_event=errors.watching(on_event),
+            on_output=on_output or _unheard,
+            on_error=on_output or _unheard,
+            run_program=True,
+        )
     return Update(stack=stack, outputs={}, changes=_changes(result.summary))
 
 
@@ -88,6 +95,10 @@ def create(stack: str, *, directory: Path | None = None) -> None:
     """Make the stack where it does not exist yet. Raises EngineError."""
     with _Errors(stack):
         auto.Stack.create_or_select(stack, _workspace(directory))
+
+
+def _unheard(_line: str) -> None:
+    """Without a callback the Automation API prints; this library does not."""
 
 
 def _changes(summary: auto.UpdateSummary) -> dict[str, int]:

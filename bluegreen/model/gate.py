@@ -5,7 +5,7 @@ Targets are healthy and capacity is enough. Smoke tests join them here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,6 +49,10 @@ HOPELESS = (
 Guide, "Troubleshoot Amazon EC2 Auto Scaling"; EC2 API error codes."""
 
 
+MOST_INSTANCES_NAMED = 3
+"""A line of progress stays readable with a hundred machines."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatePolicy:
     """What a stack asks of its gate."""
@@ -89,9 +93,7 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
         )
     if cause := _hopeless_cause(candidate.activities, since):
         activity, next_step = cause
-        return Hopeless(
-            f"{group.name} can't launch: {(activity.message or activity.description).rstrip('.')}", next_step
-        )
+        return Hopeless(f"{group.name} can't launch: {_sentence(activity)}", next_step)
     present = [target for target in candidate.targets if target.state != DRAINING]
     healthy = sum(target.is_healthy for target in present)
     summary = f"{healthy} of {needed} healthy"
@@ -114,12 +116,27 @@ def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> t
     return None
 
 
-def _reasons_for_waiting(present: Iterable[Target], candidate: Candidate, needed: int) -> list[str]:
-    reasons = [str(target) for target in present if not target.is_healthy]
-    missing = needed - len(candidate.group.instances)
-    if missing > 0:
-        reasons.append(f"{missing} not launched yet")
+def _reasons_for_waiting(present: Sequence[Target], candidate: Candidate, needed: int) -> list[str]:
+    alike: dict[str, list[str]] = {}
+    for target in present:
+        if not target.is_healthy:
+            alike.setdefault(target.condition, []).append(target.instance)
+    reasons = [f"{len(instances)} {condition}: {_few(instances)}" for condition, instances in alike.items()]
+    launched = len(candidate.group.instances)
+    if launched > len(present):
+        reasons.append(f"{launched - len(present)} starting")
+    if needed > launched:
+        reasons.append(f"{needed - launched} not launched yet")
     latest = next(iter(candidate.activities), None)
     if latest and latest.has_failed:
-        reasons.append(f"last try: {(latest.message or latest.description).rstrip('.')}")
+        reasons.append(f"last try: {_sentence(latest)}")
     return reasons
+
+
+def _few(instances: Sequence[str]) -> str:
+    shown = ", ".join(instances[:MOST_INSTANCES_NAMED])
+    return shown if len(instances) <= MOST_INSTANCES_NAMED else f"{shown} and others"
+
+
+def _sentence(activity: ScalingActivity) -> str:
+    return (activity.message or activity.description).rstrip(".")

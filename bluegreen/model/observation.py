@@ -24,9 +24,11 @@ class Target:
     def is_healthy(self) -> bool:
         return self.state == HEALTHY
 
-    def __str__(self) -> str:
+    @property
+    def condition(self) -> str:
+        """State and reasons, alike for machines that are in the same trouble."""
         why = ", ".join(text for text in (self.reason, self.description) if text)
-        return f"{self.instance} {self.state}" + (f" ({why})" if why else "")
+        return f"{self.state} ({why})" if why else self.state
 
 
 @dataclass(frozen=True, kw_only=True)

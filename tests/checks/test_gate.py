@@ -106,8 +106,8 @@ def test_the_gate_waits_until_the_candidate_is_healthy() -> None:
     world.prove()
     assert 9 <= world.seconds < 10
     assert world.said == [
-        "gate: web-new: 0 of 2 healthy; i-1 initial; i-2 initial; 2 not launched yet",
-        "gate: web-new: 1 of 2 healthy; i-2 initial; 2 not launched yet",
+        "gate: web-new: 0 of 2 healthy; 2 initial: i-1, i-2; 2 not launched yet",
+        "gate: web-new: 1 of 2 healthy; 1 initial: i-2; 2 not launched yet",
         "gate: web-new: 2 of 2 healthy: passed",
     ], "each progress line is said once"
 
@@ -117,7 +117,7 @@ def test_a_candidate_that_never_gets_healthy_fails_at_the_deadline_with_the_reas
     with pytest.raises(GateFailed) as caught:
         world.prove()
     assert world.seconds == pytest.approx(60)
-    assert "1 of 2 healthy; i-2 unhealthy" in caught.value.what
+    assert "1 of 2 healthy; 1 unhealthy: i-2" in caught.value.what
     assert "after 60 of 60 s" in caught.value.what
     assert "The traffic stays on web-old" in caught.value.next_step
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -297,8 +296,8 @@ def test_nat_gateways(declare: Any, nat: str, zones: int, gateways: int) -> None
 def test_a_subnet_of_each_kind_in_each_zone(declare: Any, zones: int) -> None:
     declared = declare(zones=str(zones))
     for kind in ("public", "private"):
-        found = [each for each in declared.of("Subnet") if f"-{kind}-" in each.name]
-        assert [each.inputs["availabilityZone"] for each in found] == [f"us-east-1{zone}" for zone in "abc"[:zones]]
+        found = {each.name: each.inputs["availabilityZone"] for each in declared.of("Subnet") if kind in each.name}
+        assert found == {f"web-{kind}-{number}": f"us-east-1{'abc'[number]}" for number in range(zones)}
 
 
 def test_subnets_stay_in_their_zone_whatever_zones_aws_adds(declare: Any) -> None:

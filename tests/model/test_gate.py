@@ -57,12 +57,21 @@ def test_no_targets_at_all_is_not_healthy() -> None:
 def test_the_progress_says_why_the_others_are_not_healthy() -> None:
     sick = Target(instance="i-9", state="unhealthy", reason="Target.ResponseCodeMismatch", description="codes: [503]")
     seen = verdict(Candidate(group=group(), targets=(*targets("healthy"), sick)))
-    assert seen == Wait("1 of 2 healthy; i-9 unhealthy (Target.ResponseCodeMismatch, codes: [503])")
+    assert seen == Wait("1 of 2 healthy; 1 unhealthy (Target.ResponseCodeMismatch, codes: [503]): i-9")
 
 
 def test_the_progress_says_what_is_not_launched_yet() -> None:
     seen = verdict(Candidate(group=group(running=1), targets=targets("initial")))
-    assert seen == Wait("0 of 2 healthy; i-0 initial; 1 not launched yet")
+    assert seen == Wait("0 of 2 healthy; 1 initial: i-0; 1 not launched yet")
+
+
+def test_machines_that_are_not_registered_yet_are_starting() -> None:
+    assert verdict(Candidate(group=group(), targets=())) == Wait("0 of 2 healthy; 2 starting")
+
+
+def test_machines_in_the_same_trouble_share_a_line_that_stays_short() -> None:
+    seen = verdict(Candidate(group=group(running=20), targets=targets(*["unhealthy"] * 20)))
+    assert seen == Wait("0 of 2 healthy; 20 unhealthy: i-0, i-1, i-2 and others")
 
 
 @pytest.mark.parametrize(
