@@ -6,6 +6,7 @@ No printing: progress goes to a callback, failures are errors of `bluegreen.erro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,15 @@ def _open(stack: str, directory: Path | None) -> auto.Stack:
 
 
 def _workspace(directory: Path | None) -> auto.LocalWorkspace:
-    return auto.LocalWorkspace(work_dir=str(directory or Path.cwd()), env_vars=ENGINE_ENVIRONMENT)
+    return auto.LocalWorkspace(
+        work_dir=str(directory or Path.cwd()), env_vars=ENGINE_ENVIRONMENT, pulumi_command=_engine()
+    )
+
+
+@functools.cache
+def _engine() -> auto.PulumiCommand:
+    """The `pulumi` on PATH. Making one asks it for its version: once is enough."""
+    return auto.PulumiCommand()
 
 
 class _Errors:
