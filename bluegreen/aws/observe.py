@@ -97,6 +97,7 @@ class Observer:
                 status=each["StatusCode"],
                 description=each.get("Description", ""),
                 message=each.get("StatusMessage", ""),
+                cause=each.get("Cause", ""),
             )
             for each in answer["Activities"]
         )

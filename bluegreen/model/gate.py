@@ -99,7 +99,7 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
     summary = f"{healthy} of {needed} healthy"
     if healthy >= needed:
         return Ready(summary)
-    reasons = _reasons_for_waiting(present, candidate, needed)
+    reasons = _reasons_for_waiting(present, candidate, needed, since)
     return Wait(f"{summary}; {'; '.join(reasons)}" if reasons else summary)
 
 
@@ -116,7 +116,7 @@ def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> t
     return None
 
 
-def _reasons_for_waiting(present: Sequence[Target], candidate: Candidate, needed: int) -> list[str]:
+def _reasons_for_waiting(present: Sequence[Target], candidate: Candidate, needed: int, since: datetime) -> list[str]:
     alike: dict[str, list[str]] = {}
     for target in present:
         if not target.is_healthy:
@@ -127,6 +127,10 @@ def _reasons_for_waiting(present: Sequence[Target], candidate: Candidate, needed
         reasons.append(f"{launched - len(present)} starting")
     if needed > launched:
         reasons.append(f"{needed - launched} not launched yet")
+    # Nothing scales a candidate in: a machine of it that ends has crashed, or was given up.
+    ended = [activity for activity in candidate.activities if activity.is_termination and activity.started >= since]
+    if ended:
+        reasons.append(f"{len(ended)} ended already, the last one: {ended[0].cause.rstrip('.')}")
     latest = next(iter(candidate.activities), None)
     if latest and latest.has_failed:
         reasons.append(f"last try: {_sentence(latest)}")

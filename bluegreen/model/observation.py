@@ -40,10 +40,15 @@ class ScalingActivity:
     status: str
     description: str
     message: str = ""
+    cause: str = ""
 
     @property
     def has_failed(self) -> bool:
         return self.status == "Failed"
+
+    @property
+    def is_termination(self) -> bool:
+        return self.description.startswith("Terminating EC2 instance")
 
 
 @dataclass(frozen=True, kw_only=True)

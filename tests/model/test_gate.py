@@ -69,6 +69,15 @@ def test_machines_that_are_not_registered_yet_are_starting() -> None:
     assert verdict(Candidate(group=group(), targets=())) == Wait("0 of 2 healthy; 2 starting")
 
 
+def test_machines_that_crash_are_counted_with_the_cause() -> None:
+    cause = "an instance was taken out of service in response to an EC2 health check"
+    crash = ScalingActivity(
+        id="1", started=NOW, status="Successful", description="Terminating EC2 instance: i-0", cause=f"{cause}."
+    )
+    seen = verdict(Candidate(group=group(running=0), targets=(), activities=(crash, crash)))
+    assert seen == Wait(f"0 of 2 healthy; 2 not launched yet; 2 ended already, the last one: {cause}")
+
+
 def test_machines_in_the_same_trouble_share_a_line_that_stays_short() -> None:
     seen = verdict(Candidate(group=group(running=20), targets=targets(*["unhealthy"] * 20)))
     assert seen == Wait("0 of 2 healthy; 20 unhealthy: i-0, i-1, i-2 and others")
