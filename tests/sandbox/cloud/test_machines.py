@@ -164,12 +164,12 @@ def test_no_process_outlives_its_sandbox(how: str, tmp_path: Path) -> None:
     )
     made = ec2.run_instances(ImageId=sandbox.image(app), MinCount=1, MaxCount=1, InstanceType="t3.small")
     pids = sandbox.dir / "machines" / made["Instances"][0]["InstanceId"] / "root/opt/app/pids"
-    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2, what="the app runs")
     processes = [int(pid) for pid in pids.read_text().split()]
     assert all(map(is_alive, processes))
     if how == "stop":
         sandbox.stop()
     else:
         os.kill(sandbox.pid, 9)
-    eventually(lambda: not any(map(is_alive, processes)))
+    eventually(lambda: not any(map(is_alive, processes)), what="its processes are gone")
     sandbox.stop()

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
-def eventually(look: Callable[[], T], *, within: float = 15.0, what: str = "") -> T:
+def eventually(look: Callable[[], T], *, within: float = 60.0, what: str = "") -> T:
     """The first true answer of `look`."""
     deadline = time.monotonic() + within
     while True:
