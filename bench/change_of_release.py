@@ -71,7 +71,7 @@ class Stack:
         began = time.monotonic()
         process = subprocess.Popen(command, cwd=self._directory, env=self._env, stdout=subprocess.DEVNULL)
         while version_at(url) != version:
-            if process.poll():
+            if process.poll() is not None and version_at(url) != version:
                 raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
             time.sleep(SAMPLE_SECONDS)
         taken = time.monotonic() - began

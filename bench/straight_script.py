@@ -14,12 +14,8 @@ import boto3
 POLL_SECONDS = 0.2
 
 
-def change_release(ami: str, group: dict[str, Any]) -> float:
-    """Make a server group of `ami` beside `group` (an entry of the output serverGroups) and move the traffic to it.
-
-    Returns the seconds until the listener forwards to it.
-    """
-    began = time.monotonic()
+def change_release(ami: str, group: dict[str, Any]) -> None:
+    """Make a server group of `ami` beside `group` (an entry of the output serverGroups) and move the traffic to it."""
     ec2, elbv2, autoscaling = boto3.client("ec2"), boto3.client("elbv2"), boto3.client("autoscaling")
     old = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group["autoScalingGroup"]])
     active = old["AutoScalingGroups"][0]
@@ -58,11 +54,10 @@ def change_release(ami: str, group: dict[str, Any]) -> float:
             break
         time.sleep(POLL_SECONDS)
     elbv2.modify_listener(ListenerArn=production["ListenerArn"], DefaultActions=forward)
-    return time.monotonic() - began
 
 
 if __name__ == "__main__":
     import json
     import sys
 
-    print(change_release(sys.argv[1], json.loads(sys.argv[2])))
+    change_release(sys.argv[1], json.loads(sys.argv[2]))

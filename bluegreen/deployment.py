@@ -7,6 +7,7 @@ No printing: progress goes to a callback, failures are errors of `bluegreen.erro
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, InvalidVersionError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
+from semver import VersionInfo
 
 from bluegreen.errors import EngineError, StackLockedError
 
@@ -24,6 +26,12 @@ ENGINE_ENVIRONMENT = {
     # The program checks the config itself, and names all faults at once.
     "PULUMI_OPTION_SKIP_CONFIG_VALIDATION": "true",
 }
+
+OLDEST_ENGINE = VersionInfo(3, 230)
+"""The first with all that the hooks need."""
+
+SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred: program exited with .*")
+"""Errors that the engine adds to the one that says why."""
 
 OnEvent = Callable[[EngineEvent], None]
 OnOutput = Callable[[str], None]
@@ -119,7 +127,7 @@ def _workspace(directory: Path | None) -> auto.LocalWorkspace:
 @functools.cache
 def _engine() -> auto.PulumiCommand:
     """The `pulumi` on PATH. Making one asks it for its version: once is enough."""
-    return auto.PulumiCommand()
+    return auto.PulumiCommand(version=OLDEST_ENGINE)
 
 
 class _Errors:
@@ -161,7 +169,7 @@ class _Errors:
             case InvalidVersionError():
                 raise EngineError(f"this `pulumi` is too old: {error}", "Install a newer Pulumi CLI.") from error
             case CommandError():
-                reasons = [reason for reason in self._reasons if reason != "update failed"]
+                reasons = [reason for reason in self._reasons if not SAYS_NOTHING.fullmatch(reason)]
                 what = "\n  ".join(reasons) or _last_words(str(error))
                 raise EngineError(f"{self._stack}: {what}") from error
 

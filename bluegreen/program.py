@@ -20,10 +20,11 @@ from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.hooks import Hooks
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
-from bluegreen.errors import BluegreenError
+from bluegreen.errors import BluegreenError, Fault, SettingsError
 from bluegreen.model.fleet import Fleet
-from bluegreen.model.settings import NAMESPACE, Settings
-from bluegreen.model.tags import service_tags
+from bluegreen.model.observation import Group
+from bluegreen.model.settings import NAMESPACE, Settings, image_fault
+from bluegreen.model.tags import Owner
 
 INTERRUPTED = 130
 
@@ -38,18 +39,19 @@ def main() -> None:
 
 
 def declare(settings: Settings, session: Session) -> None:
-    """Declare network, load balancer and service. Raises AwsError where AWS can't be asked."""
+    """Declare network, load balancer and service. Raises AwsError where AWS can't be asked, SettingsError where the
+    config asks for what a running stack can't become."""
     hooks = Hooks(session)
-    if settings.ami is None:
-        _refuse_without_image(settings, hooks)
+    if image_fault(settings.ami):
+        _refuse_image(settings, hooks)
         return
-    stack, service = pulumi.get_stack(), settings.service
-    active = Observer(session).active_group(stack, service)
-    tags = service_tags(stack, service, settings.tags)
+    owner = Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=settings.service)
+    active = _active_group(Observer(session), owner, settings)
+    tags = {**settings.tags, **owner.tags}
 
-    network = Network(service, NetworkArgs(plan=settings.address_plan, nat=settings.nat, tags=tags))
+    network = Network(owner.service, NetworkArgs(plan=settings.address_plan, nat=settings.nat, tags=tags))
     balancer = Balancer(
-        service,
+        owner.service,
         BalancerArgs(
             network=network,
             listener_port=settings.listener_port,
@@ -58,8 +60,8 @@ def declare(settings: Settings, session: Session) -> None:
             tags=tags,
         ),
     )
-    deployed = Service(
-        service,
+    service = Service(
+        owner.service,
         ServiceArgs(
             fleet=Fleet.from_settings(settings),
             network=network,
@@ -72,17 +74,33 @@ def declare(settings: Settings, session: Session) -> None:
     )
     pulumi.export("url", balancer.url)
     pulumi.export("previewUrl", balancer.preview_url)
-    pulumi.export("activeRelease", deployed.active_release)
-    pulumi.export("serverGroups", deployed.server_groups)
+    pulumi.export("activeRelease", service.active_release)
+    pulumi.export("serverGroups", service.server_groups)
 
 
-def _refuse_without_image(settings: Settings, hooks: Hooks) -> None:
+def _active_group(observer: Observer, owner: Owner, settings: Settings) -> Group | None:
+    """What takes the traffic now. Raises SettingsError where the config would pull the ground from under it."""
+    groups = observer.groups(Owner(project=owner.project, stack=owner.stack))
+    ours = [group for group in groups if group.service == owner.service]
+    if groups and not ours:
+        running = sorted({group.service for group in groups})
+        message = f"the stack runs {', '.join(running)}; another name would destroy that with its load balancer and URL"
+        raise SettingsError([Fault("bluegreen:service", f"{message}. Set it back, or destroy the stack first")])
+    if ours and settings.vpc_cidr not in (cidrs := observer.vpc_cidrs(owner)):
+        message = f"the stack runs in {', '.join(cidrs)}; a load balancer can't move to another VPC"
+        raise SettingsError([Fault("bluegreen:vpcCidr", f"{message}. Set it back, or destroy the stack first")])
+    return observer.active_of(ours)
+
+
+def _refuse_image(settings: Settings, hooks: Hooks) -> None:
     """Stop an update or a preview, and let a destroy pass, which needs no image but does need the hooks.
 
     A program can't tell which of them it runs in. The engine can: a destroy creates nothing, an update stops at the
     image hook, before anything is changed, and deletes nothing since a creation failed.
     """
-    template = aws.ec2.LaunchTemplate(settings.service, opts=pulumi.ResourceOptions(hooks=hooks.checking_image()))
+    template = aws.ec2.LaunchTemplate(
+        settings.service, image_id=settings.ami, opts=pulumi.ResourceOptions(hooks=hooks.checking_image())
+    )
     pulumi.export("url", template.arn)  # never known: the outputs of the last update stay
 
 
@@ -94,7 +112,12 @@ def _config(namespace: str) -> dict[str, Any]:
 
 
 def _session_settings(config: dict[str, Any]) -> SessionSettings:
-    roles = json.loads(config.get("assumeRoles") or "[]")
+    try:
+        roles = json.loads(config.get("assumeRoles") or "[]")
+    except json.JSONDecodeError as error:
+        raise SettingsError([Fault("aws:assumeRoles", f"should be JSON ({error})")]) from None
+    if not isinstance(roles, list) or not all(isinstance(role, dict) and role.get("roleArn") for role in roles):
+        raise SettingsError([Fault("aws:assumeRoles", "should be a list of objects, each with a roleArn")])
     return SessionSettings(region=config.get("region"), profile=config.get("profile"), assume_roles=tuple(roles))
 
 

@@ -17,6 +17,7 @@ import typer
 import yaml
 
 from bluegreen.checks.gate import PASSED
+from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
 from sandbox.host import REPOSITORY, UNSET, Sandbox
 from sandbox.load import Answer, Load
@@ -53,7 +54,8 @@ class Rehearsal:
         try:
             self.deploy(version, ami)
         except EngineError as error:
-            self._timeline.add(Event.REFUSED, version)
+            by_the_gate = f'before hook "{GATE_HOOK}" failed' in str(error)
+            self._timeline.add(Event.REFUSED if by_the_gate else "pulumi up failed", version)
             for line in str(error).splitlines():
                 self._timeline.add(line.strip(), version)
         else:

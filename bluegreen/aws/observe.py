@@ -5,14 +5,14 @@ Methods block: from a program's event loop they are called in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bluegreen.aws.session import Session, as_aws_error
 from bluegreen.model.observation import Group, Image, InstanceType, Listener, ScalingActivity, Target
-from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK, Purpose
+from bluegreen.model.tags import LISTENER, SERVICE, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
@@ -48,9 +48,9 @@ class Observer:
         return self._session.region
 
     @_in_our_words
-    def groups(self, stack: str, service: str) -> tuple[Group, ...]:
-        """Every Auto Scaling group of a service, whatever its release. One call."""
-        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in ((STACK, stack), (SERVICE, service))]
+    def groups(self, owner: Owner) -> tuple[Group, ...]:
+        """Every Auto Scaling group of a stack, or of one service of it, whatever its release. One call."""
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in owner.tags.items()]
         return tuple(self._describe_groups(Filters=filters))
 
     @_in_our_words
@@ -58,9 +58,8 @@ class Observer:
         """One Auto Scaling group; None where there is none of that name. One call."""
         return next(self._describe_groups(AutoScalingGroupNames=[name]), None)
 
-    def active_group(self, stack: str, service: str) -> Group | None:
-        """The group that takes the most traffic now. With at most one group, that one: one call."""
-        groups = self.groups(stack, service)
+    def active_of(self, groups: Sequence[Group]) -> Group | None:
+        """The one of a service's groups that takes the most traffic now. With at most one, that one: no call."""
         if len(groups) < 2:
             return next(iter(groups), None)
         listeners = self.listeners_of(arn for group in groups for arn in group.target_groups)
@@ -69,6 +68,13 @@ class Observer:
             for group in groups
         }
         return max((group for group in groups if taken[group] > 0), key=taken.__getitem__, default=None)
+
+    @_in_our_words
+    def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
+        """CIDRs of the VPCs that a service has. One call."""
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in owner.tags.items()]
+        vpcs = self._session.client("ec2").describe_vpcs(Filters=filters)["Vpcs"]
+        return tuple(each["CidrBlock"] for each in vpcs)
 
     @_in_our_words
     def targets(self, target_group: str) -> tuple[Target, ...]:
@@ -92,7 +98,6 @@ class Observer:
         )
         return tuple(
             ScalingActivity(
-                id=each["ActivityId"],
                 started=each["StartTime"],
                 status=each["StatusCode"],
                 description=each.get("Description", ""),
@@ -106,16 +111,11 @@ class Observer:
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]:
         """Every listener of every load balancer that these target groups (ARNs) are behind.
 
-        A target group that is gone is behind none. Calls: one, then one per load balancer, one per listener (its
-        rules), one for the listeners' tags.
+        A target group that is gone is behind none, and hides none of the others. Calls: one, then one per load
+        balancer, one per listener (its rules), one for the listeners' tags.
         """
         elbv2 = self._session.client("elbv2")
-        try:
-            found = elbv2.describe_target_groups(TargetGroupArns=list(target_groups))["TargetGroups"]
-        except ClientError as error:
-            if _is(error, "TargetGroupNotFound"):
-                return ()
-            raise
+        found = self._describe_target_groups(list(target_groups))
         balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
         listeners = [
             each
@@ -135,9 +135,24 @@ class Observer:
         )
 
     @_in_our_words
-    def listener_weights(self, listener: str) -> dict[str, int]:
-        """What a listener (ARN) and its rules forward to: weight by target group ARN. One call."""
-        return self._weights(listener)
+    def default_weights(self, listener: str) -> dict[str, int]:
+        """What the default action of a listener (ARN) forwards to: weight by target group ARN. One call.
+
+        A rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
+        """
+        return self._weights(listener, only_default=True)
+
+    @_in_our_words
+    def drain_seconds(self, target_group: str) -> float:
+        """The deregistration delay of a target group (ARN), 0 where it is gone. One call."""
+        try:
+            answer = self._session.client("elbv2").describe_target_group_attributes(TargetGroupArn=target_group)
+        except ClientError as error:
+            if _is(error, "TargetGroupNotFound"):
+                return 0.0
+            raise
+        attributes = {each["Key"]: each["Value"] for each in answer["Attributes"]}
+        return float(attributes["deregistration_delay.timeout_seconds"])
 
     @_in_our_words
     def image(self, image: str) -> Image | None:
@@ -180,7 +195,7 @@ class Observer:
                 tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
                 yield Group(
                     name=each["AutoScalingGroupName"],
-                    release=tags.get(RELEASE, ""),
+                    service=tags.get(SERVICE, ""),
                     minimum=each["MinSize"],
                     maximum=each["MaxSize"],
                     desired=each["DesiredCapacity"],
@@ -188,12 +203,27 @@ class Observer:
                     instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
                 )
 
-    def _weights(self, listener: str) -> dict[str, int]:
-        """The listener's default action is among its rules, as the rule named `default`."""
+    def _describe_target_groups(self, arns: list[str]) -> list[dict[str, Any]]:
+        """Those of them that exist. AWS answers for none if one is missing, and for all there are if asked for none."""
+        if not arns:
+            return []
+        try:
+            answer = self._session.client("elbv2").describe_target_groups(TargetGroupArns=arns)
+        except ClientError as error:
+            if not _is(error, "TargetGroupNotFound"):
+                raise
+            return [] if len(arns) == 1 else [each for arn in arns for each in self._describe_target_groups([arn])]
+        found: list[dict[str, Any]] = answer["TargetGroups"]
+        return found
+
+    def _weights(self, listener: str, *, only_default: bool = False) -> dict[str, int]:
+        """The listener's default action is among its rules."""
         weights: dict[str, int] = {}
         pages = self._session.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener)
         for page in pages:
             for rule in page["Rules"]:
+                if only_default and not rule["IsDefault"]:
+                    continue
                 for action in rule["Actions"]:
                     for arn, weight in _forwards(action):
                         weights[arn] = weights.get(arn, 0) + weight

@@ -6,7 +6,7 @@ It reads what the provider reads from the stack's config: `aws:region`, `aws:pro
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +136,3 @@ def as_aws_error(error: BotoCoreError | ClientError) -> AwsError:
         case _:
             next_step = "Check `aws:region`, `aws:profile` and the environment's AWS_ variables, then run again."
             return AwsError(f"AWS can't be asked: {error}", next_step)
-
-
-__all__: Sequence[str] = ["Session", "SessionSettings", "as_aws_error"]

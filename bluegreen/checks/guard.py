@@ -6,7 +6,7 @@ The rules are in `bluegreen.model.guard`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,7 @@ class Sight(Protocol):
 
     def group(self, name: str) -> Group | None: ...
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]: ...
+    def drain_seconds(self, target_group: str) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +30,32 @@ class Guard:
 
     sight: Sight
     report: Callable[[str], None]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _verdicts: dict[tuple[str, Part], asyncio.Task[Ready | Hopeless]] = field(default_factory=dict, init=False)
 
-    async def release(self, group: str, part: Part, target_groups: tuple[str, ...] | None = None) -> None:
+    async def release(
+        self,
+        group: str,
+        part: Part,
+        target_groups: tuple[str, ...] | None = None,
+        lost_traffic: frozenset[str] = frozenset(),
+    ) -> None:
         """Return if this part of the Auto Scaling group of this name may go. Raises GuardRefused, AwsError.
 
-        `target_groups`: the group's, as ARNs; None where the caller knows only the name.
+        `target_groups`: the group's, as ARNs; None where the caller knows only the name. `lost_traffic`: target groups
+        from which this very run has taken the traffic: requests to them may still be in flight.
         """
         key = group, part
         if key not in self._verdicts:
-            self._verdicts[key] = asyncio.ensure_future(self._judge(group, part, target_groups))
+            self._verdicts[key] = asyncio.ensure_future(self._judge(group, part, target_groups, lost_traffic))
         # shielded: a caller that is cancelled must not cancel the verdict of the others
         match await asyncio.shield(self._verdicts[key]):
             case Hopeless(summary, next_step):
                 raise GuardRefused(summary, next_step)
 
-    async def _judge(self, group: str, part: Part, target_groups: tuple[str, ...] | None) -> Ready | Hopeless:
+    async def _judge(
+        self, group: str, part: Part, target_groups: tuple[str, ...] | None, lost_traffic: frozenset[str]
+    ) -> Ready | Hopeless:
         if target_groups is None:
             found = await asyncio.to_thread(self.sight.group, group)
             target_groups = found.target_groups if found else ()
@@ -52,4 +63,13 @@ class Guard:
         verdict = judge(group, part, target_groups, listeners)
         if part is Part.MACHINES or isinstance(verdict, Hopeless):
             self.report(f"guard: {verdict.summary}")
+        if part is Part.MACHINES and isinstance(verdict, Ready):
+            await self._let_requests_finish(group, lost_traffic.intersection(target_groups))
         return verdict
+
+    async def _let_requests_finish(self, group: str, target_groups: frozenset[str]) -> None:
+        """Wait the deregistration delay here: AWS promises none for a target group that no listener names any more."""
+        seconds = max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in target_groups], default=0.0)
+        if seconds:
+            self.report(f"guard: {group} has {seconds:.0f} s for the requests in flight")
+            await self.sleep(seconds)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bluegreen.errors import ImageError, SettingsError
 from bluegreen.model.observation import Image, InstanceType
-from bluegreen.model.settings import AMI_UNSET
+from bluegreen.model.settings import image_fault
 
 AVAILABLE = "available"
 
@@ -25,15 +25,15 @@ class Sight(Protocol):
 class LaunchRequest:
     """What a launch template asks for."""
 
-    image: str  # empty while the config names none
+    image: str  # as the config has it
     instance_type: str
     root_device: str
 
 
 def check_image(sight: Sight, request: LaunchRequest) -> None:
     """Raises ImageError where machines could not be launched so, SettingsError where no image is named, AwsError."""
-    if not request.image:
-        raise SettingsError([AMI_UNSET])
+    if fault := image_fault(request.image):
+        raise SettingsError([fault])
     image = sight.image(request.image)
     if image is None:
         raise ImageError(

@@ -1,6 +1,6 @@
 """The `bluegreen` command: parses, calls the library, prints. No rules here, and nothing heavy is imported for help.
 
-Exit codes: 0 done, 1 failed, 2 wrong input.
+Exit codes: 0 done, 1 failed, 2 a wrong command line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.errors import BluegreenError, SettingsError
+from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 FAILED = 1
-WRONG_INPUT = 2
 
 StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
 
@@ -69,4 +68,4 @@ def main() -> None:
         app()
     except BluegreenError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(WRONG_INPUT if isinstance(error, SettingsError) else FAILED)
+        sys.exit(FAILED)

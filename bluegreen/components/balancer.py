@@ -56,7 +56,7 @@ class Balancer(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             tags=self._tags(name),
             # A public load balancer can't be made before its VPC has an internet gateway.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.routes),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.public_routes),
         )
         self.url = self._url(args.listener_port)
         self.preview_url = self._url(args.preview_port)

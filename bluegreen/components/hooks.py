@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,9 +22,10 @@ from bluegreen.aws.session import Session
 from bluegreen.checks.gate import Cutover, Gate
 from bluegreen.checks.guard import Guard
 from bluegreen.checks.image import LaunchRequest, check_image
+from bluegreen.errors import BluegreenError, GuardRefused
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
-from bluegreen.model.tags import SERVICE, STACK
+from bluegreen.model.tags import Owner
 
 IMAGE_HOOK = "bluegreen-image"
 GATE_HOOK = "bluegreen-gate"
@@ -37,13 +39,15 @@ class Hooks:
 
     def __init__(self, session: Session) -> None:
         self._observer = Observer(session)
-        self._policies: dict[tuple[str, str], GatePolicy] = {}
+        self._policies: dict[Owner, GatePolicy] = {}
+        self._lost_traffic: frozenset[str] = frozenset()
+        self._failed = ""
         self._gate = Gate(
             sight=self._observer,
             raise_desired_capacity=lambda group, desired: raise_desired_capacity(session, group, desired),
             report=pulumi.log.info,
             clock=time.monotonic,
-            now=lambda: datetime.now(UTC),
+            began=datetime.now(UTC),
         )
         self._guard = Guard(sight=self._observer, report=pulumi.log.info)
         self._image_hook = pulumi.ResourceHook(
@@ -59,9 +63,9 @@ class Hooks:
         """For a launch template."""
         return pulumi.ResourceHookBinding(before_create=[self._image_hook])
 
-    def gated(self, stack: str, service: str, policy: GatePolicy) -> pulumi.ResourceHookBinding:
-        """For the production listener of a service, which must carry the tags of `service_tags`."""
-        self._policies[stack, service] = policy
+    def gated(self, owner: Owner, policy: GatePolicy) -> pulumi.ResourceHookBinding:
+        """For the production listener of a service, which must carry the owner's tags."""
+        self._policies[owner] = policy
         return pulumi.ResourceHookBinding(before_create=[self._gate_hook], before_update=[self._gate_hook])
 
     def guarded(self) -> pulumi.ResourceHookBinding:
@@ -76,25 +80,34 @@ class Hooks:
             instance_type=inputs.get("instanceType", ""),
             root_device=devices[0].get("deviceName", ""),
         )
-        await asyncio.to_thread(check_image, self._observer, request)
+        with self._remembering_failure(IMAGE_HOOK):
+            await asyncio.to_thread(check_image, self._observer, request)
 
     async def _prove_candidate(self, args: pulumi.ResourceHookArgs) -> None:
         inputs = args.new_inputs or {}
-        stack, service = inputs["tags"][STACK], inputs["tags"][SERVICE]
-        cutover = Cutover(
-            stack=stack,
-            service=service,
-            listener=args.id or None,
-            weights=forward_weights(inputs["defaultActions"]),
-        )
-        await self._gate.prove(cutover, self._policies[stack, service])
+        owner = Owner.from_tags(inputs["tags"])
+        cutover = Cutover(owner=owner, listener=args.id or None, weights=forward_weights(inputs["defaultActions"]))
+        with self._remembering_failure(GATE_HOOK):
+            self._lost_traffic |= await self._gate.prove(cutover, self._policies[owner])
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
+        if self._failed:
+            # The engine does not come here then, unless it runs with --continue-on-error.
+            raise GuardRefused(f"nothing is deleted in an update in which {self._failed} failed")
         outputs = args.old_outputs or {}
         if args.type == GROUP_TYPE:
-            await self._guard.release(outputs["name"], Part.MACHINES, tuple(outputs.get("targetGroupArns") or ()))
+            target_groups = tuple(outputs.get("targetGroupArns") or ())
+            await self._guard.release(outputs["name"], Part.MACHINES, target_groups, self._lost_traffic)
         else:
             await self._guard.release(outputs["autoscalingGroupName"], Part.ATTACHMENT)
+
+    @contextmanager
+    def _remembering_failure(self, hook: str) -> Iterator[None]:
+        try:
+            yield
+        except BluegreenError:
+            self._failed = hook
+            raise
 
 
 def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:

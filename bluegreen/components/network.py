@@ -31,8 +31,10 @@ class Network(pulumi.ComponentResource):
     cidr: str
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
-    routes: list[pulumi.Resource]
-    """What must exist before traffic can flow: internet gateway, routes and their associations."""
+    public_routes: list[pulumi.Resource]
+    """What a load balancer needs first: internet gateway, routes and their associations."""
+    private_routes: list[pulumi.Resource]
+    """What machines need first, and until their end: their way out."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:Network", name, None, opts)
@@ -57,8 +59,8 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
 
-        self.routes = [gateway, *self._public_routes(gateway, public)]
-        self._private_routes(private, self._nat_gateways(public, after=self.routes))
+        self.public_routes = [gateway, *self._route_public(gateway, public)]
+        self.private_routes = self._route_private(private, self._nat_gateways(public, after=self.public_routes))
         self.register_outputs({"vpcId": self.vpc_id})
 
     def _tags(self, name: str) -> dict[str, str]:
@@ -101,7 +103,7 @@ class Network(pulumi.ComponentResource):
             for number, (cidr, zone) in enumerate(zip(cidrs, zones, strict=True))
         ]
 
-    def _public_routes(self, gateway: aws.ec2.InternetGateway, subnets: list[aws.ec2.Subnet]) -> list[pulumi.Resource]:
+    def _route_public(self, gateway: aws.ec2.InternetGateway, subnets: list[aws.ec2.Subnet]) -> list[pulumi.Resource]:
         name = f"{self._name}-public"
         table = aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child)
         route = aws.ec2.Route(
@@ -113,20 +115,23 @@ class Network(pulumi.ComponentResource):
         )
         return [route, *(self._associate(f"{name}-{number}", each, table) for number, each in enumerate(subnets))]
 
-    def _private_routes(self, subnets: list[aws.ec2.Subnet], nat: list[aws.ec2.NatGateway]) -> None:
+    def _route_private(self, subnets: list[aws.ec2.Subnet], nat: list[aws.ec2.NatGateway]) -> list[pulumi.Resource]:
         """A table per zone whatever `nat` says, so that a change of `nat` changes routes and nothing else."""
+        made: list[pulumi.Resource] = []
         for number, subnet in enumerate(subnets):
             name = f"{self._name}-private-{number}"
             table = aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child)
-            self._associate(name, subnet, table)
+            made.append(self._associate(name, subnet, table))
             if nat:
-                aws.ec2.Route(
+                route = aws.ec2.Route(
                     name,
                     route_table_id=table.id,
                     destination_cidr_block=ANYWHERE,
                     nat_gateway_id=nat[number % len(nat)].id,
                     opts=self._child,
                 )
+                made.append(route)
+        return made
 
     def _associate(self, name: str, subnet: aws.ec2.Subnet, table: aws.ec2.RouteTable) -> pulumi.Resource:
         return aws.ec2.RouteTableAssociation(name, subnet_id=subnet.id, route_table_id=table.id, opts=self._child)

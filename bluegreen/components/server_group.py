@@ -170,6 +170,11 @@ class ServerGroup(pulumi.ComponentResource):
                 )
             ],
             vpc_security_group_ids=[self._args.security_group_id],
+            # The group's tags reach its instances, and not what hangs on them.
+            tag_specifications=[
+                aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=self._tags())
+                for kind in ("volume", "network-interface")
+            ],
             tags=self._tags(),
             opts=self._with(hooks=self._args.hooks.checking_image()),
         )

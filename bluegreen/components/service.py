@@ -15,7 +15,7 @@ from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
 from bluegreen.model.fleet import Fleet, ServerGroupPlan
 from bluegreen.model.gate import GatePolicy
-from bluegreen.model.tags import Purpose, service_tags
+from bluegreen.model.tags import Owner, Purpose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,8 @@ class Service(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self._tags = service_tags(pulumi.get_stack(), name, args.tags)
+        owner = Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=name)
+        self._tags = {**args.tags, **owner.tags}
         self._machines_security_group = self._make_machines_security_group()
         fleet = args.fleet
 
@@ -55,15 +56,15 @@ class Service(pulumi.ComponentResource):
         # 3. the machines
         open_ports = {port: self._open(port) for port in sorted({plan.release.target.port for plan in fleet.groups})}
         for plan, server_group in server_groups.items():
-            server_group.launch(after=[preview, *open_ports[plan.release.target.port]])
+            ways_out = [*args.network.private_routes, self._egress]
+            server_group.launch(after=[preview, *open_ports[plan.release.target.port], *ways_out])
         # 4. the gate, then 5. the cutover
         production = self._listener(
             Purpose.PRODUCTION,
             [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.weight],
             depends_on=[server_group.group for server_group in server_groups.values()],
             hooks=args.hooks.gated(
-                pulumi.get_stack(),
-                name,
+                owner,
                 GatePolicy(capacity=fleet.active.capacity, deadline_seconds=args.progress_deadline_seconds),
             ),
         )
@@ -112,7 +113,7 @@ class Service(pulumi.ComponentResource):
             tags=tags,
             opts=self._child,
         )
-        aws.vpc.SecurityGroupEgressRule(
+        self._egress = aws.vpc.SecurityGroupEgressRule(
             name,
             security_group_id=group.id,
             description="Anywhere",

@@ -1,4 +1,4 @@
-"""The gate: what must hold before the cutover. Facts in, verdict out; who waits is `bluegreen.components.gate`.
+"""The gate: what must hold before the cutover. Facts in, verdict out; who waits is `bluegreen.checks.gate`.
 
 Targets are healthy and capacity is enough. Smoke tests join them here.
 """
@@ -20,6 +20,9 @@ CURABLE = (
     "request limit exceeded",
     "internalerror. an internal error",
     "serviceunavailable",
+    "insufficientfreeaddressesinsubnet",  # machines that end give theirs back
+    "not enough free addresses",
+    "not supported in your requested availability zone",  # another zone may do
 )
 """Parts of messages of failed activities that Auto Scaling tries again, later or elsewhere, with some hope."""
 
@@ -37,13 +40,11 @@ HOPELESS = (
         "Ask for a higher quota, or free instances: old and new fleet run side by side.",
     ),
     ("instancelimitexceeded", "Ask for a higher quota, or free instances: old and new fleet run side by side."),
-    ("not supported in your requested availability zone", "Choose another instanceType, or other zones."),
+    ("currently not supported", "Choose an instanceType that fits the image and the zones."),
     ("unsupported", "Choose an instanceType that fits the image and the zones."),
     ("invalidkeypair", "Mend what the message names, then run `pulumi up` again."),
     ("invalid iam instance profile", "Mend what the message names, then run `pulumi up` again."),
     ("invalidblockdevicemapping", "Set rootDevice to the image's own root device."),
-    ("insufficientfreeaddressesinsubnet", "The subnets are full: free addresses, or lower maxSize."),
-    ("not enough free addresses", "The subnets are full: free addresses, or lower maxSize."),
 )
 """Parts of messages of failed activities that no waiting cures, each with what to do. Texts: EC2 Auto Scaling User
 Guide, "Troubleshoot Amazon EC2 Auto Scaling"; EC2 API error codes."""
@@ -72,33 +73,37 @@ class Candidate:
 
 
 def capacity_needed(policy: GatePolicy, active: Group | None) -> int:
-    """Machines that must be healthy: what the active group wants now, at least the minimum and one, within max."""
-    live = active.desired if active else 0
-    return min(max(policy.capacity.minimum, live, 1), policy.capacity.maximum)
+    """Machines that must be healthy: what the active group wants now, at least the minimum and one."""
+    return max(policy.capacity.minimum, active.desired if active else 0, 1)
 
 
 def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
     """Whether the candidate may take the traffic.
 
-    `since`: failed activities that began before are of an earlier try, whose cause may have been mended.
+    `since`: activities that began before are of an earlier `up`, whose cause may have been mended.
     """
-    group = candidate.group
+    group, declared = candidate.group, policy.capacity
     needed = capacity_needed(policy, candidate.active)
-    if group.maximum < needed or group.minimum < policy.capacity.minimum:
+    if needed > declared.maximum:
+        return Hopeless(
+            f"{needed} machines serve now, and maxSize is {declared.maximum}",
+            "Raise maxSize, or let the active group shrink first.",
+        )
+    if group.maximum < needed or group.minimum < declared.minimum:
         # An interrupted deletion leaves a group at zero, while the state still says otherwise.
         return Hopeless(
             f"{group.name} is at min {group.minimum}, max {group.maximum}, and not at the declared "
-            f"min {policy.capacity.minimum}, max {policy.capacity.maximum}",
+            f"min {declared.minimum}, max {declared.maximum}",
             "Run `pulumi refresh`, so that the state says so too, then `pulumi up`.",
         )
-    if cause := _hopeless_cause(candidate.activities, since):
-        activity, next_step = cause
-        return Hopeless(f"{group.name} can't launch: {_sentence(activity)}", next_step)
     present = [target for target in candidate.targets if target.state != DRAINING]
     healthy = sum(target.is_healthy for target in present)
     summary = f"{healthy} of {needed} healthy"
     if healthy >= needed:
         return Ready(summary)
+    if cause := _hopeless_cause(candidate.activities, since):
+        activity, next_step = cause
+        return Hopeless(f"{group.name} can't launch: {_sentence(activity)}", next_step)
     reasons = _reasons_for_waiting(present, candidate, needed, since)
     return Wait(f"{summary}; {'; '.join(reasons)}" if reasons else summary)
 

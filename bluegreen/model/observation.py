@@ -35,7 +35,6 @@ class Target:
 class ScalingActivity:
     """One thing that an Auto Scaling group did or tried. `status` as in the Auto Scaling API: Successful, Failed..."""
 
-    id: str
     started: datetime
     status: str
     description: str
@@ -56,7 +55,7 @@ class Group:
     """An Auto Scaling group with what it runs."""
 
     name: str
-    release: str  # its version, from the tag bluegreen:release
+    service: str
     minimum: int
     maximum: int
     desired: int

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.alias_generators import to_camel, to_snake
+
 from bluegreen.model.settings import Settings
 
 VERSION_LENGTH = 8
@@ -99,11 +101,12 @@ class Release:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Release:
         """The release that `as_record` described. Raises ValueError where the record's version is not its digest."""
+        health = HealthSettings(**_fields(record["target"]["health"]))
         release = cls(
             service=record["service"],
             image=record["image"],
-            launch=LaunchSettings(**record["launch"]),
-            target=TargetSettings(**{**record["target"], "health": HealthSettings(**record["target"]["health"])}),
+            launch=LaunchSettings(**_fields(record["launch"])),
+            target=TargetSettings(**{**_fields(record["target"]), "health": health}),
         )
         if record["version"] != release.version:
             raise ValueError(f"the record of release {record['version']} was changed: it digests to {release.version}")
@@ -121,5 +124,13 @@ class Release:
         return f"{self.service}-{self.version}"
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for the stack's outputs: every setting, and the version."""
-        return {"version": self.version, **dataclasses.asdict(self)}
+        """Plain data for the stack's outputs: every setting, in camelCase as in the config, and the version."""
+
+        def in_camel_case(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+            return {to_camel(name): value for name, value in fields}
+
+        return {"version": self.version, **dataclasses.asdict(self, dict_factory=in_camel_case)}
+
+
+def _fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {to_snake(key): value for key, value in record.items()}

@@ -32,8 +32,8 @@ from bluegreen.model.addresses import AddressPlan, AddressPlanError
 
 NAMESPACE = "bluegreen"
 
-AMI_UNSET = Fault(f"{NAMESPACE}:ami", "is unset; set it with `pulumi config set ami ami-...`")
-"""A fault for every operation but a destroy."""
+MAX_TAGS = 40
+"""AWS takes 50 for a resource; the others are for our own and for those that AWS adds."""
 
 MAX_USER_DATA_BYTES = 16 * 1024
 """EC2's limit, before base64 (EC2 User Guide, "Run commands at launch")."""
@@ -53,10 +53,13 @@ def _decoded(value: object) -> object:
         raise _fault(f"should be JSON, as `pulumi config set --path` writes it ({error})") from None
 
 
-def _image_id(value: str) -> str:
-    if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", value):
-        raise _fault(f"{value!r} is not the id of an AMI; ids look like ami-0123456789abcdef0")
-    return value
+def image_fault(image: str | None) -> Fault | None:
+    """What is wrong with the value of `ami`: unset, or not the id of an AMI. Every operation but a destroy minds it."""
+    if not image:
+        return Fault(_path("ami"), "is unset; set it with `pulumi config set ami ami-...`")
+    if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", image):
+        return Fault(_path("ami"), f"{image!r} is not the id of an AMI; ids look like ami-0123456789abcdef0")
+    return None
 
 
 def _service_name(value: str) -> str:
@@ -111,14 +114,19 @@ def _user_data(value: str) -> str:
 
 
 def _tags(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_TAGS:
+        raise _fault(f"has {len(value)} tags; AWS takes 50 for a resource, and bluegreen sets some itself")
     for key, text in value.items():
-        if key.startswith(("aws:", "bluegreen:")) or key == "Name":
+        if key.lower().startswith(("aws:", "bluegreen:")) or key == "Name":
             raise _fault(f"the tag {key!r} is set by AWS or by bluegreen itself; choose another key")
         # Instance metadata tags are on: they allow fewer characters than tags do elsewhere (EC2 User Guide).
         if not re.fullmatch(r"[A-Za-z0-9+\-=.,_:@]{1,128}", key) or key in (".", "..", "_index"):
             raise _fault(f"the tag {key!r} should be 1 to 128 letters, digits and + - = . , _ : @")
-        if len(text) > 256:
-            raise _fault(f"the value of the tag {key!r} has {len(text)} characters; AWS takes at most 256")
+        # The strictest of the services: Elastic Load Balancing.
+        if not re.fullmatch(r"[\w +\-=.:/@]{0,256}", text):
+            raise _fault(
+                f"the value of the tag {key!r} should be at most 256 letters, digits, spaces and + - = . _ : / @"
+            )
     return value
 
 
@@ -158,9 +166,9 @@ class HealthCheck(_Model):
 
 
 class Settings(_Model):
-    """Every setting of a stack. `ami` is None where it is unset, which only a destroy can do with."""
+    """Every setting of a stack. `ami` is as given: unset or malformed, a destroy can still do with it."""
 
-    ami: Annotated[str, AfterValidator(_image_id)] | None = None
+    ami: str | None = None
     service: Annotated[str, AfterValidator(_service_name)] = "web"
     instance_type: Annotated[str, AfterValidator(_instance_type)] = "t3.small"
     min_size: int = Field(2, ge=0)
@@ -185,7 +193,8 @@ class Settings(_Model):
         """The settings that a stack's config means.
 
         `config`: values by key without its namespace, as Pulumi gives them to a program (numbers as text, objects and
-        lists as JSON text) or as YAML holds them. Raises SettingsError with every fault.
+        lists as JSON text) or as YAML holds them. Raises SettingsError with every fault; a fault of `ami` alone waits
+        until the image is asked for.
         """
         values = {key: value for key, value in config.items() if value not in (None, "")}
         faults: list[Fault] = []
@@ -200,17 +209,16 @@ class Settings(_Model):
         else:
             faults = [fault for _, fault in settings._faults_between()]
         if faults:
-            if not values.get("ami"):
-                faults.append(AMI_UNSET)
-            raise SettingsError(faults)
+            about_image = image_fault(settings.ami)
+            raise SettingsError([*faults, about_image] if about_image else faults)
         return settings
 
     @property
     def image(self) -> str:
-        """The AMI to run. Raises SettingsError where `ami` is unset."""
-        if self.ami is None:
-            raise SettingsError([AMI_UNSET])
-        return self.ami
+        """The AMI to run. Raises SettingsError where `ami` is unset or no id of one."""
+        if fault := image_fault(self.ami):
+            raise SettingsError([fault])
+        return str(self.ami)
 
     @property
     def address_plan(self) -> AddressPlan:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-SERVICE = "bluegreen:service"
+PROJECT = "bluegreen:project"
 STACK = "bluegreen:stack"
+SERVICE = "bluegreen:service"
 RELEASE = "bluegreen:release"
 PORT = "bluegreen:port"
 """The port that a machine's app is expected to listen on; the app can read it from its instance metadata."""
@@ -14,12 +16,25 @@ LISTENER = "bluegreen:listener"
 
 
 class Purpose(StrEnum):
-    """What a listener is for, as its tag says. A listener without the tag is taken for a production listener."""
+    """What a listener is for, as its tag says. One without the tag was not made by a program of ours."""
 
     PRODUCTION = "production"
     PREVIEW = "preview"
 
 
-def service_tags(stack: str, service: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """Tags of what all releases of a service share: the user's own, the stack's name, the service's."""
-    return {**extra, STACK: stack, SERVICE: service}
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Whose a resource is: a service of a stack of a Pulumi project. Without `service`, the whole stack's."""
+
+    project: str
+    stack: str
+    service: str = ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        tags = {PROJECT: self.project, STACK: self.stack}
+        return {**tags, SERVICE: self.service} if self.service else tags
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Owner:
+        return cls(project=tags[PROJECT], stack=tags[STACK], service=tags[SERVICE])

@@ -390,7 +390,7 @@ def _security_group_rules() -> None:
         text: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
         return text
 
-    SecurityGroupRule.description = property(description)
+    setattr(SecurityGroupRule, "description", property(description))  # noqa: B010 - mypy takes it for a method
 
 
 def _launch_templates() -> None:

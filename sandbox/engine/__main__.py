@@ -6,7 +6,9 @@ import os
 import sys
 from typing import TextIO, cast
 
+from sandbox.engine import VERSION
 from sandbox.engine.errors import BluegreenError
+from sandbox.engine.options import OPERATIONS, parse
 
 NOTICE = "stand-in for the Pulumi CLI (bluegreen sandbox); `sandbox/engine/README.md` lists what it does"
 
@@ -35,8 +37,6 @@ class Lasting:
 
 
 def main() -> int:
-    from sandbox.engine.options import parse
-
     sys.stdout, sys.stderr = cast(TextIO, Lasting(sys.stdout)), cast(TextIO, Lasting(sys.stderr))
 
     environment = dict(os.environ)
@@ -45,19 +45,16 @@ def main() -> int:
     try:
         options = parse(sys.argv[1:], environment)
         print(NOTICE, file=sys.stderr, flush=True)
-        if options.command == ("version",):
-            from sandbox.engine import VERSION
-
+        if options.command == "version":  # asked for all the time: answered without loading anything
             print(VERSION)
-            return 0
-        if options.command[0] in ("preview", "up", "refresh", "destroy"):
-            from sandbox.engine.operation import run
+        elif options.command in OPERATIONS:
+            from sandbox.engine import operation
 
-            run(options, environment)
+            operation.run(options, environment)
         else:
-            from sandbox.engine.commands import COMMANDS
+            from sandbox.engine import commands
 
-            COMMANDS[options.command](options, environment)
+            commands.run(options, environment)
     except BluegreenError as error:
         if text := str(error):
             print(f"error: {text}", file=sys.stderr, flush=True)

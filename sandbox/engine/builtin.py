@@ -31,7 +31,7 @@ class Builtin:
         state = {"name": name, "outputs": outputs, "secretOutputNames": secret_names}
         return id, {"name": name}, state
 
-    def check(self, urn: str, olds: Properties, news: Properties, seed: bytes) -> tuple[Properties, list[CheckFailure]]:
+    def check(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, list[CheckFailure]]:
         raise Refused(f"the built-in resource {urn.split('::')[2]}")
 
     def invoke(self, token: str, arguments: Properties, preview: bool) -> tuple[Properties, list[CheckFailure]]:

@@ -16,48 +16,20 @@ from sandbox.engine.secrets import Crypter
 
 KNOWN_FEATURES = {"hooks"}
 STACK_TYPE = "pulumi:pulumi:Stack"
-# A checkpoint field -> the attribute of `Resource`, in the order in which Pulumi writes them.
-FIELDS = {
-    "urn": "urn",
-    "custom": "custom",
-    "delete": "delete",
-    "id": "id",
-    "type": "type",
-    "inputs": "inputs",
-    "outputs": "outputs",
-    "parent": "parent",
-    "protect": "protect",
-    "external": "external",
-    "dependencies": "dependencies",
-    "initErrors": "init_errors",
-    "provider": "provider",
-    "propertyDependencies": "property_dependencies",
-    "pendingReplacement": "pending_replacement",
-    "additionalSecretOutputs": "additional_secret_outputs",
-    "aliases": "aliases",
-    "customTimeouts": "custom_timeouts",
-    "retainOnDelete": "retain_on_delete",
-    "deletedWith": "deleted_with",
-    "created": "created",
-    "modified": "modified",
-    "ignoreChanges": "ignore_changes",
-    "replaceOnChanges": "replace_on_changes",
-    "resourceHooks": "hooks",
-}
 
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """One resource as the last operation left it.
+    """One resource as the last operation left it; the fields are the checkpoint's, in its order.
 
     Compared by identity: a replacement has the URN of what it replaces.
     """
 
     urn: str
-    type: str
     custom: bool = False
     delete: bool = False
     id: str = ""
+    type: str = ""
     inputs: Properties = field(default_factory=dict)
     outputs: Properties = field(default_factory=dict)
     parent: str = ""
@@ -77,7 +49,7 @@ class Resource:
     modified: str = ""
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
-    hooks: dict[str, list[str]] = field(default_factory=dict)
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
     # What another engine wrote and this one does not interpret (source positions, say); written back as it was.
     uninterpreted: dict[str, Any] = field(default_factory=dict)
 
@@ -138,6 +110,16 @@ class Snapshot:
         return next((r.outputs for r in self.resources if r.type == STACK_TYPE and not r.delete), {})
 
 
+def _field(attribute: str) -> str:
+    first, *rest = attribute.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+# A checkpoint's field -> the attribute.
+FIELDS = {_field(f.name): f.name for f in fields(Resource) if f.name != "uninterpreted"}
+_TUPLES = {f.name for f in fields(Resource) if str(f.type).startswith("tuple")}
+
+
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
@@ -164,7 +146,7 @@ def dump_deployment(snapshot: Snapshot, crypter: Crypter, *, show_secrets: bool 
 def schema_of(snapshot: Snapshot) -> dict[str, Any]:
     """The version, and the features that make it 4: an engine that lacks one must not touch the state."""
     everything = (*snapshot.resources, *(op.resource for op in snapshot.pending))
-    return {"version": 4, "features": ["hooks"]} if any(r.hooks for r in everything) else {"version": 3}
+    return {"version": 4, "features": ["hooks"]} if any(r.resource_hooks for r in everything) else {"version": 3}
 
 
 def dump_resource(resource: Resource, encode: Any) -> dict[str, Any]:
@@ -192,9 +174,6 @@ def check_schema(document: dict[str, Any]) -> None:
         raise EngineError(f"unsupported checkpoint version {document.get('version')!r}; 3 and 4 are known")
     if unknown := sorted(set(document.get("features") or ()) - KNOWN_FEATURES):
         raise Refused(f"a state with the features {', '.join(unknown)}")
-
-
-_TUPLES = {f.name for f in fields(Resource) if str(f.type).startswith("tuple")}
 
 
 def _load_resource(raw: dict[str, Any], crypter: Crypter) -> Resource:

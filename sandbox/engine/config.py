@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,17 +120,18 @@ class ConfigFile:
         return StackConfig(values)
 
     def set_salt(self, salt: str) -> None:
-        text = self._text()
-        start = next((n for n, line in enumerate(text.splitlines(True)) if line[:1] not in ("#", "\n", "-", "")), 0)
-        lines = text.splitlines(True)
-        self._write("".join([*lines[:start], f"encryptionsalt: {salt}\n", *lines[start:]]))
+        self._edit(["encryptionsalt"], {**self._document(), "encryptionsalt": salt})
 
     def set(self, keys: list[str | int], value: Any) -> None:
         """Set the value at `keys`, the first of which is the qualified config key."""
-        self._write(_edited(self._text(), ["config", *keys], value))
+        keys = ["config", *keys]
+        self._edit(keys, _with(self._document(), keys, value))
 
     def remove(self, keys: list[str | int]) -> None:
-        self._write(_without(self._text(), ["config", *keys]))
+        keys = ["config", *keys]
+        document = self._document()
+        if (without := _without(document, keys)) != document:
+            self._edit(keys, without)
 
     def replace(self, config: StackConfig) -> None:
         """Make the file's config exactly `config`, leaving alone what is already so."""
@@ -138,8 +140,16 @@ class ConfigFile:
             if key not in config.values:
                 self.remove([key])
         for key, value in config.values.items():
-            if key not in present or present[key] != value.raw:
+            if present.get(key) != value.raw:
                 self.set([key], value.raw)
+
+    def _edit(self, keys: list[str | int], document: dict[str, Any]) -> None:
+        """Make the text say `document`, which differs at `keys` alone."""
+        text = self._text()
+        start, end, new = _edit(text, keys, document)
+        if new and "\n" in text[start:end] and re.search(r"(^|\s)#", text[start:end]):
+            raise Refused(f"an edit of {keys[-1]} in {self.path} that would lose its comments", "edit the file by hand")
+        self._write(text[:start] + new + text[end:])
 
     def _write(self, text: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,89 +163,63 @@ def config_path(path: str) -> list[str | int]:
         raise EngineError(f"invalid config key path: {error}") from error
 
 
-# Edits of YAML text. The parser says where each node begins and ends; only those characters are replaced.
+# Values inside structures.
 
 
-def _compose(text: str) -> Any:
+def _with(container: Any, keys: list[str | int], value: Any) -> Any:
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    if isinstance(key, int):
+        items = list(container) if isinstance(container, list) else []
+        if key > len(items):
+            raise EngineError(f"index {key} is out of range: there are {len(items)} items")
+        held = items[key] if key < len(items) else None
+        return [*items[:key], _with(held, rest, value), *items[key + 1 :]]
+    if isinstance(container, list):
+        raise EngineError(f"an array can't hold the key {key!r}")
+    entries = container if isinstance(container, dict) else {}
+    return {**entries, key: _with(entries.get(key), rest, value)}
+
+
+def _without(container: Any, keys: list[str | int]) -> Any:
+    key, rest = keys[0], keys[1:]
+    if isinstance(container, list):
+        each = [_without(item, rest) if index == key else item for index, item in enumerate(container)]
+        return each if rest else [item for index, item in enumerate(container) if index != key]
+    if not isinstance(container, dict) or key not in container:
+        return container
+    return {k: _without(v, rest) if k == key else v for k, v in container.items() if k != key or rest}
+
+
+# Places in the text. The parser says where each node begins and ends.
+
+
+def _edit(text: str, keys: list[str | int], document: dict[str, Any]) -> tuple[int, int, str]:
+    """From where to where the text changes, and into what: the smallest entry of a block mapping that holds `keys`."""
     import yaml
 
-    return yaml.compose(text, Loader=yaml.SafeLoader)
-
-
-def _edited(text: str, keys: list[str | int], value: Any) -> str:
-    node, parents, rest = _descend(text, keys)
-    if not rest:
-        return _replaced(text, node, value, _indent_of(parents) + 2)
-    for key in reversed(rest[1:]):
-        value = [value] if isinstance(key, int) else {key: value}
-    key = rest[0]
-    if node is None or (node.id == "scalar" and not node.value):
-        entry = _rendered({key: value}, 0)
-        if node is None:
-            return (text if not text or text.endswith("\n") else text + "\n") + entry + "\n"
-        return _replaced(text, node, {key: value}, _indent_of(parents) + 2)
-    if node.id == "scalar" or node.flow_style or not node.value:
-        merged = _loaded(text, node)
-        if not isinstance(merged, dict | list):
-            merged = {}
-        return _replaced(text, node, _with(merged, key, value), _indent_of(parents) + 2)
-    is_list = node.id == "sequence"
-    if is_list != isinstance(key, int):
-        raise EngineError(
-            f"{'.'.join(map(str, keys[1:]))}: {'an array' if is_list else 'an object'} can't hold this key"
-        )
-    end = _end(text, node)
-    entry = _rendered([value] if is_list else {key: value}, node.start_mark.column)
-    return f"{text[:end]}\n{' ' * node.start_mark.column}{entry}{text[end:] or chr(10)}"
-
-
-def _with(container: Any, key: str | int, value: Any) -> Any:
-    if isinstance(container, list):
-        return [*container, value]
-    return {**container, key: value}
-
-
-def _without(text: str, keys: list[str | int]) -> str:
-    node, parents, rest = _descend(text, keys)
-    if rest or node is None:
-        return text
-    parent = parents[-1]
-    entries = (
-        [(key, item) for key, item in parent.value]
-        if parent.id == "mapping"
-        else [(item, item) for item in parent.value]
-    )
-    if len(entries) == 1 or parent.flow_style:
-        remaining = _loaded(text, parent)
-        del remaining[keys[-1]]
-        if not remaining and len(parents) > 1:
-            return _without(text, keys[:-1])
-        return _replaced(text, parent, remaining, _indent_of(parents[:-1]) + 2)
-    key_node = next(key for key, item in entries if item is node)
-    start = text.rfind("\n", 0, key_node.start_mark.index) + 1
-    end = text.find("\n", _end(text, node))
-    return text[:start] + (text[end + 1 :] if end >= 0 else "")
-
-
-def _descend(text: str, keys: list[str | int]) -> tuple[Any, list[Any], list[str | int]]:
-    """The deepest node on the way, the mappings and sequences above it, and the keys that are not there."""
-    node = _compose(text)
-    parents: list[Any] = []
-    for depth, key in enumerate(keys):
-        children: dict[Any, Any] = {}
-        if node is not None and node.id == "mapping":
-            children = {name.value: child for name, child in node.value}
-        elif node is not None and node.id == "sequence":
-            children = dict(enumerate(node.value))
-        if key not in children:
-            return node, parents, keys[depth:]
-        parents.append(node)
-        node = children[key]
-    return node, parents, []
-
-
-def _indent_of(parents: list[Any]) -> int:
-    return parents[-1].start_mark.column if parents else -2
+    node, data, depth = yaml.compose(text, Loader=yaml.SafeLoader), document, 0
+    if node is None:
+        return len(text), len(text), _line_break(text) + _rendered(document) + "\n"
+    while True:
+        entries = {key.value: (key, value) for key, value in node.value}
+        key = str(keys[depth])
+        name, child = entries.get(key, (None, None))
+        is_block = child is not None and child.id == "mapping" and not child.flow_style
+        would_be_empty = depth > 0 and not data.get(key)  # `config:` may stand there with nothing under it
+        if not is_block or would_be_empty or depth + 1 == len(keys):
+            break
+        node, data, depth = child, data[key], depth + 1
+    column = node.start_mark.column
+    if key not in data:
+        start = text.rfind("\n", 0, name.start_mark.index) + 1
+        return start, _end_of_line(text, _end(text, child)) + 1, ""
+    new = _rendered({key: data[key]}, column)
+    if child is not None:
+        return name.start_mark.index, _end(text, child), new
+    end = _end_of_line(text, _end(text, node))
+    return end, end, f"\n{' ' * column}{new}" + ("" if text[end:] else "\n")
 
 
 def _end(text: str, node: Any) -> int:
@@ -243,33 +227,20 @@ def _end(text: str, node: Any) -> int:
     if node.id != "scalar" and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(text, last[1] if node.id == "mapping" else last)
-    end = node.end_mark.index
+    end: int = node.end_mark.index
     return len(text[:end].rstrip()) if node.id == "scalar" and node.style in ("|", ">") else end
 
 
-def _loaded(text: str, node: Any) -> Any:
-    import yaml
-
-    loader = yaml.SafeLoader("")
-    return loader.construct_document(node) if node is not None else None
+def _end_of_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return end if end >= 0 else len(text)
 
 
-def _replaced(text: str, node: Any, value: Any, indent: int) -> str:
-    rendered = _rendered(value, indent)
-    start, end = node.start_mark.index, _end(text, node)
-    was_block = node.id != "scalar" and not node.flow_style
-    is_block = "\n" in rendered or (isinstance(value, dict | list) and value)
-    if was_block and not is_block:
-        start = len(text[:start].rstrip())
-        return f"{text[:start]} {rendered}{text[end:]}"
-    if is_block and not was_block:
-        start = len(text[:start].rstrip())
-        return f"{text[:start]}\n{' ' * indent}{rendered}{text[end:]}"
-    space = " " if start == end and not text[:start].endswith(" ") else ""
-    return text[:start] + space + rendered + text[end:]
+def _line_break(text: str) -> str:
+    return "" if not text or text.endswith("\n") else "\n"
 
 
-def _rendered(value: Any, indent: int) -> str:
+def _rendered(value: Any, indent: int = 0) -> str:
     """The value as YAML, its lines after the first indented by `indent`."""
     import yaml
 
@@ -278,18 +249,10 @@ def _rendered(value: Any, indent: int) -> str:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, data: str) -> Any:
-        style = "|" if "\n" in data else None if yaml.safe_load(f"k: {data}" if data else "") == {"k": data} else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
 
-    def guarded(dumper: yaml.SafeDumper, data: str) -> Any:
-        try:
-            return text(dumper, data)
-        except yaml.YAMLError:
-            return dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"')
-
-    Dumper.add_representer(str, guarded)
+    Dumper.add_representer(str, text)
     dumped = yaml.dump(
         value, Dumper=Dumper, default_flow_style=False, sort_keys=False, width=10_000, allow_unicode=True
     )
-    lines = dumped.removesuffix("\n").removesuffix("\n...").split("\n")
-    return "\n".join([lines[0], *(f"{' ' * indent}{line}" if line else line for line in lines[1:])])
+    return dumped.removesuffix("\n").removesuffix("\n...").replace("\n", f"\n{' ' * indent}")

@@ -76,23 +76,23 @@ class Events:
     def _state(self, resource: Resource | None) -> Event | None:
         if resource is None:
             return None
-        state: Event = {"type": resource.type, "urn": resource.urn}
-        for name in ("custom", "delete"):
-            if getattr(resource, name):
-                state[name] = True
-        state |= {"id": resource.id, "parent": resource.parent}
-        if resource.protect:
-            state["protect"] = True
-        if resource.retain_on_delete:
-            state["retainOnDelete"] = True
-        state |= {
+        flags = {
+            "custom": resource.custom,
+            "delete": resource.delete,
+            "protect": resource.protect,
+            "retainOnDelete": resource.retain_on_delete,
+            "initErrors": list(resource.init_errors),
+        }
+        return {
+            "type": resource.type,
+            "urn": resource.urn,
+            "id": resource.id,
+            "parent": resource.parent,
             "inputs": to_json(resource.inputs, show_secrets=self._show_secrets),
             "outputs": to_json(resource.outputs, show_secrets=self._show_secrets),
             "provider": resource.provider,
+            **{name: value for name, value in flags.items() if value},
         }
-        if resource.init_errors:
-            state["initErrors"] = list(resource.init_errors)
-        return state
 
 
 def detailed_diff(detailed: Mapping[str, tuple[str, bool]] | None) -> Event | None:

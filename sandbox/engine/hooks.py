@@ -56,7 +56,7 @@ class Hooks:
 
     def run(self, kind: str, resource: Resource, old: Resource | None, new: Resource | None) -> None:
         """Run the resource's hooks of this kind in order; the first failure raises."""
-        for name in resource.hooks.get(kind) or ():
+        for name in resource.resource_hooks.get(kind) or ():
             hook = self._hooks.get(name)
             if hook is None:
                 raise HookFailed(f'hook "{name}" was not registered')
@@ -78,13 +78,11 @@ class Hooks:
         )
         if new is not None:
             request.new_inputs.CopyFrom(to_struct(new.inputs))
-            request.new_options.CopyFrom(_options(new))
             if kind.startswith("After"):
                 request.new_outputs.CopyFrom(to_struct(new.outputs))
         if old is not None:
             request.old_inputs.CopyFrom(to_struct(old.inputs))
             request.old_outputs.CopyFrom(to_struct(old.outputs))
-            request.old_options.CopyFrom(_options(old))
         with self._lock:
             if hook.target not in self._channels:
                 self._channels[hook.target] = grpc.insecure_channel(hook.target, options=GRPC_OPTIONS)
@@ -101,21 +99,3 @@ class Hooks:
     def close(self) -> None:
         for channel in self._channels.values():
             channel.close()
-
-
-def _options(resource: Resource) -> Any:
-    from pulumi.runtime.proto import resource_pb2
-
-    bindings = {field: resource.hooks[kind] for field, kind in KINDS.items() if kind in resource.hooks}
-    return resource_pb2.ResourceOptions(
-        depends_on=resource.dependencies,
-        protect=resource.protect,
-        ignore_changes=resource.ignore_changes,
-        replace_on_changes=resource.replace_on_changes,
-        provider=resource.provider,
-        retain_on_delete=resource.retain_on_delete,
-        deleted_with=resource.deleted_with,
-        additional_secret_outputs=resource.additional_secret_outputs,
-        parent=resource.parent,
-        hooks=resource_pb2.RegisterResourceRequest.ResourceHooksBinding(**bindings) if bindings else None,
-    )

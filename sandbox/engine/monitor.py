@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
+from sandbox.engine.checkpoint import Resource
 from sandbox.engine.deployment import Deployment, Goal, Stopped
 from sandbox.engine.errors import EngineError, Refused
 from sandbox.engine.events import Events
@@ -27,7 +28,6 @@ FEATURES = {
     "aliasSpecs": resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
     "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     "resourceHooks": resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS,
-    "sendsOptionsToHooks": resource_pb2.RESOURCE_MONITOR_FEATURE_SENDS_OPTIONS_TO_HOOKS,
 }
 # Fields of a registration that ask for what this engine does not do, and what users call them.
 REFUSED_OPTIONS = {
@@ -35,6 +35,7 @@ REFUSED_OPTIONS = {
     "importId": "the resource option import_",
     "transforms": "the resource option transforms",
     "state_migrations": "state migrations",
+    "deleteBeforeReplace": "the resource option delete_before_replace",
     "replace_with": "the resource option replace_with",
     "hideDiffs": "the resource option hide_diffs",
     "envVarMappings": "the resource option env_var_mappings",
@@ -42,12 +43,7 @@ REFUSED_OPTIONS = {
     "packageRef": "parameterized packages",
     "snippetId": "snippets",
 }
-SEVERITIES = {
-    engine_pb2.DEBUG: "debug",
-    engine_pb2.INFO: "info",
-    engine_pb2.WARNING: "warning",
-    engine_pb2.ERROR: "error",
-}
+SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -102,27 +98,24 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if request.HasField("replacement_trigger") and request.replacement_trigger.WhichOneof("kind") != "null_value":
             raise Refused(f"the resource option replacement_trigger ({request.type} {request.name})")
         goal = Goal(
-            type=request.type,
-            name=request.name,
-            custom=request.custom,
-            properties=from_struct(request.object),
-            parent=request.parent,
-            provider=request.provider,
+            self._wanted(
+                request,
+                custom=request.custom,
+                inputs=from_struct(request.object),
+                protect=request.protect,
+                property_dependencies={key: list(d.urns) for key, d in sorted(request.propertyDependencies.items())},
+                ignore_changes=tuple(request.ignoreChanges),
+                replace_on_changes=tuple(request.replaceOnChanges),
+                custom_timeouts=_timeouts(request.customTimeouts),
+                retain_on_delete=request.retainOnDelete,
+                deleted_with=request.deletedWith,
+                resource_hooks={
+                    kind: list(names) for field, kind in KINDS.items() if (names := getattr(request.hooks, field))
+                },
+            ),
             version=request.version,
-            protect=request.protect if request.HasField("protect") else None,
-            dependencies=tuple(request.dependencies),
-            property_dependencies={key: list(d.urns) for key, d in sorted(request.propertyDependencies.items())},
-            delete_before_replace=request.deleteBeforeReplace
-            if request.deleteBeforeReplaceDefined or request.deleteBeforeReplace
-            else None,
-            ignore_changes=tuple(request.ignoreChanges),
-            replace_on_changes=tuple(request.replaceOnChanges),
-            additional_secret_outputs=tuple(request.additionalSecretOutputs),
             aliases=tuple(self._aliases(request)),
-            custom_timeouts=_timeouts(request.customTimeouts),
-            retain_on_delete=request.retainOnDelete if request.HasField("retainOnDelete") else None,
-            deleted_with=request.deletedWith,
-            hooks={kind: list(names) for field, kind in KINDS.items() if (names := getattr(request.hooks, field))},
+            inherits_protection=not request.HasField("protect"),
         )
         resource = self._deployment.register(goal)
         is_new = self._deployment.dry_run and not resource.id
@@ -149,6 +142,17 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             urns.append(self._deployment.urn(spec.type or request.type, spec.name or request.name, parent))
         return urns
 
+    def _wanted(self, request: Any, **fields: Any) -> Resource:
+        return Resource(
+            urn=self._deployment.urn(request.type, request.name, request.parent),
+            type=request.type,
+            parent=request.parent,
+            provider=request.provider,
+            dependencies=tuple(request.dependencies),
+            additional_secret_outputs=tuple(request.additionalSecretOutputs),
+            **fields,
+        )
+
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
         def call() -> Any:
             self._deployment.register_outputs(request.urn, from_struct(request.outputs))
@@ -158,40 +162,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def ReadResource(self, request: Any, context: Any) -> Any:
         def call() -> Any:
-            goal = Goal(
-                type=request.type,
-                name=request.name,
-                properties=from_struct(request.properties),
-                parent=request.parent,
-                provider=request.provider,
-                version=request.version,
-                dependencies=tuple(request.dependencies),
-                additional_secret_outputs=tuple(request.additionalSecretOutputs),
-            )
-            resource = self._deployment.read(goal, request.id)
+            wanted = self._wanted(request, custom=True, inputs=from_struct(request.properties))
+            resource = self._deployment.read(Goal(wanted, request.version), request.id)
             return resource_pb2.ReadResourceResponse(urn=resource.urn, properties=to_struct(resource.outputs))
 
         return self._guarded(context, call)
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        def call() -> Any:
-            arguments = from_struct(request.args)
-            if request.pluginDownloadURL or request.packageRef:
-                raise Refused(f"invokes of another package source ({request.tok})")
-            package = request.tok.split(":")[0]
-            reference = request.provider or self._providers.default(package, request.version, self._deployment)
-            if has_unknowns(arguments):
-                return resource_pb2.ResourceInvokeResponse(unknown=True)
-            provider = self._providers.by_reference(reference)
-            result, failures = provider.invoke(request.tok, arguments, self._deployment.dry_run)
-            response = resource_pb2.ResourceInvokeResponse()
-            getattr(response, "return").CopyFrom(to_struct(result))
-            for failure in failures:
-                response.failures.add(property=failure.property, reason=failure.reason)
-            return response
-
         try:
-            return call()
+            return self._invoke(request)
         except Stopped as error:
             self._may_end.wait()
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
@@ -199,26 +178,39 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             # The program may catch it: unlike a failed step, a failed question stops nothing by itself.
             context.abort(grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}")
 
+    def _invoke(self, request: Any) -> Any:
+        arguments = from_struct(request.args)
+        if request.pluginDownloadURL or request.packageRef:
+            raise Refused(f"invokes of another package source ({request.tok})")
+        package = request.tok.split(":")[0]
+        reference = request.provider or self._providers.default(package, request.version, self._deployment)
+        if has_unknowns(arguments):
+            return resource_pb2.ResourceInvokeResponse(unknown=True)
+        provider = self._providers.by_reference(reference)
+        result, failures = provider.invoke(request.tok, arguments, self._deployment.dry_run)
+        response = resource_pb2.ResourceInvokeResponse()
+        getattr(response, "return").CopyFrom(to_struct(result))
+        for failure in failures:
+            response.failures.add(property=failure.property, reason=failure.reason)
+        return response
+
     def Call(self, request: Any, context: Any) -> Any:
-        return self._refuse(context, f"method calls on resources ({request.tok})")
+        self._refuse(context, f"method calls on resources ({request.tok})")
 
     def RegisterStackTransform(self, request: Any, context: Any) -> Any:
-        return self._refuse(context, "stack transforms")
+        self._refuse(context, "stack transforms")
 
     def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:
-        return self._refuse(context, "invoke transforms")
+        self._refuse(context, "invoke transforms")
 
     def RegisterErrorHook(self, request: Any, context: Any) -> Any:
-        return self._refuse(context, f"error hooks ({request.name})")
+        self._refuse(context, f"error hooks ({request.name})")
 
     def RegisterPackage(self, request: Any, context: Any) -> Any:
-        return self._refuse(context, f"parameterized packages ({request.name})")
+        self._refuse(context, f"parameterized packages ({request.name})")
 
-    def _refuse(self, context: Any, what: str) -> Any:
-        def call() -> Any:
-            raise Refused(what)
-
-        return self._guarded(context, call)
+    def _refuse(self, context: Any, what: str) -> None:
+        self._guarded(context, lambda: self._deployment.fail(str(Refused(what))))
 
     def RegisterResourceHook(self, request: Any, context: Any) -> Any:
         hook = Hook(
@@ -244,8 +236,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self._root = ""
 
     def Log(self, request: Any, context: Any) -> Any:
-        severity = SEVERITIES[request.severity]
-        if severity != "debug":
+        if severity := SEVERITIES.get(request.severity):  # debug messages would fill the log
             self._events.diagnostic(
                 severity, request.message, request.urn, ephemeral=request.ephemeral, stream=request.streamId
             )
@@ -262,17 +253,14 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         return engine_pb2.RequirePulumiVersionResponse()
 
 
-def serve() -> tuple[Any, str]:
-    """A server without services yet, and its address."""
+def serve(monitor: Monitor, events: Events) -> tuple[Any, str]:
+    """The server of both services, started, and its address."""
     server = grpc.server(ThreadPoolExecutor(max_workers=MAX_CALLS, thread_name_prefix="monitor"), options=GRPC_OPTIONS)
-    port = server.add_insecure_port("127.0.0.1:0")
-    return server, f"127.0.0.1:{port}"
-
-
-def add_services(server: Any, monitor: Monitor, engine: EngineService) -> None:
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    engine_pb2_grpc.add_EngineServicer_to_server(EngineService(events), server)
+    port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    return server, f"127.0.0.1:{port}"
 
 
 def _timeouts(timeouts: Any) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.engine import VERSION, checkpoint
 from sandbox.engine.config import StackConfig
 from sandbox.engine.deployment import Deployment, Step
-from sandbox.engine.display import DiffView, Progress, render_outputs
+from sandbox.engine.display import Progress, output_lines
 from sandbox.engine.errors import Bail, EngineError
 from sandbox.engine.events import Event, Events, detailed_diff, open_log
 from sandbox.engine.hooks import Hooks
@@ -25,12 +25,13 @@ from sandbox.engine.journal import Journal
 from sandbox.engine.options import Options
 from sandbox.engine.plugins import Plugins
 from sandbox.engine.program import EXPLAINED, GRACE_SECONDS, HEARING_SECONDS, Program
-from sandbox.engine.properties import to_json
+from sandbox.engine.properties import Secret, to_json
 from sandbox.engine.provider_set import ProviderSet
 from sandbox.engine.session import Session, Stack
+from sandbox.provider.protocol import enter_without_sdk
 
 HEADINGS = {"up": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
-KINDS = {"up": "update", "refresh": "refresh", "destroy": "destroy"}
+KINDS = {"up": "update", "preview": "update", "refresh": "refresh", "destroy": "destroy"}
 
 PENDING = """\
 Attempting to deploy or update resources with {count} pending operations from previous deployment.
@@ -57,223 +58,204 @@ class Outcome:
 
 def run(options: Options, environment: Mapping[str, str]) -> None:
     """The command of the options; raises what made it fail."""
-    session = Session.open(options, environment)
-    stack = session.stack(options)
-    name = options.command[0]
+    enter_without_sdk()  # the program has a process of its own; this one needs the protocol's stubs alone
+    stack, name = Session.open(options, environment).stack(options), options.command
+    is_preview = name == "preview" or options.is_set("preview-only")
     is_interactive = sys.stdin.isatty() and not options.is_set("non-interactive")
-    is_agreed = options.is_set("yes") or options.is_set("skip-preview") or options.is_set("preview-only")
-    if name != "preview" and not is_interactive and not is_agreed:
+    if not (is_preview or is_interactive or options.is_set("yes") or options.is_set("skip-preview")):
         raise EngineError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
     config = stack.project.merged(stack.config())
     if not options.is_set("skip-config-validation"):
         stack.project.validate(stack.name, config, stack.crypter.decrypt)
-    operation = Operation(stack, config, options)
-    if name == "preview" or options.is_set("preview-only"):
-        operation.preview(KINDS.get(name, "update"))
+    if is_preview or not options.is_set("skip-preview"):
+        _preview(stack, config, options)
+    if is_preview:
         return
-    if not options.is_set("skip-preview"):
-        operation.preview(KINDS[name])
-        if not options.is_set("yes") and not _confirmed(name):
+    if not options.is_set("skip-preview") and not options.is_set("yes"):
+        answer = input(f"\nDo you want to perform this {KINDS[name]}? (yes/no) ")
+        if answer.strip().lower() not in ("y", "yes"):
             raise EngineError(f"{KINDS[name]} declined; nothing was changed")
-    operation.perform(name)
+    _perform(stack, config, options)
 
 
-def _confirmed(name: str) -> bool:
-    return input(f"\nDo you want to perform this {KINDS[name]}? (yes/no) ").strip().lower() in ("y", "yes")
+def _preview(stack: Stack, config: StackConfig, options: Options) -> None:
+    run = Run(stack, config, options, dry_run=True)
+    if not options.is_set("json"):
+        print(f"Previewing {KINDS[options.command]} ({stack.name}):", flush=True)
+    outcome = run.execute()
+    if options.is_set("json"):
+        print(json.dumps(run.report(), indent=2, ensure_ascii=False))
+    _judge(outcome, options)
 
 
-class Operation:
-    def __init__(self, stack: Stack, config: StackConfig, options: Options) -> None:
-        self._stack, self._config, self._options = stack, config, options
+def _perform(stack: Stack, config: StackConfig, options: Options) -> None:
+    """Do it: under the stack's lock, with a backup before and a record after."""
+    print(f"{HEADINGS[options.command]} ({stack.name}):", flush=True)
+    outcome = Outcome({}, False)
+    with stack.backend.locked(stack.name):
+        start = int(time.time())
+        run = Run(stack, config, options, dry_run=False)
+        stack.backend.back_up(stack.name)
+        try:
+            outcome = run.execute()
+        finally:
+            record = {
+                "kind": KINDS[options.command],
+                "startTime": start,
+                "message": options.text("message") or "",
+                "environment": _description(stack, options),
+                "config": config.as_json(),
+                "version": 0,
+                "result": "succeeded" if outcome.is_success else "failed",
+                "endTime": int(time.time()),
+            }
+            changes = {"resourceChanges": dict(sorted(outcome.changes.items()))} if outcome.changes else {}
+            stack.backend.record(stack.name, {**record, **changes})
+    _judge(outcome, options)
+    if options.command == "destroy":
+        print(DESTROYED.format(name=stack.name, space=" "))
 
-    def preview(self, kind: str) -> None:
-        run = Run(self._stack, self._config, self._options, kind, dry_run=True)
-        as_json = self._options.is_set("json")
-        if not as_json:
-            print(f"Previewing {kind} ({self._stack.name}):", flush=True)
-        outcome = run.execute()
-        if as_json:
-            print(json.dumps(run.report(), indent=2, ensure_ascii=False))
-        self._judge(outcome)
 
-    def perform(self, name: str) -> None:
-        """Do it: under the stack's lock, with a backup before and a record after."""
-        stack, kind = self._stack, KINDS[name]
-        print(f"{HEADINGS[name]} ({stack.name}):", flush=True)
-        with stack.backend.locked(stack.name):
-            start = int(time.time())
-            run = Run(stack, self._config, self._options, kind, dry_run=False)
-            stack.backend.back_up(stack.name)
-            outcome = None
-            try:
-                outcome = run.execute()
-            finally:
-                record = {
-                    "kind": kind,
-                    "startTime": start,
-                    "message": self._options.text("message") or "",
-                    "environment": self._description(),
-                    "config": self._config.as_json(),
-                    "version": 0,
-                    "result": "succeeded" if outcome and outcome.is_success else "failed",
-                    "endTime": int(time.time()),
-                }
-                if outcome and outcome.changes:
-                    record["resourceChanges"] = dict(sorted(outcome.changes.items()))
-                stack.backend.record(stack.name, record)
-        self._judge(outcome)
-        if name == "destroy":
-            print(DESTROYED.format(name=stack.name, space=" "))
+def _judge(outcome: Outcome, options: Options) -> None:
+    if not outcome.is_success:
+        raise Bail
+    changed = sum(count for op, count in outcome.changes.items() if op != "same")
+    if changed and options.is_set("expect-no-changes"):
+        raise EngineError("no changes were expected but changes were proposed")
 
-    def _judge(self, outcome: Outcome) -> None:
-        if not outcome.is_success:
-            raise Bail
-        changed = sum(count for op, count in outcome.changes.items() if op != "same")
-        if changed and self._options.is_set("expect-no-changes"):
-            raise EngineError("no changes were expected but changes were proposed")
 
-    def _description(self) -> dict[str, str]:
-        """What the history says of where the update was run."""
-        environment = self._stack.session.environment
-        shown = {f"pulumi.env.{name}": "set" for name in environment if name.startswith("PULUMI_")}
-        flags = {
-            f"pulumi.flag.{name}": "true" if value is True else "set" for name, value in self._options.flags.items()
-        }
-        described = {
-            "exec.kind": self._options.text("exec-kind") or "cli",
-            "pulumi.os": "linux" if sys.platform.startswith("linux") else sys.platform,
-            "pulumi.arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
-            "pulumi.version": VERSION,
-            "pulumi.engine": "bluegreen sandbox",
-            "runtime.name": "python",
-        }
-        return dict(sorted({**described, **shown, **flags}.items()))
+def _description(stack: Stack, options: Options) -> dict[str, str]:
+    """What the history says of where the update was run."""
+    described = {
+        "exec.kind": options.text("exec-kind") or "cli",
+        "pulumi.os": sys.platform,
+        "pulumi.arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        "pulumi.version": VERSION,
+        "pulumi.engine": "bluegreen sandbox",
+        "runtime.name": "python",
+    }
+    described |= {f"pulumi.env.{name}": "set" for name in stack.session.environment if name.startswith("PULUMI_")}
+    described |= {f"pulumi.flag.{name}": "true" if v is True else "set" for name, v in options.flags.items()}
+    return dict(sorted(described.items()))
 
 
 class Run:
     """One pass: of the program, or over the state alone."""
 
-    def __init__(self, stack: Stack, config: StackConfig, options: Options, kind: str, *, dry_run: bool) -> None:
-        self._stack, self._options, self._kind, self._dry_run = stack, options, kind, dry_run
+    def __init__(self, stack: Stack, config: StackConfig, options: Options, *, dry_run: bool) -> None:
+        self._stack, self._options, self._dry_run = stack, options, dry_run
+        self._kind = KINDS[options.command]
         self._started = time.monotonic()
         decrypt = stack.crypter.decrypt
-        self._values = {key: value.text(decrypt) for key, value in config.values.items()}
-        self._secret_keys = sorted(key for key, value in config.values.items() if value.secure)
+        self._config = {
+            key: Secret(value.text(decrypt)) if value.secure else value.text(decrypt)
+            for key, value in sorted(config.values.items())
+        }
         self._signals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._exit_code: int | None = None
         self._was_interrupted = False
         self._program: Program | None = None
-        self._steps: list[Event] = []
-        self._recorded: list[Event] = []
+        self._diagnostics: list[Event] = []
 
-        self.base = stack.snapshot()
-        root = f"{stack.project.name}-{stack.name}"
-        self._view = self._make_view(root)
-        self._logs = [open_log(target)] if (target := options.text("event-log")) else []
-        listeners: list[Any] = [self._record, *([self._view] if self._view else []), *self._logs]
-        self.events = Events(listeners, show_secrets=options.is_set("show-secrets"))
-        self._journal = Journal(self.base, (lambda snapshot: None) if dry_run else stack.write)
-        self._hooks = Hooks(dry_run, lambda urn, text: self.events.diagnostic("warning", text, urn))
-        self._plugins = Plugins(stack.session.environment, lambda line: self.events.diagnostic("info", line))
-        self._providers = self._make_providers()
+        self._base = stack.snapshot()
+        self._log = open_log(target) if (target := options.text("event-log")) else None
+        self._view = Progress(
+            sys.stdout,
+            stack_name=f"{stack.project.name}-{stack.name}",
+            dry_run=dry_run,
+            shows_properties=options.is_set("diff"),
+        )
+        listeners = [self._keep_diagnostic if options.is_set("json") else self._view]
+        self._events = Events(
+            [*listeners, *([self._log] if self._log else [])], show_secrets=options.is_set("show-secrets")
+        )
+        self._journal = Journal(self._base, (lambda snapshot: None) if dry_run else stack.write)
+        self._hooks = Hooks(dry_run, lambda urn, text: self._events.diagnostic("warning", text, urn))
+        self._plugins = Plugins(stack.session.environment, lambda line: self._events.diagnostic("info", line))
+        self._providers = ProviderSet(self._plugins, self._base, self._config, stack.outputs_of, dry_run)
         parallel = options.number("parallel", 4 * (os.cpu_count() or 1))
         self._parallel = parallel if parallel > 0 else 256
         self._deployment = Deployment(
             project=stack.project.name,
             stack=stack.name,
-            base=self.base,
+            base=self._base,
             journal=self._journal,
             providers=self._providers,
             hooks=self._hooks,
-            events=self.events,
+            events=self._events,
             dry_run=dry_run,
             parallel=self._parallel,
-            destroying=kind == "destroy",
+            destroying=self._kind == "destroy",
             on_stop=lambda: self._signals.put("stopped"),
         )
 
-    def _make_view(self, root: str) -> Progress | DiffView | None:
-        if self._options.is_set("json"):
-            return None
-        if self._options.is_set("diff"):
-            return DiffView(sys.stdout, sys.stderr)
-        return Progress(sys.stdout, stack_name=root, dry_run=self._dry_run, clock=time.monotonic)
-
-    def _make_providers(self) -> ProviderSet:
-        from sandbox.engine.builtin import Builtin
-        from sandbox.engine.properties import Secret
-
-        config = {key: Secret(value) if key in self._secret_keys else value for key, value in self._values.items()}
-        return ProviderSet(self._plugins, self.base, config, Builtin(self._stack.outputs_of), self._dry_run)
-
-    def _record(self, event: Event) -> None:
-        if self._options.is_set("json"):
-            self._recorded.append(event)
+    def _keep_diagnostic(self, event: Event) -> None:
+        if payload := event.get("diagnosticEvent"):
+            shown = {"urn": payload["urn"]} if "urn" in payload else {}
+            message = payload.get("prefix", "") + payload["message"]
+            self._diagnostics.append({**shown, "message": message, "severity": payload["severity"]})
 
     # The pass
 
     def execute(self) -> Outcome:
-        shown = {key: "[secret]" if key in self._secret_keys else value for key, value in sorted(self._values.items())}
-        self.events.emit("preludeEvent", {"config": shown})
+        self._events.emit("preludeEvent", {"config": to_json(self._config)})
         self._warn_of_pending()
         previous = signal.signal(signal.SIGINT, lambda *_: self._interrupt())
+        is_complete = False
         try:
             if self._runs_program():
-                self._with_program()
+                self._run_program()
+            elif self._kind == "refresh":
+                self._deployment.refresh()
             else:
-                self._without_program()
+                self._deployment.delete_leftovers()
             self._deployment.finish_stack()
             self._journal.save()
+            is_complete = True
         finally:
             self._plugins.stop()
             self._hooks.close()
             signal.signal(signal.SIGINT, previous)
-            outcome = self._conclude()
-            for log in self._logs:
-                log.close()
+            outcome = self._conclude(is_complete)
+            if self._log:
+                self._log.close()
         return outcome
 
+    def _warn_of_pending(self) -> None:
+        if (pending := self._base.pending) and self._kind != "refresh":
+            lines = "".join(f"  * {op.resource.urn}, interrupted while {op.type}\n" for op in pending)
+            self._events.diagnostic("warning", PENDING.format(count=len(pending), lines=lines))
+
     def _runs_program(self) -> bool:
-        if self._kind == "refresh":
-            return False
         if self._kind != "destroy" or self._options.is_set("run-program"):
-            return True
-        hooked = [(r, [*r.hooks.get("BeforeDelete", ()), *r.hooks.get("AfterDelete", ())]) for r in self.base.resources]
-        for resource, names in hooked:
-            if names:
-                self.events.diagnostic(
-                    "error",
-                    "Resource has delete hooks registered, but the program is not running. Hooks: " + ", ".join(names),
-                    resource.urn,
-                )
-        if any(names for _, names in hooked):
+            return self._kind != "refresh"
+        is_hooked = False
+        for resource in self._base.resources:
+            hooks = resource.resource_hooks
+            if names := [*hooks.get("BeforeDelete", ()), *hooks.get("AfterDelete", ())]:
+                is_hooked = True
+                message = "Resource has delete hooks registered, but the program is not running. Hooks: "
+                self._events.diagnostic("error", message + ", ".join(names), resource.urn)
+        if is_hooked:
             raise EngineError("You must run with the `--run-program` flag to use delete hooks during destroy.")
         return False
 
-    def _without_program(self) -> None:
-        if self._kind == "refresh":
-            self._deployment.refresh()
-        else:
-            self._deployment.delete_leftovers()
+    def _run_program(self) -> None:
+        from sandbox.engine.monitor import Monitor, serve
 
-    def _with_program(self) -> None:
-        from sandbox.engine.monitor import EngineService, Monitor, add_services, serve
-
-        server, address = serve()
-        self._plugins.engine_address = address
         monitor = Monitor(self._deployment, self._providers, self._hooks, lambda: self._signals.put("registered"))
-        add_services(server, monitor, EngineService(self.events))
+        server, address = serve(monitor, self._events)
+        self._plugins.engine_address = address
         self._providers.warm_up()
         self._program = Program(
             self._stack.project,
             stack=self._stack.name,
             address=address,
-            config=self._values,
-            secret_keys=self._secret_keys,
+            config=self._config,
             dry_run=self._dry_run,
             parallel=self._parallel,
             environment=self._stack.session.environment,
-            on_line=lambda line, is_error: self.events.diagnostic("info#err" if is_error else "info", line),
+            on_line=lambda line, is_error: self._events.diagnostic("info#err" if is_error else "info", line),
             on_exit=self._program_ended,
         )
         try:
@@ -307,25 +289,19 @@ class Run:
         self._deployment.stop()
         if self._exit_code != EXPLAINED:
             message = f"an unhandled error occurred: program exited with non-zero exit code: {self._exit_code}"
-            self.events.diagnostic("error", message)
+            self._events.diagnostic("error", message)
 
     def _interrupt(self) -> None:
         if self._was_interrupted:
             self._journal.close()
-            print(
-                "^C received twice; terminating now. The state may not know what was under way.",
-                file=sys.stderr,
-                flush=True,
-            )
+            _warn("^C received twice; terminating now. The state may not know what was under way.")
             if self._program is not None:
                 self._program.kill()
             os._exit(1)
         self._was_interrupted = True
-        print(
+        _warn(
             "^C received; cancelling. If you would like to terminate immediately, press ^C again.\n"
-            "Note that terminating immediately may lead to orphaned resources and other inconsistencies.",
-            file=sys.stderr,
-            flush=True,
+            "Note that terminating immediately may lead to orphaned resources and other inconsistencies."
         )
         self._deployment.stop()
 
@@ -339,70 +315,55 @@ class Run:
 
     # What came of it
 
-    def _conclude(self) -> Outcome:
+    def _conclude(self, is_complete: bool) -> Outcome:
         deployment = self._deployment
         if self._was_interrupted:
-            self.events.diagnostic("error", f"{self._kind} canceled")
+            self._events.diagnostic("error", f"{self._kind} canceled")
         elif deployment.has_failed_step:
-            self.events.diagnostic("error", f"{'preview' if self._dry_run else self._kind} failed")
-        is_success = not (deployment.has_failed or self._was_interrupted)
-        if sys.exc_info()[0] is not None:
-            is_success = False
-        changes = dict(deployment.changes)
-        seconds = time.monotonic() - self._started
-        self.events.emit(
-            "summaryEvent",
-            {
-                "maybeCorrupt": False,
-                "durationSeconds": int(seconds),
-                "resourceChanges": dict(sorted(changes.items())),
-                "PolicyPacks": {},
-                "isPreview": self._dry_run,
-                "result": "succeeded" if is_success else "failed",
-            },
+            self._events.diagnostic("error", f"{'preview' if self._dry_run else self._kind} failed")
+        outcome = Outcome(
+            dict(sorted(deployment.changes.items())),
+            is_complete and not deployment.has_failed and not self._was_interrupted,
         )
-        self.events.emit("cancelEvent", {})
-        if self._view is not None:
-            has_begun = bool(deployment.history) or sys.exc_info()[0] is None
-            self._view.finish(
-                changes, self._outputs() if has_begun else [], None if self._dry_run or not has_begun else seconds
-            )
-        return Outcome(changes, is_success)
+        seconds = time.monotonic() - self._started
+        summary = {
+            "maybeCorrupt": False,
+            "durationSeconds": int(seconds),
+            "resourceChanges": outcome.changes,
+            "PolicyPacks": {},
+            "isPreview": self._dry_run,
+            "result": "succeeded" if outcome.is_success else "failed",
+        }
+        self._events.emit("summaryEvent", summary)
+        self._events.emit("cancelEvent", {})
+        if not self._options.is_set("json"):
+            has_begun = bool(deployment.history) or is_complete
+            duration = seconds if has_begun and not self._dry_run else None
+            self._view.finish(outcome.changes, self._outputs() if has_begun else [], duration)
+        return outcome
 
     def _outputs(self) -> list[str]:
         if self._options.is_set("suppress-outputs"):
             return []
         show = self._options.is_set("show-secrets")
-        was_there = any(r.type == checkpoint.STACK_TYPE for r in self.base.resources)
-        old = to_json(self.base.stack_outputs, show_secrets=show)
-        is_update = self._kind == "update"
-        new = to_json(self._journal.snapshot().stack_outputs, show_secrets=show) if is_update else old
-        return render_outputs(old if was_there else None, new, changed_only=self._options.is_set("diff"))
+        was_there = any(r.type == checkpoint.STACK_TYPE for r in self._base.resources)
+        old = to_json(self._base.stack_outputs, show_secrets=show)
+        new = to_json(self._journal.snapshot().stack_outputs, show_secrets=show) if self._kind == "update" else old
+        return output_lines(old if was_there else None, new)
 
     def report(self) -> dict[str, Any]:
         """What `preview --json` prints."""
-        diagnostics = []
-        for event in self._recorded:
-            if payload := event.get("diagnosticEvent"):
-                shown = {"urn": payload["urn"]} if "urn" in payload else {}
-                message = payload.get("prefix", "") + payload["message"]
-                diagnostics.append({**shown, "message": message, "severity": payload["severity"]})
-        report: dict[str, Any] = {
-            "config": {k: "[secret]" if k in self._secret_keys else v for k, v in sorted(self._values.items())},
+        return {
+            "config": to_json(self._config),
             "steps": [_step_report(step) for step in self._deployment.history],
+            **({"diagnostics": self._diagnostics} if self._diagnostics else {}),
+            "duration": int((time.monotonic() - self._started) * 1e9),
+            "changeSummary": dict(sorted(self._deployment.changes.items())),
         }
-        if diagnostics:
-            report["diagnostics"] = diagnostics
-        report["duration"] = int((time.monotonic() - self._started) * 1e9)
-        report["changeSummary"] = dict(sorted(self._deployment.changes.items()))
-        return report
 
-    def _warn_of_pending(self) -> None:
-        if not self.base.pending or self._kind == "refresh":
-            return
-        lines = "".join(f"  * {op.resource.urn}, interrupted while {op.type}\n" for op in self.base.pending)
-        count = len(self.base.pending)
-        self.events.diagnostic("warning", PENDING.format(count=count, lines=lines))
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _step_report(step: Step) -> Event:

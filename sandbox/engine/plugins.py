@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import threading
@@ -10,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.engine.checkpoint import Resource
 from sandbox.engine.errors import EngineError
 from sandbox.engine.properties import Properties, Secret, from_struct, has_secrets, plain, to_struct
 
@@ -96,128 +99,105 @@ def _relay(stream: Any, log: Callable[[str], None]) -> None:
 
 
 class Provider:
-    """A provider's resource operations; configured before the first of them."""
+    """A provider's operations; configured before the first of those on resources."""
+
+    supports_preview = False
 
     def __init__(self, process: Process) -> None:
         from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
         self._pb = provider_pb2
         self._stub = provider_pb2_grpc.ResourceProviderStub(process.channel)
-        self._accepts_secrets = False
-        self.supports_preview = False
-        self._configured = threading.Event()
+        self._accepts_secrets = True
 
     # The provider's own configuration
 
     def check_config(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, list[CheckFailure]]:
-        request = self._pb.CheckRequest(urn=urn, olds=to_struct(olds), news=to_struct(news), **_names(urn))
+        request = self._request(self._pb.CheckRequest, urn, olds=olds, news=news)
         response = self._call(
             self._stub.CheckConfig, request, unimplemented=self._pb.CheckResponse(inputs=request.news)
         )
-        return from_struct(response.inputs), [CheckFailure(f.property, f.reason) for f in response.failures]
+        return from_struct(response.inputs), _failures(response)
 
     def diff_config(self, urn: str, id: str, old_inputs: Properties, olds: Properties, news: Properties) -> Difference:
-        request = self._pb.DiffRequest(
-            id=id, urn=urn, olds=to_struct(olds), news=to_struct(news), old_inputs=to_struct(old_inputs), **_names(urn)
-        )
+        request = self._request(self._pb.DiffRequest, urn, id=id, olds=olds, news=news, old_inputs=old_inputs)
         unknown = self._pb.DiffResponse(changes=self._pb.DiffResponse.DIFF_UNKNOWN)
         return _difference(self._call(self._stub.DiffConfig, request, unimplemented=unknown))
 
     def configure(self, urn: str, id: str, package: str, inputs: Properties) -> None:
         # `variables` is how providers got their config before `args`; some still read it.
-        request = self._pb.ConfigureRequest(
-            variables={f"{package}:config:{key}": _variable(value) for key, value in inputs.items()},
-            args=to_struct(inputs),
+        bare = {f"{package}:config:{key}": plain(value) for key, value in inputs.items()}
+        request = self._request(
+            self._pb.ConfigureRequest,
+            urn,
+            id=id,
+            args=inputs,
             acceptSecrets=True,
             acceptResources=True,
             sends_old_inputs=True,
             sends_old_inputs_to_delete=True,
-            id=id,
-            urn=urn,
-            **_names(urn),
         )
+        for key, value in bare.items():
+            request.variables[key] = value if isinstance(value, str) else json.dumps(value)
         response = self._call(self._stub.Configure, request)
         self._accepts_secrets = response.acceptSecrets
         self.supports_preview = response.supportsPreview
-        self._configured.set()
 
     # Resources
 
-    def check(self, urn: str, olds: Properties, news: Properties, seed: bytes) -> tuple[Properties, list[CheckFailure]]:
-        request = self._pb.CheckRequest(
-            urn=urn, olds=self._struct(olds), news=self._struct(news), randomSeed=seed, **_names(urn)
-        )
+    def check(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, list[CheckFailure]]:
+        request = self._request(self._pb.CheckRequest, urn, olds=olds, news=news, randomSeed=os.urandom(32))
         response = self._call(self._stub.Check, request)
-        failures = [CheckFailure(f.property, f.reason) for f in response.failures]
-        return self._marked(from_struct(response.inputs), news), failures
+        return self._marked(from_struct(response.inputs), news), _failures(response)
 
-    def diff(
-        self, urn: str, id: str, old_inputs: Properties, olds: Properties, news: Properties, ignore: tuple[str, ...]
-    ) -> Difference:
-        request = self._pb.DiffRequest(
-            id=id,
-            urn=urn,
-            olds=self._struct(olds),
-            news=self._struct(news),
+    def diff(self, urn: str, old: Resource, news: Properties, ignore: tuple[str, ...] = ()) -> Difference:
+        request = self._request(
+            self._pb.DiffRequest,
+            urn,
+            id=old.id,
+            olds=old.outputs,
+            news=news,
             ignoreChanges=ignore,
-            old_inputs=self._struct(old_inputs),
-            **_names(urn),
+            old_inputs=old.inputs,
         )
         return _difference(self._call(self._stub.Diff, request))
 
-    def create(self, urn: str, inputs: Properties, timeout: float, preview: bool) -> tuple[str, Properties]:
-        request = self._pb.CreateRequest(
-            urn=urn, properties=self._struct(inputs), timeout=timeout, preview=preview, **_names(urn)
+    def create(self, new: Resource, preview: bool) -> tuple[str, Properties]:
+        timeout = new.custom_timeouts.get("create", 0)
+        request = self._request(
+            self._pb.CreateRequest, new.urn, properties=new.inputs, timeout=timeout, preview=preview
         )
         response = self._call(self._stub.Create, request)
         if not response.id and not preview:
-            raise ProviderError(f"provider for {urn} returned no id from Create")
-        return response.id, self._marked(from_struct(response.properties), inputs)
+            raise ProviderError(f"provider for {new.urn} returned no id from Create")
+        return response.id, self._marked(from_struct(response.properties), new.inputs)
 
-    def update(
-        self,
-        urn: str,
-        id: str,
-        old_inputs: Properties,
-        olds: Properties,
-        news: Properties,
-        timeout: float,
-        ignore: tuple[str, ...],
-        preview: bool,
-    ) -> Properties:
-        request = self._pb.UpdateRequest(
-            id=id,
-            urn=urn,
-            olds=self._struct(olds),
-            news=self._struct(news),
-            timeout=timeout,
-            ignoreChanges=ignore,
+    def update(self, old: Resource, new: Resource, preview: bool) -> Properties:
+        request = self._request(
+            self._pb.UpdateRequest,
+            new.urn,
+            id=old.id,
+            olds=old.outputs,
+            news=new.inputs,
+            timeout=new.custom_timeouts.get("update", 0),
+            ignoreChanges=new.ignore_changes,
             preview=preview,
-            old_inputs=self._struct(old_inputs),
-            **_names(urn),
+            old_inputs=old.inputs,
         )
-        return self._marked(from_struct(self._call(self._stub.Update, request).properties), news)
+        return self._marked(from_struct(self._call(self._stub.Update, request).properties), new.inputs)
 
-    def delete(self, urn: str, id: str, old_inputs: Properties, olds: Properties, timeout: float) -> None:
-        self._call(
-            self._stub.Delete,
-            self._pb.DeleteRequest(
-                id=id,
-                urn=urn,
-                properties=self._struct(olds),
-                timeout=timeout,
-                old_inputs=self._struct(old_inputs),
-                **_names(urn),
-            ),
+    def delete(self, old: Resource) -> None:
+        timeout = old.custom_timeouts.get("delete", 0)
+        request = self._request(
+            self._pb.DeleteRequest, old.urn, id=old.id, properties=old.outputs, timeout=timeout, old_inputs=old.inputs
         )
+        self._call(self._stub.Delete, request)
 
     def read(
         self, urn: str, id: str, inputs: Properties, state: Properties
     ) -> tuple[str, Properties, Properties] | None:
         """The live id, inputs and outputs; `None` if the resource is gone."""
-        request = self._pb.ReadRequest(
-            id=id, urn=urn, properties=self._struct(state), inputs=self._struct(inputs), **_names(urn)
-        )
+        request = self._request(self._pb.ReadRequest, urn, id=id, properties=state, inputs=inputs)
         response = self._call(self._stub.Read, request)
         if not response.id:
             return None
@@ -225,17 +205,24 @@ class Provider:
         return response.id, read_inputs, self._marked(from_struct(response.properties), {**inputs, **state})
 
     def invoke(self, token: str, arguments: Properties, preview: bool) -> tuple[Properties, list[CheckFailure]]:
-        request = self._pb.InvokeRequest(tok=token, args=self._struct(arguments), preview=preview)
-        response = self._call(self._stub.Invoke, request)
-        return from_struct(getattr(response, "return")), [CheckFailure(f.property, f.reason) for f in response.failures]
+        arguments = to_struct(arguments, secrets=self._accepts_secrets)
+        response = self._call(self._stub.Invoke, self._pb.InvokeRequest(tok=token, args=arguments, preview=preview))
+        return from_struct(getattr(response, "return")), _failures(response)
 
     def cancel(self) -> None:
         from google.protobuf.empty_pb2 import Empty
 
         self._call(self._stub.Cancel, Empty(), unimplemented=Empty())
 
-    def _struct(self, properties: Properties) -> Any:
-        return to_struct(properties, secrets=self._accepts_secrets)
+    def _request(self, kind: Any, urn: str, **fields: Any) -> Any:
+        """The request on the resource of this URN; dictionaries are properties."""
+        _, _, type, name = urn.split("::", 3)
+        structs = {
+            key: to_struct(value, secrets=self._accepts_secrets)
+            for key, value in fields.items()
+            if isinstance(value, dict)
+        }
+        return kind(urn=urn, name=name, type=type.rpartition("$")[2], **{**fields, **structs})
 
     def _marked(self, answered: Properties, sent: Properties) -> Properties:
         """A provider that takes no secrets gives them back bare: what was secret when sent is secret in the answer."""
@@ -254,6 +241,10 @@ class Provider:
             raise _provider_error(error, self._pb) from error
 
 
+def _failures(response: Any) -> list[CheckFailure]:
+    return [CheckFailure(failure.property, failure.reason) for failure in response.failures]
+
+
 def _provider_error(error: Any, pb: Any) -> ProviderError:
     from pulumi.runtime.proto import status_pb2
 
@@ -267,35 +258,14 @@ def _provider_error(error: Any, pb: Any) -> ProviderError:
 
 
 def _difference(response: Any) -> Difference:
-    detailed = {path: (_kind(d.kind), d.inputDiff) for path, d in response.detailedDiff.items()}
+    kinds = ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")
+    detailed = {path: (kinds[d.kind], d.inputDiff) for path, d in response.detailedDiff.items()}
     return Difference(
         changes={1: False, 2: True}.get(response.changes),
         diffs=tuple(response.diffs),
         replaces=tuple(response.replaces),
         delete_before_replace=response.deleteBeforeReplace,
         detailed=detailed if response.hasDetailedDiff or detailed else None,
-    )
-
-
-def _kind(number: int) -> str:
-    return ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")[number]
-
-
-def _names(urn: str) -> dict[str, Any]:
-    _, _, kind, name = urn.split("::", 3)
-    return {"name": name, "type": kind.rpartition("$")[2]}
-
-
-def _variable(value: Any) -> str:
-    import json
-
-    bare = plain(value)
-    return (
-        bare
-        if isinstance(bare, str)
-        else json.dumps(bare)
-        if isinstance(bare, bool | dict | list | int | float)
-        else ""
     )
 
 
@@ -345,8 +315,3 @@ class Plugins:
         with self._lock:
             self._processes.append(process)
         return process
-
-
-def version_tag(version: str) -> str:
-    """A version as it appears in the name of a default provider."""
-    return version.removeprefix("v").replace(".", "_").replace("-", "_").replace("+", "_")

@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.engine.errors import EngineError
 from sandbox.engine.project import Project
+from sandbox.engine.properties import Secret, plain
 
 EXPLAINED = 32  # the exit code of `runner.py` when the program has shown its error
 GRACE_SECONDS = 5.0
@@ -27,8 +28,7 @@ class Program:
         *,
         stack: str,
         address: str,
-        config: Mapping[str, str],
-        secret_keys: list[str],
+        config: Mapping[str, str | Secret],
         dry_run: bool,
         parallel: int,
         environment: Mapping[str, str],
@@ -51,14 +51,17 @@ class Program:
             "parallel": str(parallel),
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._is_interrupted = False
         # A session of its own: Ctrl-C reaches the engine alone, which decides what the program is told, and when.
         self._process = subprocess.Popen(
             [python, "-u", str(Path(__file__).with_name("runner.py")), *flags, str(program)],
             cwd=directory,
             env={
                 **environment,
-                "PULUMI_CONFIG": json.dumps(dict(config)),
-                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(secret_keys),
+                "PULUMI_CONFIG": json.dumps(plain(dict(config))),
+                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(
+                    [key for key, value in config.items() if isinstance(value, Secret)]
+                ),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -97,7 +100,9 @@ class Program:
         return True
 
     def interrupt(self) -> None:
-        if self._process.poll() is None:
+        """Send SIGINT, once: a second one would break into what the program does about the first."""
+        if not self._is_interrupted and self._process.poll() is None:
+            self._is_interrupted = True
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:

@@ -10,18 +10,7 @@ from typing import Any
 from sandbox.engine.config import ConfigValue, StackConfig
 from sandbox.engine.errors import EngineError, Refused
 
-KNOWN_KEYS = {
-    "name",
-    "runtime",
-    "main",
-    "description",
-    "author",
-    "website",
-    "license",
-    "stackConfigDir",
-    "config",
-    "template",
-}
+KNOWN_KEYS = {"name", "runtime", "main", "description", "author", "website", "license", "stackConfigDir", "config"}
 KNOWN_RUNTIME_OPTIONS = {"virtualenv", "toolchain", "typechecker"}
 
 
@@ -110,7 +99,8 @@ def _fits(content: Any, kind: str, items: Mapping[str, Any] | None) -> bool:
         case "string":
             return isinstance(content, str)
         case "integer":
-            return _is_integer(content)
+            digits = content[1:] if isinstance(content, str) and content[:1] in ("-", "+") else content
+            return digits.isdigit() if isinstance(digits, str) else type(content) is int
         case "boolean":
             return isinstance(content, bool) or content in ("true", "false")
         case "array":
@@ -121,12 +111,6 @@ def _fits(content: Any, kind: str, items: Mapping[str, Any] | None) -> bool:
         case "object":
             return isinstance(content, dict)
     return False
-
-
-def _is_integer(content: Any) -> bool:
-    if isinstance(content, str):
-        return content.removeprefix("-").removeprefix("+").isdigit()
-    return isinstance(content, int) and not isinstance(content, bool)
 
 
 def find(start: Path) -> Project:

@@ -6,7 +6,7 @@ A value is plain JSON, or `Secret`, or `UNKNOWN`. This module turns it into and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,10 @@ def plain(value: Any) -> Any:
     return value
 
 
+def changed_keys(old: Properties, new: Properties) -> tuple[str, ...]:
+    return tuple(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
+
+
 def has_unknowns(value: Any) -> bool:
     return any(item is UNKNOWN for item in _leaves(value))
 
@@ -209,7 +213,7 @@ def parse_path(path: str) -> list[str | int]:
     return keys
 
 
-def carry_over(new: Properties, old: Properties, paths: list[str]) -> Properties:
+def carry_over(new: Properties, old: Properties, paths: Iterable[str]) -> Properties:
     """`new` with the values at `paths` as they are in `old` (absent there: absent): what ignoreChanges means."""
     for path in paths:
         new = _carried(new, old, parse_path(path))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sandbox.engine.builtin import Builtin
 from sandbox.engine.checkpoint import Resource, Snapshot
 from sandbox.engine.errors import EngineError, Refused
-from sandbox.engine.plugins import Difference, Plugins, Provider, ProviderError, version_tag
-from sandbox.engine.properties import UNKNOWN_STRING, Properties
+from sandbox.engine.plugins import Difference, Plugins, Provider, ProviderError
+from sandbox.engine.properties import UNKNOWN_STRING, Properties, changed_keys
 
 if TYPE_CHECKING:
     from sandbox.engine.deployment import Deployment, Goal
@@ -21,28 +21,21 @@ if TYPE_CHECKING:
 ENGINE_INPUTS = frozenset({"version", "pluginDownloadURL", "__internal"})
 
 
-@dataclass(frozen=True)
-class Request:
-    """A default provider that a resource or an invoke needs."""
-
-    package: str
-    version: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"default_{version_tag(self.version)}" if self.version else "default"
-
-
 class ProviderSet:
     def __init__(
-        self, plugins: Plugins, base: Snapshot, config: Mapping[str, Any], builtin: Any, dry_run: bool
+        self,
+        plugins: Plugins,
+        base: Snapshot,
+        config: Mapping[str, Any],
+        outputs_of: Callable[[str], Properties],
+        dry_run: bool,
     ) -> None:
         self._plugins = plugins
         self._config = config
-        self._builtin = builtin
+        self._builtin = Builtin(outputs_of)
         self._dry_run = dry_run
         self._lock = threading.RLock()
-        self._defaults: dict[Request, Future[str]] = {}
+        self._defaults: dict[tuple[str, str], Future[str]] = {}
         self._unconfigured: dict[str, Provider] = {}
         self._ready: dict[str, Future[Any]] = {}
         self._known = {f"{r.urn}::{r.id}": r for r in base.resources if r.is_provider}
@@ -61,23 +54,20 @@ class ProviderSet:
         if _package(urn.split("::")[2]) == "pulumi":
             return self._builtin
         with self._lock:
-            ready = self._ready.get(reference)
             known = self._known.get(reference)
-            mine = ready is None and known is not None
-            if mine:
-                ready = self._ready[reference] = Future()
-        if ready is None:
-            raise EngineError(f"unknown provider {reference}")
-        if mine:
-            assert known is not None
+            if known is None:
+                raise EngineError(f"unknown provider {reference}")
+            is_mine = reference not in self._ready
+            ready = self._ready.setdefault(reference, Future())
+        if is_mine:
             self._fulfil(ready, known)
         return ready.result()
 
     def reference_for(self, goal: Goal, deployment: Deployment) -> str:
         """The reference of the provider that the goal names, else of its package's default provider."""
-        if goal.provider:
-            return self._resolved(goal.provider)
-        return self.default(goal.type.split(":")[0], goal.version, deployment)
+        if goal.wanted.provider:
+            return self._resolved(goal.wanted.provider)
+        return self.default(goal.wanted.type.split(":")[0], goal.version, deployment)
 
     def _resolved(self, reference: str) -> str:
         # In a preview a provider that is yet to be made has no id; the program knows only its URN.
@@ -90,21 +80,23 @@ class ProviderSet:
     def default(self, package: str, version: str, deployment: Deployment) -> str:
         from sandbox.engine.deployment import Goal
 
-        request = Request(package, version)
         with self._lock:
-            future = self._defaults.get(request)
-            mine = future is None
-            if mine:
-                future = self._defaults[request] = Future()
+            future = self._defaults.get((package, version))
+            mine = Future[str]() if future is None else None
+            if mine is not None:
+                future = self._defaults[package, version] = mine
         assert future is not None
-        if mine:
+        if mine is not None:
+            tag = version.removeprefix("v").replace(".", "_").replace("-", "_").replace("+", "_")
+            name = f"default_{tag}" if version else "default"
+            prefix = f"{package}:"
+            inputs = {key.removeprefix(prefix): v for key, v in self._config.items() if key.startswith(prefix)}
+            if version:
+                inputs["version"] = version
             try:
-                inputs = {
-                    key.partition(":")[2]: value for key, value in self._config.items() if key.startswith(f"{package}:")
-                }
-                if request.version:
-                    inputs["version"] = request.version
-                made = deployment.register_nested(Goal(f"pulumi:providers:{package}", request.name, properties=inputs))
+                type = f"pulumi:providers:{package}"
+                urn = deployment.urn(type, name, "")
+                made = deployment.register_nested(Goal(Resource(urn, custom=True, type=type, inputs=inputs)))
                 future.set_result(f"{made.urn}::{made.id}")
             except BaseException as error:
                 future.set_exception(error)
@@ -127,7 +119,7 @@ class ProviderSet:
         return {**inputs, **engine_inputs, **({"__internal": {}} if engine_inputs else {})}
 
     def difference(self, new: Resource, old: Resource) -> Difference:
-        changed = tuple(sorted(k for k in {*old.inputs, *new.inputs} if old.inputs.get(k) != new.inputs.get(k)))
+        changed = changed_keys(old.inputs, new.inputs)
         if not changed or _package(new.type) == "pulumi":
             return Difference(bool(changed), changed)
         if set(changed) <= ENGINE_INPUTS:
@@ -158,7 +150,7 @@ class ProviderSet:
         except EngineError as error:
             ready.set_exception(error)
 
-    def change_replaces(self, urn: str, old: str, new: str) -> bool:
+    def change_replaces(self, old: str, new: str) -> bool:
         """Whether a resource that moves from one provider to another must be made anew: the provider says."""
         was, becomes = self._known.get(old), self._known.get(new)
         if old == new or was is None or becomes is None or (was.is_default_provider and becomes.is_default_provider):

@@ -14,6 +14,8 @@ import asyncio
 import logging
 import os
 import runpy
+import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +24,7 @@ import pulumi.runtime
 
 # Tells the engine that the reason has been shown.
 EXPLAINED = 32
+PARENT_CHECK_SECONDS = 0.5
 
 
 def main() -> int:
@@ -31,6 +34,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("program")
     arguments = parser.parse_args()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(
@@ -56,6 +60,9 @@ def main() -> int:
     try:
         loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run(arguments.program)))
         return 0
+    except KeyboardInterrupt:
+        # The engine has said why. Waiting for the executor would wait for calls that are never answered.
+        os._exit(EXPLAINED)
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
@@ -65,6 +72,13 @@ def main() -> int:
     finally:
         executor.shutdown(wait=True)
         loop.close()
+
+
+def _end_with(engine: int) -> None:
+    """An engine that was killed tells nobody; a program left behind would go on with the hook that it is in."""
+    while os.getppid() == engine:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
 
 
 def _run(program: str) -> None:

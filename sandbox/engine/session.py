@@ -29,16 +29,18 @@ class Session:
         project = find(Path(options.text("cwd") or ".").absolute())
         return cls(project, open_backend(project, environment), environment)
 
-    def stack_name(self, options: Options) -> str:
-        """The stack that `--stack` names, else the selected one; it must exist."""
-        name = self.plain_name(options.text("stack") or self.backend.selected() or "")
+    def stack(self, options: Options, name: str | None = None) -> Stack:
+        """The stack of this name, else the one that `--stack` names, else the selected one; it must exist."""
+        name = self.plain_name(
+            name or options.text("stack") or self.environment.get("PULUMI_STACK") or self.backend.selected() or ""
+        )
         if not name:
             raise EngineError(
                 "no stack selected; please use `pulumi stack select` or `pulumi stack init` to choose one"
             )
         if not self.backend.exists(name):
             raise StackNotFound(name)
-        return name
+        return Stack(self, name)
 
     def plain_name(self, name: str) -> str:
         """The stack's own name: `organization/project/dev` and `dev` are the same here."""
@@ -50,9 +52,6 @@ class Session:
                 f"the stack {'/'.join([*above, name])} belongs to another project than {self.project.name}"
             )
         return name
-
-    def stack(self, options: Options) -> Stack:
-        return Stack(self, self.stack_name(options))
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,14 @@ class Stack:
     def deployment(self) -> dict[str, Any]:
         return self.document["checkpoint"].get("latest") or {}
 
+    @property
+    def _state_salt(self) -> str | None:
+        return ((self.deployment.get("secrets_providers") or {}).get("state") or {}).get("salt")
+
     @cached_property
     def crypter(self) -> Crypter:
         """The stack's secrets: with the salt of its config file, else of its state, else a new one."""
-        state = (self.deployment.get("secrets_providers") or {}).get("state") or {}
-        if salt := self.config_file.salt or state.get("salt"):
+        if salt := self.config_file.salt or self._state_salt:
             return Crypter(salt, self.session.environment)
         crypter = Crypter.new(self.session.environment)
         self.config_file.set_salt(crypter.salt)
@@ -97,8 +99,7 @@ class Stack:
     @cached_property
     def state_crypter(self) -> Crypter:
         """The secrets of the state, which may have been written under another salt than the config's."""
-        state = (self.deployment.get("secrets_providers") or {}).get("state") or {}
-        salt = state.get("salt")
+        salt = self._state_salt
         return self.crypter if not salt or salt == self.crypter.salt else Crypter(salt, self.session.environment)
 
     def snapshot(self) -> checkpoint.Snapshot:
@@ -112,13 +113,8 @@ class Stack:
         self.backend.write(self.name, checkpoint.schema_of(snapshot), deployment)
 
     def outputs_of(self, reference: str) -> Properties:
-        """The last outputs of a stack of this backend, this one included."""
-        parts = reference.split("/")
-        if len(parts) == 3 and parts[1] != self.project.name:
-            raise EngineError(
-                f"unknown stack {reference!r}: the stand-in reads stacks of the project {self.project.name} only"
-            )
-        other = Stack(self.session, parts[-1])
+        """The last outputs of a stack of this project, this one included."""
+        other = Stack(self.session, self.session.plain_name(reference))
         if not self.backend.exists(other.name):
             raise EngineError(f'unknown stack "{reference}"')
         return other.snapshot().stack_outputs

@@ -14,7 +14,9 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError
-from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, STACK, Purpose
+from bluegreen.model.tags import LISTENER, Owner, Purpose
+
+WEB = Owner(project="bluegreen", stack="dev", service="web")
 
 
 @dataclass
@@ -47,7 +49,7 @@ class World:
         ec2.create_launch_template(
             LaunchTemplateName=name, LaunchTemplateData={"ImageId": image, "InstanceType": "t3.small"}
         )
-        tags = {STACK: stack, SERVICE: service, RELEASE: name}
+        tags = Owner(project="bluegreen", stack=stack, service=service).tags
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=name,
             MinSize=1,
@@ -139,46 +141,68 @@ def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:
 
 def test_weights_of_a_forward_action_are_read(world: World) -> None:
     world.forward(world.production, {world.old: 90, world.new: 10})
-    assert world.observer.listener_weights(world.production) == {world.old: 90, world.new: 10}
+    assert world.observer.default_weights(world.production) == {world.old: 90, world.new: 10}
 
 
-def test_a_rule_counts_like_the_default_action(world: World) -> None:
+def test_a_rule_counts_like_the_default_action_for_what_may_be_deleted_and_not_for_what_is_live(world: World) -> None:
     world.session.client("elbv2").create_rule(
         ListenerArn=world.production,
         Priority=1,
         Conditions=[{"Field": "path-pattern", "Values": ["/new/*"]}],
         Actions=[{"Type": "forward", "TargetGroupArn": world.new}],
     )
-    assert world.observer.listener_weights(world.production) == {world.old: 1, world.new: 1}
+    seen = {each.port: each for each in world.observer.listeners_of([world.new])}
+    assert seen[80].weights == {world.old: 1, world.new: 1}
+    assert world.observer.default_weights(world.production) == {world.old: 1}
 
 
 def test_a_listener_that_forwards_nowhere_has_no_weights(world: World) -> None:
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
     world.session.client("elbv2").modify_listener(ListenerArn=world.production, DefaultActions=[fixed])
-    assert world.observer.listener_weights(world.production) == {}
+    assert world.observer.default_weights(world.production) == {}
 
 
 def test_a_target_group_that_is_gone_is_behind_no_listener(world: World) -> None:
     assert world.observer.listeners_of([world.old + "x"]) == ()
 
 
+def test_a_target_group_that_is_gone_hides_none_of_the_others(world: World) -> None:
+    assert {each.port for each in world.observer.listeners_of([world.old + "x", world.old])} == {80, 9000}
+
+
+def test_no_target_group_is_behind_no_listener(world: World) -> None:
+    assert world.observer.listeners_of([]) == ()
+    assert world.calls == []
+
+
+def test_the_drain_time_is_the_deregistration_delay(world: World) -> None:
+    world.session.client("elbv2").modify_target_group_attributes(
+        TargetGroupArn=world.old, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "7"}]
+    )
+    assert world.observer.drain_seconds(world.old) == 7
+    assert world.observer.drain_seconds(world.old + "x") == 0
+
+
 def test_groups_are_found_by_stack_and_service_in_one_call(world: World) -> None:
     world.make_group("web-1", world.old)
     world.make_group("api-1", world.old, service="api")
     world.make_group("web-qa", world.old, stack="qa")
-    (seen,) = world.observer.groups("dev", "web")
-    assert (seen.name, seen.release, seen.minimum, seen.maximum, seen.desired) == ("web-1", "web-1", 1, 4, 2)
+    (seen,) = world.observer.groups(WEB)
+    assert (seen.name, seen.service, seen.minimum, seen.maximum, seen.desired) == ("web-1", "web", 1, 4, 2)
     assert seen.target_groups == (world.old,)
     assert len(seen.instances) == 2
     assert world.calls == ["DescribeAutoScalingGroups"]
+    stack = Owner(project="bluegreen", stack="dev")
+    assert {group.service for group in world.observer.groups(stack)} == {"web", "api"}
+    assert world.observer.groups(Owner(project="other", stack="dev", service="web")) == ()
 
 
 def test_with_one_group_it_is_the_active_one_and_nobody_else_is_asked(world: World) -> None:
     world.make_group("web-1", world.old)
-    active = world.observer.active_group("dev", "web")
-    assert active is not None
-    assert active.name == "web-1"
-    assert world.calls == ["DescribeAutoScalingGroups"]
+    groups = world.observer.groups(WEB)
+    world.calls.clear()
+    assert world.observer.active_of(groups) is groups[0]
+    assert world.calls == []
 
 
 @pytest.mark.parametrize("shifted", [False, True])
@@ -187,13 +211,13 @@ def test_with_several_groups_the_load_balancer_says_which_is_active(world: World
     world.make_group("web-2", world.new)
     if shifted:
         world.forward(world.production, {world.new: 1})
-    active = world.observer.active_group("dev", "web")
+    active = world.observer.active_of(world.observer.groups(WEB))
     assert active is not None
     assert active.name == ("web-2" if shifted else "web-1"), "the preview listener does not count"
 
 
 def test_a_service_that_was_never_deployed_has_no_active_group(world: World) -> None:
-    assert world.observer.active_group("dev", "web") is None
+    assert world.observer.active_of(world.observer.groups(WEB)) is None
 
 
 def test_a_group_that_does_not_exist_is_none(world: World) -> None:
@@ -234,7 +258,7 @@ def test_an_instance_type_that_does_not_exist_is_none(world: World) -> None:
 
 def test_capacity_is_raised_and_read_back(world: World) -> None:
     world.make_group("web-1", world.old)
-    (group,) = world.observer.groups("dev", "web")
+    (group,) = world.observer.groups(WEB)
     world.calls.clear()
     assert raise_desired_capacity(world.session, group, 3).desired == 3
     assert world.calls == ["SetDesiredCapacity", "DescribeAutoScalingGroups"]
@@ -242,14 +266,29 @@ def test_capacity_is_raised_and_read_back(world: World) -> None:
 
 def test_capacity_is_raised_to_the_maximum_at_the_most(world: World) -> None:
     world.make_group("web-1", world.old)
-    (group,) = world.observer.groups("dev", "web")
+    (group,) = world.observer.groups(WEB)
     assert raise_desired_capacity(world.session, group, 9).desired == 4
+
+
+def test_capacity_that_aws_does_not_show_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.make_group("web-1", world.old)
+    (group,) = world.observer.groups(WEB)
+    monkeypatch.setattr(Observer, "group", lambda self, name: group)
+    with pytest.raises(AwsError, match="raised to 3 machines, but AWS shows 2"):
+        raise_desired_capacity(world.session, group, 3)
+
+
+def test_the_vpc_of_a_service_is_known_by_its_tags(world: World) -> None:
+    ec2 = world.session.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": key, "Value": value} for key, value in WEB.tags.items()])
+    assert world.observer.vpc_cidrs(WEB) == ("10.7.0.0/16",)
 
 
 @pytest.mark.parametrize("desired", [0, 1, 2])
 def test_capacity_is_never_lowered(world: World, desired: int) -> None:
     world.make_group("web-1", world.old)
-    (group,) = world.observer.groups("dev", "web")
+    (group,) = world.observer.groups(WEB)
     world.calls.clear()
     assert raise_desired_capacity(world.session, group, desired) == group
     assert world.calls == []
@@ -272,7 +311,7 @@ def test_refusals_of_aws_say_what_to_do(world: World, code: str, advice: str) ->
     events.register("before-call", refuse)
     try:
         with pytest.raises(AwsError, match=code) as caught:
-            world.observer.groups("dev", "web")
+            world.observer.groups(WEB)
     finally:
         events.unregister("before-call", refuse)
     assert advice in caught.value.next_step

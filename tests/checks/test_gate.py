@@ -14,15 +14,17 @@ from bluegreen.errors import AwsError, GateFailed
 from bluegreen.model.fleet import Capacity
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.tags import Owner
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = GatePolicy(capacity=Capacity(minimum=2, maximum=6, desired=2), deadline_seconds=60)
-CUTOVER = Cutover(stack="dev", service="web", listener="arn:listener", weights={"new": 1})
+OWNER = Owner(project="bluegreen", stack="dev", service="web")
+CUTOVER = Cutover(owner=OWNER, listener="arn:listener", weights={"new": 1})
 
 
 def group(name: str, target_group: str, desired: int = 2) -> Group:
     return Group(
-        name=name, release=name, minimum=2, maximum=6, desired=desired, target_groups=(target_group,), instances=()
+        name=name, service="web", minimum=2, maximum=6, desired=desired, target_groups=(target_group,), instances=()
     )
 
 
@@ -45,12 +47,12 @@ class World:
     def _count(self, call: str) -> None:
         self.calls[call] = self.calls.get(call, 0) + 1
 
-    def listener_weights(self, listener: str) -> Mapping[str, int]:
-        self._count("listener_weights")
+    def default_weights(self, listener: str) -> Mapping[str, int]:
+        self._count("default_weights")
         return dict(self.weights)
 
-    def groups(self, stack: str, service: str) -> tuple[Group, ...]:
-        assert (stack, service) == ("dev", "web")
+    def groups(self, owner: Owner) -> tuple[Group, ...]:
+        assert owner == OWNER
         self._count("groups")
         return tuple(self.groups_by_name.values())
 
@@ -75,16 +77,16 @@ class World:
                 self.events.remove((moment, happen))
                 happen(self)
 
-    def prove(self, cutover: Cutover = CUTOVER, policy: GatePolicy = POLICY) -> None:
+    def prove(self, cutover: Cutover = CUTOVER, policy: GatePolicy = POLICY) -> frozenset[str]:
         gate = Gate(
             sight=self,
             raise_desired_capacity=self.raise_desired_capacity,
             report=self.said.append,
             clock=lambda: self.seconds,
-            now=lambda: START + timedelta(seconds=self.seconds),
+            began=START,
             sleep=self.sleep,
         )
-        asyncio.run(gate.prove(cutover, policy))
+        return asyncio.run(gate.prove(cutover, policy))
 
 
 def becomes(**states: str) -> Callable[[World], object]:
@@ -123,9 +125,7 @@ def test_a_candidate_that_never_gets_healthy_fails_at_the_deadline_with_the_reas
 
 
 def test_a_hopeless_cause_fails_at_once() -> None:
-    activity = ScalingActivity(
-        id="1", started=START, status="Failed", description="Launching", message="VcpuLimitExceeded"
-    )
+    activity = ScalingActivity(started=START, status="Failed", description="Launching", message="VcpuLimitExceeded")
     world = World(failed_activities=(activity,))
     with pytest.raises(GateFailed, match="VcpuLimitExceeded"):
         world.prove()
@@ -170,13 +170,13 @@ def test_a_first_deployment_has_no_listener_and_needs_the_minimum() -> None:
     with pytest.raises(GateFailed, match="0 of 2 healthy") as caught:
         world.prove(replace(CUTOVER, listener=None))
     assert "No traffic was moved" in caught.value.next_step
-    assert "listener_weights" not in world.calls
+    assert "default_weights" not in world.calls
 
 
 def test_a_listener_change_that_moves_no_traffic_to_a_new_group_passes_unseen() -> None:
     world = World()
     world.prove(replace(CUTOVER, weights={"old": 1}))
-    assert world.calls == {"listener_weights": 1}
+    assert world.calls == {"default_weights": 1}
 
 
 def test_a_group_without_weight_is_not_waited_for() -> None:
@@ -185,10 +185,39 @@ def test_a_group_without_weight_is_not_waited_for() -> None:
     assert "targets" not in world.calls
 
 
-def test_a_target_group_that_nobody_fills_fails_at_once() -> None:
+def test_a_group_that_is_not_listed_yet_is_waited_for() -> None:
+    late = group("web-new", "new")
+    world = World(groups_by_name={}, events=[(3, lambda world: world.groups_by_name.update({"web-new": late}))])
+    world.states = {"i-1": "healthy", "i-2": "healthy"}
+    world.prove()
+    assert 3 <= world.seconds < 4
+
+
+def test_a_target_group_that_nobody_fills_fails_long_before_the_deadline() -> None:
     world = World(groups_by_name={"web-old": group("web-old", "old")})
     with pytest.raises(GateFailed, match="no Auto Scaling group"):
-        world.prove()
+        world.prove(policy=replace(POLICY, deadline_seconds=600))
+    assert world.seconds < 40
+
+
+def test_a_launch_that_failed_before_this_update_began_is_not_held_against_it() -> None:
+    old = ScalingActivity(
+        started=START - timedelta(minutes=1), status="Failed", description="Launching", message="VcpuLimitExceeded"
+    )
+    world = World(failed_activities=(old,), events=[(5, becomes(i_1="healthy", i_2="healthy"))])
+    world.prove()
+
+
+def test_a_share_that_only_grows_is_proven_too() -> None:
+    world = World(weights={"old": 90, "new": 10}, states={"i-1": "healthy", "i-2": "unhealthy"})
+    with pytest.raises(GateFailed):
+        world.prove(replace(CUTOVER, weights={"old": 50, "new": 50}))
+
+
+def test_the_gate_tells_which_target_groups_lose_the_traffic() -> None:
+    world = World(states={"i-1": "healthy", "i-2": "healthy"})
+    assert world.prove() == {"old"}
+    assert world.prove(replace(CUTOVER, weights={"old": 50, "new": 50})) == frozenset()
 
 
 def test_errors_of_aws_are_passed_on() -> None:
@@ -201,7 +230,7 @@ def test_errors_of_aws_are_passed_on() -> None:
 def test_a_look_is_one_call_of_each_kind_whatever_the_number_of_targets() -> None:
     world = World(states={f"i-{number}": "healthy" for number in range(50)})
     world.prove()
-    assert world.calls == {"listener_weights": 1, "groups": 1, "targets": 1, "activities": 1}
+    assert world.calls == {"default_weights": 1, "groups": 1, "targets": 1, "activities": 1}
 
 
 def test_ten_minutes_of_waiting_stay_far_below_the_rate_limits() -> None:

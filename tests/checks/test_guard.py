@@ -14,7 +14,7 @@ from bluegreen.model.guard import Part
 from bluegreen.model.observation import Group, Listener
 from bluegreen.model.tags import Purpose
 
-OLD = Group(name="web-old", release="old", minimum=2, maximum=6, desired=2, target_groups=("old",))
+OLD = Group(name="web-old", service="web", minimum=2, maximum=6, desired=2, target_groups=("old",))
 
 
 @dataclass
@@ -33,9 +33,16 @@ class World:
         self.calls.append(f"listeners of {','.join(target_groups)}")
         return (Listener(arn="arn", port=80, purpose=self.purpose, weights=self.weights),)
 
+    def drain_seconds(self, target_group: str) -> float:
+        self.calls.append(f"drain of {target_group}")
+        return 20.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.calls.append(f"sleep {seconds:.0f}")
+
     @property
     def guard(self) -> Guard:
-        return Guard(sight=self, report=self.said.append)
+        return Guard(sight=self, report=self.said.append, sleep=self.sleep)
 
 
 def test_a_group_without_traffic_may_go() -> None:
@@ -86,3 +93,23 @@ def test_on_a_destroy_the_policy_goes_before_the_listener_and_the_machines_after
     world.weights = {}
     asyncio.run(guard.release("web-old", Part.MACHINES, ("old",)))
     assert world.said == ["guard: web-old takes no traffic"]
+
+
+def test_requests_in_flight_have_the_drain_time_after_the_traffic_moved_in_this_run() -> None:
+    world = World({"new": 1})
+    asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",), frozenset({"old"})))
+    assert world.calls == ["listeners of old", "drain of old", "sleep 20"]
+    assert world.said[-1] == "guard: web-old has 20 s for the requests in flight"
+
+
+def test_a_group_that_took_no_traffic_in_this_run_is_not_waited_for() -> None:
+    world = World({"new": 1})
+    asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",), frozenset({"other"})))
+    assert world.calls == ["listeners of old"]
+
+
+def test_a_group_that_is_kept_is_not_waited_for() -> None:
+    world = World({"old": 1})
+    with pytest.raises(GuardRefused):
+        asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",), frozenset({"old"})))
+    assert world.calls == ["listeners of old"]

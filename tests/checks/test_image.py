@@ -10,14 +10,14 @@ from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.errors import ImageError, SettingsError
 from bluegreen.model.observation import Image, InstanceType
 
-IMAGE = Image(id="ami-1", state="available", architecture="x86_64", root_device="/dev/xvda")
-REQUEST = LaunchRequest(image="ami-1", instance_type="t3.small", root_device="/dev/xvda")
+IMAGE = Image(id="ami-11111111", state="available", architecture="x86_64", root_device="/dev/xvda")
+REQUEST = LaunchRequest(image="ami-11111111", instance_type="t3.small", root_device="/dev/xvda")
 
 
 @dataclass
 class World:
     region: str = "us-east-1"
-    images: dict[str, Image] = field(default_factory=lambda: {"ami-1": IMAGE})
+    images: dict[str, Image] = field(default_factory=lambda: {"ami-11111111": IMAGE})
     types: dict[str, InstanceType] = field(
         default_factory=lambda: {"t3.small": InstanceType(name="t3.small", architectures=("x86_64",))}
     )
@@ -40,19 +40,27 @@ def test_an_image_for_one_of_several_architectures_passes() -> None:
 @pytest.mark.parametrize(
     ("world", "request_", "message"),
     [
-        (World(images={}), REQUEST, "bluegreen:ami: ami-1 does not exist in us-east-1"),
-        (World(images={"ami-1": replace(IMAGE, state="pending")}), REQUEST, "bluegreen:ami: ami-1 is pending"),
-        (World(images={"ami-1": replace(IMAGE, state="failed")}), REQUEST, "bluegreen:ami: ami-1 is failed"),
+        (World(images={}), REQUEST, "bluegreen:ami: ami-11111111 does not exist in us-east-1"),
         (
-            World(images={"ami-1": replace(IMAGE, architecture="arm64")}),
+            World(images={"ami-11111111": replace(IMAGE, state="pending")}),
             REQUEST,
-            "bluegreen:ami: ami-1 is built for arm64, and t3.small runs x86_64",
+            "bluegreen:ami: ami-11111111 is pending",
+        ),
+        (
+            World(images={"ami-11111111": replace(IMAGE, state="failed")}),
+            REQUEST,
+            "bluegreen:ami: ami-11111111 is failed",
+        ),
+        (
+            World(images={"ami-11111111": replace(IMAGE, architecture="arm64")}),
+            REQUEST,
+            "bluegreen:ami: ami-11111111 is built for arm64, and t3.small runs x86_64",
         ),
         (World(types={}), REQUEST, "bluegreen:instanceType: t3.small does not exist in us-east-1"),
         (
             World(),
             replace(REQUEST, root_device="/dev/sda1"),
-            "bluegreen:rootDevice: /dev/sda1 is not the root device of ami-1, which is /dev/xvda",
+            "bluegreen:rootDevice: /dev/sda1 is not the root device of ami-11111111, which is /dev/xvda",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -64,6 +72,7 @@ def test_what_can_not_be_launched_is_refused(world: World, request_: LaunchReque
     assert "traffic was not touched" in caught.value.next_step
 
 
-def test_no_image_at_all_is_a_fault_of_the_config() -> None:
-    with pytest.raises(SettingsError, match="bluegreen:ami: is unset"):
-        check_image(World(), replace(REQUEST, image=""))
+@pytest.mark.parametrize(("image", "fault"), [("", "is unset"), ("nope", "is not the id of an AMI")])
+def test_no_image_or_a_malformed_one_is_a_fault_of_the_config(image: str, fault: str) -> None:
+    with pytest.raises(SettingsError, match=f"bluegreen:ami: .*{fault}"):
+        check_image(World(), replace(REQUEST, image=image))

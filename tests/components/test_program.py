@@ -12,8 +12,11 @@ import pytest
 from pulumi.runtime import mocks as pulumi_mocks
 
 from bluegreen import program
+from bluegreen.errors import SettingsError
+from bluegreen.model.gate import GatePolicy
 from bluegreen.model.observation import Group
 from bluegreen.model.settings import Settings
+from bluegreen.model.tags import Owner
 
 AMI = "ami-0123456789abcdef0"
 COMPUTED = {
@@ -36,6 +39,15 @@ class Declared:
     def one(self, kind: str, name: str | None = None) -> dict[str, Any]:
         (found,) = [each for each in self.of(kind) if name in (None, each.name)]
         return dict(found.inputs)
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The hook of each resource that has one."""
+        names = {
+            name: {*each.hooks.before_create, *each.hooks.before_update, *each.hooks.before_delete}
+            for name, each in self.requests.items()
+        }
+        return {name: ",".join(sorted(hooks)) for name, hooks in names.items() if hooks}
 
     def position(self, kind: str, name: str | None = None) -> int:
         return next(
@@ -71,25 +83,42 @@ class Aws(pulumi.runtime.Mocks):
 
 
 class FakeObserver:
-    active: Group | None = None
+    running: tuple[Group, ...] = ()
 
     def __init__(self, session: object) -> None:
         pass
 
-    def active_group(self, stack: str, service: str) -> Group | None:
-        return self.active
+    def groups(self, owner: Owner) -> tuple[Group, ...]:
+        return self.running
+
+    def active_of(self, groups: list[Group]) -> Group | None:
+        return next(iter(groups), None)
+
+    def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
+        return ("10.0.0.0/16",)
+
+
+class FakeHook(pulumi.ResourceHook):
+    """The SDK's mocks have no engine to register hooks with: this one takes itself for registered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._registered = asyncio.get_event_loop().create_future()
+        self._registered.set_result(None)
 
 
 class FakeHooks:
-    """The SDK's mocks have no hooks: what binds them is tested on an engine."""
-
     def __init__(self, session: object) -> None:
-        self.bound: list[str] = []
+        self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
 
     def checking_image(self) -> pulumi.ResourceHookBinding:
-        return pulumi.ResourceHookBinding()
+        return pulumi.ResourceHookBinding(before_create=[self._image])
 
-    gated = guarded = lambda self, *_: pulumi.ResourceHookBinding()
+    def gated(self, owner: Owner, policy: GatePolicy) -> pulumi.ResourceHookBinding:
+        return pulumi.ResourceHookBinding(before_create=[self._gate], before_update=[self._gate])
+
+    def guarded(self) -> pulumi.ResourceHookBinding:
+        return pulumi.ResourceHookBinding(before_delete=[self._guard])
 
 
 @pytest.fixture
@@ -156,6 +185,8 @@ def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> Non
         ("Listener web-production", "group:Group::web-{v}"),
         ("Policy web-{v}", "listener:Listener::web-production"),
         ("LoadBalancer web", "internetGateway:InternetGateway::web"),
+        ("Group web-{v}", "route:Route::web-private-0"),
+        ("Group web-{v}", "securityGroupEgressRule:SecurityGroupEgressRule::web-machines"),
     ],
 )
 def test_the_engine_is_told_of_every_step_of_the_order(declare: Any, later: str, earlier: str) -> None:
@@ -201,9 +232,49 @@ def test_desired_capacity_is_seeded_and_then_left_to_scaling(declare: Any) -> No
 def test_a_group_starts_at_the_live_capacity_of_the_active_one(
     declare: Any, monkeypatch: pytest.MonkeyPatch, live: int | None, desired: int
 ) -> None:
-    active = live and Group(name="x", release="x", minimum=0, maximum=9, desired=live, target_groups=())
-    monkeypatch.setattr(FakeObserver, "active", active)
+    if live is not None:
+        monkeypatch.setattr(FakeObserver, "running", (group("web", desired=live),))
     assert declare().one("Group")["desiredCapacity"] == desired
+
+
+def group(service: str, desired: int = 2) -> Group:
+    return Group(name="x", service=service, minimum=0, maximum=9, desired=desired, target_groups=())
+
+
+def test_a_service_that_runs_can_not_be_renamed(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeObserver, "running", (group("web"),))
+    with pytest.raises(SettingsError, match="bluegreen:service: the stack runs web"):
+        declare(service="shop")
+
+
+def test_a_service_that_runs_can_not_move_to_another_vpc(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeObserver, "running", (group("web"),))
+    with pytest.raises(SettingsError, match=r"bluegreen:vpcCidr: the stack runs in 10\.0\.0\.0/16"):
+        declare(vpcCidr="10.1.0.0/16")
+
+
+@pytest.mark.parametrize("ami", ["", "nope"])
+def test_without_a_usable_image_nothing_but_the_refusal_is_declared(declare: Any, ami: str) -> None:
+    declared = declare(ami=ami)
+    assert [each.typ for each in declared.resources] == ["aws:ec2/launchTemplate:LaunchTemplate"]
+    assert declared.bound == {"LaunchTemplate web": "image"}
+
+
+def test_volumes_and_interfaces_are_tagged_as_their_machines_are(declare: Any) -> None:
+    specifications = declare().one("LaunchTemplate")["tagSpecifications"]
+    assert {each["resourceType"] for each in specifications} == {"volume", "network-interface"}
+    assert all(each["tags"]["bluegreen:service"] == "web" for each in specifications)
+
+
+def test_gate_guard_and_image_check_are_bound_to_what_they_protect_and_to_nothing_else(declare: Any) -> None:
+    declared = declare()
+    version = declared.outputs["activeRelease"]["version"]
+    assert declared.bound == {
+        f"LaunchTemplate web-{version}": "image",
+        "Listener web-production": "gate",
+        f"Group web-{version}": "guard",
+        f"Policy web-{version}": "guard",
+    }
 
 
 def test_machines_require_the_second_version_of_the_metadata_service(declare: Any) -> None:
@@ -232,6 +303,7 @@ def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:
     assert tags == {
         "Name": f"web-{version}",
         "bluegreen:port": "8081",
+        "bluegreen:project": "bluegreen",
         "bluegreen:release": version,
         "bluegreen:service": "web",
         "bluegreen:stack": "dev",
@@ -312,7 +384,7 @@ def test_outputs(declare: Any) -> None:
     assert outputs["previewUrl"] == "http://web.elb.test:9000"
     release = outputs["activeRelease"]
     assert release["image"] == AMI
-    assert release["launch"]["instance_type"] == "t3.small"
+    assert release["launch"]["instanceType"] == "t3.small"
     assert outputs["serverGroups"] == [
         {
             "release": release["version"],

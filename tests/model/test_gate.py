@@ -18,7 +18,7 @@ POLICY = GatePolicy(capacity=Capacity(minimum=2, maximum=6, desired=2), deadline
 def group(desired: int = 2, name: str = "web-new", minimum: int = 2, maximum: int = 6, running: int = 2) -> Group:
     return Group(
         name=name,
-        release="new",
+        service="web",
         minimum=minimum,
         maximum=maximum,
         desired=desired,
@@ -32,7 +32,7 @@ def targets(*states: str) -> tuple[Target, ...]:
 
 
 def failed(message: str, started: datetime = NOW) -> ScalingActivity:
-    return ScalingActivity(id="1", started=started, status="Failed", description="Launching", message=message)
+    return ScalingActivity(started=started, status="Failed", description="Launching", message=message)
 
 
 def verdict(candidate: Candidate) -> Ready | Wait | Hopeless:
@@ -72,7 +72,7 @@ def test_machines_that_are_not_registered_yet_are_starting() -> None:
 def test_machines_that_crash_are_counted_with_the_cause() -> None:
     cause = "an instance was taken out of service in response to an EC2 health check"
     crash = ScalingActivity(
-        id="1", started=NOW, status="Successful", description="Terminating EC2 instance: i-0", cause=f"{cause}."
+        started=NOW, status="Successful", description="Terminating EC2 instance: i-0", cause=f"{cause}."
     )
     seen = verdict(Candidate(group=group(running=0), targets=(), activities=(crash, crash)))
     assert seen == Wait(f"0 of 2 healthy; 2 not launched yet; 2 ended already, the last one: {cause}")
@@ -85,7 +85,7 @@ def test_machines_in_the_same_trouble_share_a_line_that_stays_short() -> None:
 
 @pytest.mark.parametrize(
     ("minimum", "live", "needed"),
-    [(2, None, 2), (2, 1, 2), (2, 5, 5), (2, 9, 6), (0, None, 1), (0, 0, 1), (0, 3, 3)],
+    [(2, None, 2), (2, 1, 2), (2, 5, 5), (0, None, 1), (0, 0, 1), (0, 3, 3)],
 )
 def test_capacity_is_at_least_the_minimum_the_live_desired_and_one(minimum: int, live: int | None, needed: int) -> None:
     policy = GatePolicy(capacity=Capacity(minimum=minimum, maximum=6, desired=2), deadline_seconds=1)
@@ -109,9 +109,8 @@ def test_a_candidate_smaller_than_what_the_active_group_grew_to_waits() -> None:
         "You are not authorized to perform this operation. Launching EC2 instance failed.",
         "The key pair 'x' does not exist. Launching EC2 instance failed.",
         "The security group 'sg-1' does not exist. Launching EC2 instance failed.",
-        "Your requested instance type (t3.small) is not supported in your requested Availability Zone (us-east-1e).",
+        "The requested configuration is currently not supported. Please check the documentation.",
         "Invalid IAM Instance Profile name. Launching EC2 instance failed.",
-        "InsufficientFreeAddressesInSubnet: There are not enough free addresses in subnet 'subnet-1'",
         "Access denied when attempting to assume role AWSServiceRoleForAutoScaling. Validating load balancer failed.",
     ],
 )
@@ -130,6 +129,8 @@ def test_what_waiting_can_not_cure_is_hopeless_and_says_what_to_do(message: str)
         "Request limit exceeded. Launching EC2 instance failed.",
         "ThrottlingException: Rate exceeded",
         "InternalError. An internal error has occurred. Launching EC2 instance failed.",
+        "InsufficientFreeAddressesInSubnet: There are not enough free addresses in subnet 'subnet-1'",
+        "Your requested instance type (t3.small) is not supported in your requested Availability Zone (us-east-1e).",
         "something that nobody has seen before",
     ],
 )
@@ -142,6 +143,20 @@ def test_what_waiting_may_cure_waits_and_says_why(message: str) -> None:
 def test_a_failure_of_an_earlier_try_is_not_held_against_this_one() -> None:
     old = failed("VcpuLimitExceeded", started=NOW - timedelta(minutes=3))
     assert isinstance(verdict(Candidate(group=group(running=0), targets=(), activities=(old,))), Wait)
+
+
+def test_enough_healthy_machines_outweigh_a_launch_that_failed() -> None:
+    healthy = targets("healthy", "healthy")
+    assert isinstance(
+        verdict(Candidate(group=group(), targets=healthy, activities=(failed("VcpuLimitExceeded"),))), Ready
+    )
+
+
+def test_a_candidate_that_may_not_grow_to_what_serves_now_is_hopeless() -> None:
+    active = group(desired=7, name="web-old", maximum=9, running=7)
+    seen = verdict(Candidate(group=group(), targets=targets(*["healthy"] * 6), active=active))
+    assert isinstance(seen, Hopeless)
+    assert seen.summary == "7 machines serve now, and maxSize is 6"
 
 
 @pytest.mark.parametrize(("minimum", "maximum"), [(0, 0), (0, 6), (2, 1)])

@@ -98,6 +98,8 @@ def test_a_record_gives_the_release_back() -> None:
     record = json.loads(json.dumps(release(userData="x").as_record()))
     assert Release.from_record(record) == release(userData="x")
     assert record["version"] == release(userData="x").version
+    assert record["launch"]["instanceType"] == "t3.small", "outputs are camelCase, as the config is"
+    assert record["target"]["health"]["intervalSeconds"] == 5
     assert record["image"] == AMI
 
 

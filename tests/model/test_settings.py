@@ -87,8 +87,10 @@ def test_both_lengths_of_image_ids_are_taken(ami: str) -> None:
 
 
 @pytest.mark.parametrize("ami", ["1234abcd", "ami-", "ami-1234ABCD", "ami-1234abcd ", "ami-0123456789abcdef0a"])
-def test_a_malformed_image_id_is_refused(ami: str) -> None:
-    assert "is not the id of an AMI" in faults(ami=ami)["ami"]
+def test_a_malformed_image_id_is_refused_when_the_image_is_asked_for(ami: str) -> None:
+    settings = Settings.parse({"ami": ami})
+    with pytest.raises(SettingsError, match="is not the id of an AMI"):
+        _ = settings.image
 
 
 @pytest.mark.parametrize("service", ["web", "w", "web-2", "a23456789012345", "Api"])
@@ -187,9 +189,18 @@ def test_the_network_has_room_for_two_fleets() -> None:
     assert "side by side" in faults(vpcCidr="10.0.0.0/24", maxSize="40")["vpcCidr"]
 
 
-@pytest.mark.parametrize("key", ["aws:x", "bluegreen:x", "Name", "a b", "a/b", "", "_index", "k" * 129])
+@pytest.mark.parametrize("key", ["aws:x", "AWS:x", "bluegreen:x", "Name", "a b", "a/b", "", "_index", "k" * 129])
 def test_tags_that_can_not_be_set_are_refused(key: str) -> None:
     assert "tags" in faults(tags={key: "x"})
+
+
+@pytest.mark.parametrize("value", ["x#y", "a|b", "x" * 257, "a\nb"])
+def test_values_of_tags_that_can_not_be_set_are_refused(value: str) -> None:
+    assert "tags" in faults(tags={"team": value})
+
+
+def test_more_tags_than_aws_takes_are_refused() -> None:
+    assert "41 tags" in faults(tags={f"tag-{number}": "x" for number in range(41)})["tags"]
 
 
 def test_all_faults_come_in_one_message_each_with_its_path() -> None:

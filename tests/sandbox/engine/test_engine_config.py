@@ -54,6 +54,23 @@ def test_a_removed_key_takes_only_its_own_lines(file: ConfigFile) -> None:
     assert file.path.read_text() == ANNOTATED.replace("  demo:ami: ami-1  # set by the pipeline\n", "")
 
 
+def test_an_edit_that_would_lose_a_comment_is_refused(file: ConfigFile) -> None:
+    with pytest.raises(EngineError, match="edit the file by hand"):
+        file.set(["demo:health"], "off")
+    assert file.path.read_text() == ANNOTATED
+
+
+@pytest.mark.parametrize("text", ["", "config:\n", "config: {}\n", "config: {'demo:size': '2'}", "# only a remark\n"])
+def test_a_value_can_be_set_and_removed_whatever_the_file_looks_like(file: ConfigFile, text: str) -> None:
+    file.path.write_text(text)
+    before = dict(file.read("demo").values)
+    file.set(["demo:list", 0], "a")
+    file.set(["demo:list", 1, "deep"], 5)
+    assert file.read("demo").values["demo:list"].raw == ["a", {"deep": 5}]
+    file.remove(["demo:list"])
+    assert file.read("demo").values == before
+
+
 def test_text_that_looks_like_another_type_stays_text(file: ConfigFile) -> None:
     for text in ("5", "true", "", "a: b", "# no", "null", "two\nlines"):
         file.set(["demo:text"], text)

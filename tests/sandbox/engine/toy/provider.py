@@ -1,7 +1,7 @@
 """A provider small enough to read: `toy:index:Thing`, kept as files in TOY_DIR, every call appended to TOY_DIR/calls.
 
 What a thing is to do wrong stands in its inputs: `fail` names the call that fails (`create`, `init`, `update`,
-`delete`), `seconds` is how long a create or update takes. `zone` replaces; with `firstDelete` the old one goes first.
+`delete`), `seconds` is how long a create or update takes. `zone` replaces.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from pathlib import Path
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+sys.path.insert(0, str(Path(__file__).parents[4]))
+from sandbox.provider.protocol import enter_without_sdk
+
+enter_without_sdk()
+
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2  # noqa: E402
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 HOME = Path(os.environ["TOY_DIR"])
@@ -79,7 +85,8 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
             changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=changed,
             replaces=[key for key in changed if key == "zone"],
-            deleteBeforeReplace=bool(news.get("firstDelete")),
+            hasDetailedDiff=True,
+            detailedDiff={key: provider_pb2.PropertyDiff(kind="UPDATE", inputDiff=True) for key in changed},
         )
 
     def _pause(self, inputs, context):
@@ -152,7 +159,10 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
 if __name__ == "__main__":
     server = grpc.server(ThreadPoolExecutor(max_workers=32))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Toy(), server)
+    engine = os.getppid()
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server.wait_for_termination()
+    while os.getppid() == engine:  # a killed engine says no goodbye
+        server.wait_for_termination(timeout=0.5)
+    os._exit(1)  # calls under way would be waited for
