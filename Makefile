@@ -24,7 +24,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	  $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	  $$uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import sandbox.cloud.__main__'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import bluegreen.program, bluegreen.deployment, bluegreen.cli.main, sandbox.cloud.api, sandbox.engine.operation, sandbox.engine.commands'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import sandbox.provider.__main__'
 	@touch $@
 
 demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken release 3

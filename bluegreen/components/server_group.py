@@ -33,6 +33,7 @@ class ServerGroupArgs:
     security_group_id: pulumi.Input[str]
     grace_seconds: int
     hooks: Hooks
+    after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -176,7 +177,7 @@ class ServerGroup(pulumi.ComponentResource):
                 for kind in ("volume", "network-interface")
             ],
             tags=self._tags(),
-            opts=self._with(hooks=self._args.hooks.checking_image()),
+            opts=self._with(depends_on=self._args.after, hooks=self._args.hooks.checking_image()),
         )
 
     def _tags(self) -> dict[str, str]:

@@ -90,6 +90,9 @@ class Service(pulumi.ComponentResource):
                 security_group_id=self._machines_security_group.id,
                 grace_seconds=args.progress_deadline_seconds,
                 hooks=args.hooks,
+                # A check that fails while the network still asks for its zones would end that question with a page of
+                # traceback (seen in Pulumi 3.260).
+                after=args.network.public_routes,
                 tags=self._tags,
             ),
             opts=self._child,

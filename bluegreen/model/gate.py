@@ -28,6 +28,7 @@ CURABLE = (
 
 HOPELESS = (
     ("invalidamiid", "The image is gone: deploy one that exists."),
+    ("image id", "The image is gone: deploy one that exists."),
     ("does not exist", "Mend what the message names, then run `pulumi up` again."),
     ("not authorized", "Give the role that the message names the permission, then run `pulumi up` again."),
     ("unauthorizedoperation", "Give the role that the message names the permission, then run `pulumi up` again."),

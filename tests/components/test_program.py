@@ -177,6 +177,7 @@ def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> Non
 @pytest.mark.parametrize(
     ("later", "earlier"),
     [
+        ("LaunchTemplate web-{v}", "routeTableAssociation:RouteTableAssociation::web-public-1"),
         ("TargetGroup web-{v}", "launchTemplate:LaunchTemplate::web-{v}"),
         ("Listener web-preview", "targetGroup:TargetGroup::web-{v}"),
         ("Group web-{v}", "listener:Listener::web-preview"),
