@@ -59,17 +59,21 @@ class Guard:
         if target_groups is None:
             found = await asyncio.to_thread(self.sight.group, group)
             target_groups = found.target_groups if found else ()
-        listeners = await asyncio.to_thread(self.sight.listeners_of, target_groups) if target_groups else ()
-        verdict = judge(group, part, target_groups, listeners)
+        verdict = await self._ask(group, part, target_groups)
+        if part is Part.MACHINES and isinstance(verdict, Ready):
+            drain = await self._drain_seconds(lost_traffic.intersection(target_groups))
+            if drain:
+                self.report(f"guard: {group} has {drain:.0f} s for the requests in flight")
+                await self.sleep(drain)
+                verdict = await self._ask(group, part, target_groups)
         if part is Part.MACHINES or isinstance(verdict, Hopeless):
             self.report(f"guard: {verdict.summary}")
-        if part is Part.MACHINES and isinstance(verdict, Ready):
-            await self._let_requests_finish(group, lost_traffic.intersection(target_groups))
         return verdict
 
-    async def _let_requests_finish(self, group: str, target_groups: frozenset[str]) -> None:
-        """Wait the deregistration delay here: AWS promises none for a target group that no listener names any more."""
-        seconds = max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in target_groups], default=0.0)
-        if seconds:
-            self.report(f"guard: {group} has {seconds:.0f} s for the requests in flight")
-            await self.sleep(seconds)
+    async def _ask(self, group: str, part: Part, target_groups: tuple[str, ...]) -> Ready | Hopeless:
+        listeners = await asyncio.to_thread(self.sight.listeners_of, target_groups) if target_groups else ()
+        return judge(group, part, target_groups, listeners)
+
+    async def _drain_seconds(self, target_groups: frozenset[str]) -> float:
+        """The deregistration delay: AWS promises none for a target group that no listener names any more."""
+        return max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in target_groups], default=0.0)

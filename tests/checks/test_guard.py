@@ -98,8 +98,22 @@ def test_on_a_destroy_the_policy_goes_before_the_listener_and_the_machines_after
 def test_requests_in_flight_have_the_drain_time_after_the_traffic_moved_in_this_run() -> None:
     world = World({"new": 1})
     asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",), frozenset({"old"})))
-    assert world.calls == ["listeners of old", "drain of old", "sleep 20"]
-    assert world.said[-1] == "guard: web-old has 20 s for the requests in flight"
+    assert world.calls == ["listeners of old", "drain of old", "sleep 20", "listeners of old"]
+    assert world.said == [
+        "guard: web-old has 20 s for the requests in flight",
+        "guard: web-old takes no traffic",
+    ]
+
+
+def test_traffic_that_comes_back_while_requests_finish_keeps_the_group() -> None:
+    world = World({"new": 1})
+
+    async def traffic_comes_back(seconds: float) -> None:
+        world.weights = {"old": 1}
+
+    guard = Guard(sight=world, report=world.said.append, sleep=traffic_comes_back)
+    with pytest.raises(GuardRefused):
+        asyncio.run(guard.release("web-old", Part.MACHINES, ("old",), frozenset({"old"})))
 
 
 def test_a_group_that_took_no_traffic_in_this_run_is_not_waited_for() -> None:
