@@ -42,7 +42,9 @@ def main() -> int:
         json.dump({"endpoint": sandbox.endpoint}, ready)
     if options.lifeline_fd is not None:
         threading.Thread(target=_watch_lifeline, args=(options.lifeline_fd, stop), daemon=True).start()
-    stop.wait()
+    # In slices: a signal that the kernel hands to another thread does not end a wait without an end.
+    while not stop.wait(1.0):
+        continue
     sandbox.close()
     return 0
 

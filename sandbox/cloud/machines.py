@@ -26,6 +26,10 @@ from sandbox.cloud.unit import Unit, UnitError, units_of
 # port, this long at most: otherwise the first health check would come too early and cost a whole interval.
 _PORT_WAIT_SECONDS = 2.0
 
+# A process that the warden does not know yet would outlive a sandbox that is killed. So it starts only when the warden
+# knows it, and ends if that line never comes.
+_WAIT_FOR_A_LINE = ("/bin/sh", "-c", 'read -r _ && exec "$0" "$@" </dev/null')
+
 
 class Machine:
     """One machine, from its boot to its end."""
@@ -158,7 +162,7 @@ class Machines:
 
     def _start(self, machine: Machine, unit: Unit, console: IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            unit.command,
+            [*_WAIT_FOR_A_LINE, *unit.command],
             cwd=unit.directory,
             env={
                 "PATH": os.defpath,
@@ -168,12 +172,15 @@ class Machines:
                 "HOST": machine.address,
                 "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
             },
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         self._tell_warden("+", process.pid)
+        assert process.stdin
+        with process.stdin as start:
+            start.write(b"\n")
         return process
 
     def _tell_warden(self, sign: str, group: int) -> None:
