@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -29,10 +30,9 @@ def main() -> int:
     parser.add_argument("--lifeline-fd", type=int, help="the sandbox stops when this pipe breaks")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = threading.Event()
     # The terminal's Ctrl-C is for the command that `run` runs; the sandbox ends after it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = _end_of_sigterm()
     with os.fdopen(options.ready_fd, "w") as ready:
         try:
             sandbox = Serving(options)
@@ -40,11 +40,7 @@ def main() -> int:
             json.dump({"error": fault.what, "nextStep": fault.next_step}, ready)
             return 1
         json.dump({"endpoint": sandbox.endpoint}, ready)
-    if options.lifeline_fd is not None:
-        threading.Thread(target=_watch_lifeline, args=(options.lifeline_fd, stop), daemon=True).start()
-    # In slices: a signal that the kernel hands to another thread does not end a wait without an end.
-    while not stop.wait(1.0):
-        continue
+    select.select([stop] if options.lifeline_fd is None else [stop, options.lifeline_fd], [], [])
     sandbox.close()
     return 0
 
@@ -74,9 +70,13 @@ class Serving:
         self._marker.drop()
 
 
-def _watch_lifeline(fd: int, stop: threading.Event) -> None:
-    os.read(fd, 1)
-    stop.set()
+def _end_of_sigterm() -> int:
+    """A pipe's end that can be read once SIGTERM has come, whichever thread the kernel gave it to."""
+    end, begin = os.pipe()
+    os.set_blocking(begin, False)
+    signal.set_wakeup_fd(begin)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    return end
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -187,6 +188,9 @@ def _length(headers: list[tuple[str, str]], answer: bytes, method: str) -> int:
 def server(cloud: Cloud) -> BaseWSGIServer:
     """Listens on the loopback range's API socket, a thread per connection."""
     host, port = cloud.loopback.api.getsockname()
-    return make_server(
+    made = make_server(
         host, port, Application(cloud), threaded=True, request_handler=Handler, fd=cloud.loopback.api.fileno()
     )
+    # A client that is gone again before it is accepted must not leave the server waiting for the next one.
+    os.set_blocking(made.fileno(), False)
+    return made
