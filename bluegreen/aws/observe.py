@@ -114,25 +114,21 @@ class Observer:
         A target group that is gone is behind none, and hides none of the others. Calls: one, then one per load
         balancer, one per listener (its rules), one for the listeners' tags.
         """
-        elbv2 = self._session.client("elbv2")
         found = self._describe_target_groups(list(target_groups))
         balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
-        listeners = [
-            each
-            for arn in balancers
-            for page in elbv2.get_paginator("describe_listeners").paginate(LoadBalancerArn=arn)
-            for each in page["Listeners"]
-        ]
+        listeners = [each for arn in balancers for each in self._describe_listeners(arn)]
         purposes = self._purposes([each["ListenerArn"] for each in listeners])
-        return tuple(
-            Listener(
-                arn=each["ListenerArn"],
-                port=each["Port"],
-                purpose=purposes.get(each["ListenerArn"]),
-                weights=self._weights(each["ListenerArn"]),
-            )
-            for each in listeners
-        )
+        seen = []
+        for each in listeners:
+            try:
+                weights = self._weights(each["ListenerArn"])
+            except ClientError as error:
+                if _is(error, "ListenerNotFound"):  # on a destroy, listeners go while this is asked
+                    continue
+                raise
+            purpose = purposes.get(each["ListenerArn"])
+            seen.append(Listener(arn=each["ListenerArn"], port=each["Port"], purpose=purpose, weights=weights))
+        return tuple(seen)
 
     @_in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
@@ -229,16 +225,36 @@ class Observer:
                         weights[arn] = weights.get(arn, 0) + weight
         return weights
 
+    def _describe_listeners(self, balancer: str) -> list[dict[str, Any]]:
+        """None where the load balancer is gone: on a destroy it goes while this is asked."""
+        pages = self._session.client("elbv2").get_paginator("describe_listeners").paginate(LoadBalancerArn=balancer)
+        try:
+            return [each for page in pages for each in page["Listeners"]]
+        except ClientError as error:
+            if _is(error, "LoadBalancerNotFound"):
+                return []
+            raise
+
     def _purposes(self, listeners: list[str]) -> dict[str, Purpose]:
         """What our listeners are for; others are not in it."""
         purposes: dict[str, Purpose] = {}
         for start in range(0, len(listeners), MOST_ARNS_IN_A_CALL):
-            arns = listeners[start : start + MOST_ARNS_IN_A_CALL]
-            for each in self._session.client("elbv2").describe_tags(ResourceArns=arns)["TagDescriptions"]:
+            for each in self._describe_tags(listeners[start : start + MOST_ARNS_IN_A_CALL]):
                 for tag in each["Tags"]:
                     if tag["Key"] == LISTENER and tag.get("Value") in set(Purpose):
                         purposes[each["ResourceArn"]] = Purpose(tag["Value"])
         return purposes
+
+    def _describe_tags(self, listeners: list[str]) -> list[dict[str, Any]]:
+        """Those of the listeners that exist: AWS answers for none if one is missing."""
+        try:
+            answer = self._session.client("elbv2").describe_tags(ResourceArns=listeners)
+        except ClientError as error:
+            if not _is(error, "ListenerNotFound"):
+                raise
+            return [] if len(listeners) == 1 else [each for arn in listeners for each in self._describe_tags([arn])]
+        found: list[dict[str, Any]] = answer["TagDescriptions"]
+        return found
 
 
 def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:

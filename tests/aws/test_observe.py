@@ -170,6 +170,26 @@ def test_a_target_group_that_is_gone_hides_none_of_the_others(world: World) -> N
     assert {each.port for each in world.observer.listeners_of([world.old + "x", world.old])} == {80, 9000}
 
 
+@pytest.mark.parametrize("question", ["DescribeListeners", "DescribeTags", "DescribeRules"])
+@pytest.mark.parametrize("gone", ["listener", "balancer"])
+def test_what_a_destroy_deletes_meanwhile_is_behind_nothing_and_no_error(
+    world: World, question: str, gone: str
+) -> None:
+    elbv2 = world.session.client("elbv2")
+
+    def delete(model: Any, **_: Any) -> None:
+        if model.name == question:
+            elbv2.meta.events.unregister("before-call", delete)
+            elbv2.delete_listener(ListenerArn=world.production)
+            if gone == "balancer":
+                elbv2.delete_listener(ListenerArn=world.preview)
+                elbv2.delete_load_balancer(LoadBalancerArn=world.balancer)
+
+    elbv2.meta.events.register("before-call", delete)
+    seen = world.observer.listeners_of([world.old, world.new])
+    assert [each.purpose for each in seen] == ([Purpose.PREVIEW] if gone == "listener" else [])
+
+
 def test_no_target_group_is_behind_no_listener(world: World) -> None:
     assert world.observer.listeners_of([]) == ()
     assert world.calls == []
