@@ -93,6 +93,7 @@ class Running:
     pid: int
     endpoint: str
     region: str
+    ssh_port: int
 
 
 class Sandbox:
@@ -103,6 +104,7 @@ class Sandbox:
         self.endpoint = running.endpoint
         self.pid = running.pid
         self.region = running.region
+        self.ssh_port = running.ssh_port
         self._process = process
         self._lifeline: int | None = None
         self._is_temporary = False
@@ -155,8 +157,10 @@ class Sandbox:
             if is_temporary:
                 shutil.rmtree(at, ignore_errors=True)
             raise
-        facts = Marker.read(at) or {}
-        sandbox = cls(at, Running(process.pid, endpoint, facts.get("region", "us-east-1")), process)
+        facts = Marker.read(at)
+        if facts is None:
+            raise SandboxError("the sandbox ended as soon as it had started", f"Its log is {at / 'sandbox.log'}.")
+        sandbox = cls(at, Running(process.pid, endpoint, facts["region"], facts["sshPort"]), process)
         sandbox._lifeline, sandbox._is_temporary = life_write, is_temporary
         if outlives_us:
             os.close(life_write)
@@ -173,7 +177,7 @@ class Sandbox:
                 f"no sandbox is running in {at}",
                 "Start one with `bluegreen-sandbox start`, or name the directory of a running one with --dir.",
             )
-        return cls(at, Running(facts["pid"], facts["endpoint"], facts["region"]))
+        return cls(at, Running(facts["pid"], facts["endpoint"], facts["region"], facts["sshPort"]))
 
     def __enter__(self) -> Sandbox:
         return self
@@ -201,6 +205,9 @@ class Sandbox:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_POLL_DELAY_SECONDS": "1",  # Packer's; machines boot in a second here
+            "PKR_VAR_ssh_port": str(self.ssh_port),
+            "ANSIBLE_REMOTE_PORT": str(self.ssh_port),
             "PULUMI_BACKEND_URL": f"file://{self.dir / 'state'}",
             "PULUMI_HOME": str(self.dir / "pulumi-home"),
             "PULUMI_CONFIG_PASSPHRASE": "sandbox",

@@ -62,7 +62,7 @@ class Serving:
         self._server = server(self._cloud)
         self._cloud.start()
         threading.Thread(target=self._server.serve_forever, name="api", daemon=True).start()
-        self._marker.write(endpoint=self.endpoint, region=options.region)
+        self._marker.write(endpoint=self.endpoint, region=options.region, sshPort=self._cloud.machines.ssh_port)
 
     def close(self) -> None:
         self._cloud.stop()

@@ -7,6 +7,7 @@ by the API publishes the table before the call returns, so it holds at once for 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -20,10 +21,10 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, moto_gaps
+from sandbox.cloud import balancers, cell, moto_gaps
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Health
-from sandbox.cloud.images import Images, check_app
+from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
 from sandbox.cloud.plane import Plane
@@ -65,6 +66,7 @@ class Cloud:
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
+        self.register_base_images()
 
     def start(self) -> None:
         self.plane.start()
@@ -122,6 +124,22 @@ class Cloud:
             ami.state = state
             ami.add_tags(dict(tags))
             return ami.id
+
+    def register_base_images(self) -> None:
+        """The publishers' images that templates look for. Whichever is taken, the system in it is the host's."""
+        backend: EC2Backend = ec2_backends[ACCOUNT][self.region]
+        for base in BASE_IMAGES:
+            ami = backend.register_image(base.name, "the host's own system")
+            ami.owner_id, ami.owner_alias, ami.architecture = base.owner, base.owner_alias, base.architecture
+            ami.virtualization_type, ami.root_device_type = "hvm", "ebs"
+            ami.root_device_name = base.root_device
+            ami.launch_permissions.append({"Group": "all"})
+            self.images.base(ami.id)
+
+    @functools.cached_property
+    def cell_obstacle(self) -> str | None:
+        """Why machines can't be logged into here; None if they can."""
+        return cell.obstacle()
 
     # -- targets, for Auto Scaling
 
@@ -200,7 +218,9 @@ class Cloud:
         machine = self.machines.get(instance.id)
         match instance.state:
             case "pending" if machine is None:
-                return self.machines.create(instance.id, instance.image_id, self.boot_seconds)
+                return self.machines.create(
+                    instance.id, instance.image_id, self.boot_seconds, public_key=self._public_key(instance)
+                )
             case "pending" | "running" if machine and machine.has_crashed():
                 log.warning("machine %s: %s; see %s", instance.id, machine.failure, machine.console)
                 machine.stop(within=0.0)
@@ -218,10 +238,16 @@ class Cloud:
                     instance.stop()
                 else:
                     self._end(instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+                    if instance.key_name:
+                        self.machines.wipe(instance.id)
             case "terminated" if machine:
                 machine.stop(within=0.0)
                 self.machines.discard(machine)
         return None
+
+    def _public_key(self, instance: Instance) -> str | None:
+        pair = instance.ec2_backend.key_pairs.get(instance.key_name) if instance.key_name else None
+        return pair.public_key if pair else None
 
     def _end(self, instance: Instance, code: str, message: str) -> None:
         instance.terminate()

@@ -6,6 +6,7 @@ import errno
 import itertools
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 from bluegreen.errors import BluegreenError
 
@@ -56,6 +57,16 @@ class Loopback:
             f"port {port} is in use on every loopback address, by a server that listens on all of them: "
             "stop it, or give another port with --port"
         )
+
+    def first_free_port(self, *ports: int) -> int:
+        """The first of these ports that this process may listen on, on addresses of this range."""
+        for port in ports:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with suppress(OSError):
+                    tried.bind((f"127.{self.number}.255.254", port))
+                    return port
+        raise BluegreenError(f"none of the ports {', '.join(map(str, ports))} can be listened on")
 
     def for_balancer(self) -> str:
         return next(self._balancers)

@@ -2,11 +2,15 @@
 
 What AWS says about an instance is moto's; cloud.py keeps the two in line. Guarded by `Cloud.lock`, but for `boot`,
 which copies files and may take its time: cloud.py calls it for a machine that nobody else touches yet.
+
+One that was launched with a key pair is for logging in, as a bake does: all of it runs in a cell (cell.py), behind its
+own SSH server (ssh.py), and nothing of it stays when it is terminated.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -20,11 +24,16 @@ from typing import IO
 from sandbox.cloud import warden
 from sandbox.cloud.images import Images
 from sandbox.cloud.loopback import Loopback
-from sandbox.cloud.unit import Unit, UnitError, units_of
+from sandbox.cloud.ssh import PROJECT, Login
+from sandbox.cloud.unit import Unit, UnitError, enabled_in, units_of
 
 # A real boot takes tens of seconds and the app is up at its end. Here it takes one, so "running" waits for the app's
 # port, this long at most: otherwise the first health check would come too early and cost a whole interval.
 _PORT_WAIT_SECONDS = 2.0
+
+_DISK = "root"
+_SSH_PORT, _SSH_PORT_WITHOUT_RIGHTS = 22, 2222
+_SSH_STOP_SECONDS = 5.0
 
 # A process that the warden does not know yet would outlive a sandbox that is killed. So it starts only when the warden
 # knows it, and ends if that line never comes.
@@ -34,12 +43,21 @@ _WAIT_FOR_A_LINE = ("/bin/sh", "-c", 'read -r _ && exec "$0" "$@" </dev/null')
 class Machine:
     """One machine, from its boot to its end."""
 
-    def __init__(self, instance_id: str, image_id: str, address: str, directory: Path, up_after: float) -> None:
+    def __init__(
+        self,
+        instance_id: str,
+        image_id: str,
+        address: str,
+        directory: Path,
+        up_after: float,
+        public_key: str | None,
+    ) -> None:
         self.instance_id = instance_id
         self.image_id = image_id
         self.address = address
         self.directory = directory
         self.up_after = up_after
+        self.public_key = public_key
         self.processes: list[tuple[Unit, subprocess.Popen[bytes]]] = []
         self.failure: str | None = None
         self._kill_at: float | None = None
@@ -47,6 +65,11 @@ class Machine:
     @property
     def console(self) -> Path:
         return self.directory / "console.log"
+
+    @property
+    def tree(self) -> Path:
+        """Its disk: the image's files, and what was written since."""
+        return self.directory / _DISK
 
     @property
     def is_stopping(self) -> bool:
@@ -97,6 +120,7 @@ class Machines:
         self._endpoint = endpoint
         self._by_id: dict[str, Machine] = {}
         self._addresses: dict[str, str] = {}
+        self.ssh_port = loopback.first_free_port(_SSH_PORT, _SSH_PORT_WITHOUT_RIGHTS)
         self._warden = subprocess.Popen(
             [sys.executable, "-I", "-S", warden.__file__], stdin=subprocess.PIPE, start_new_session=True
         )
@@ -108,30 +132,34 @@ class Machines:
     def all(self) -> list[Machine]:
         return list(self._by_id.values())
 
+    def tree(self, instance_id: str) -> Path:
+        """The disk of an instance that has been booted, also while it is stopped."""
+        return self._root / instance_id / _DISK
+
     def address(self, instance_id: str) -> str:
         """The instance's own address; it keeps it when it is stopped and started again."""
         if instance_id not in self._addresses:
             self._addresses[instance_id] = self._loopback.for_machine()
         return self._addresses[instance_id]
 
-    def create(self, instance_id: str, image_id: str, boot_seconds: float) -> Machine:
+    def create(self, instance_id: str, image_id: str, boot_seconds: float, *, public_key: str | None = None) -> Machine:
         machine = self._by_id[instance_id] = Machine(
             instance_id,
             image_id,
             self.address(instance_id),
             self._root / instance_id,
             time.monotonic() + boot_seconds,
+            public_key,
         )
         return machine
 
     def boot(self, machine: Machine) -> None:
-        disk = machine.directory / "root"
         machine.directory.mkdir(exist_ok=True)
         with machine.console.open("ab") as console:
             try:
-                if not disk.exists():
-                    self._images.copy(machine.image_id, disk)
-                units = units_of(disk)
+                if not machine.tree.exists():
+                    self._images.copy(machine.image_id, machine.tree)
+                units = units_of(machine.tree) if machine.public_key is None else (self._ssh_server(machine),)
                 for unit in units:
                     machine.processes.append((unit, self._start(machine, unit, console)))
                 if not units:
@@ -142,12 +170,16 @@ class Machines:
                 console.write(f"{machine.failure}\n".encode())
 
     def discard(self, machine: Machine) -> None:
-        """The machine is over; its log and its disk stay for whoever wants to know why."""
+        """The machine is over, or stopped; its log and its disk stay for whoever wants to know why, or starts it."""
         for _, process in machine.processes:
             _signal_group(process, signal.SIGKILL)  # children that outlived the unit's main process
             process.wait()
             self._tell_warden("-", process.pid)
         self._by_id.pop(machine.instance_id, None)
+
+    def wipe(self, instance_id: str) -> None:
+        """Nothing of it stays on the disk."""
+        shutil.rmtree(self._root / instance_id, ignore_errors=True)
 
     def stop_all(self, *, within: float) -> None:
         for machine in self.all():
@@ -160,6 +192,28 @@ class Machines:
         self._warden.stdin.close()
         self._warden.wait()
 
+    def _environment(self, machine: Machine) -> dict[str, str]:
+        return {
+            # On a machine that shares its host with others, "all addresses" would be everybody's.
+            "HOST": machine.address,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
+        }
+
+    def _ssh_server(self, machine: Machine) -> Unit:
+        assert machine.public_key
+        login = Login(
+            tree=str(machine.tree),
+            scratch=str(machine.directory / "cell"),
+            hostname=machine.instance_id,
+            address=machine.address,
+            port=self.ssh_port,
+            public_key=machine.public_key,
+            units=enabled_in(machine.tree),
+            environment={**self._environment(machine), "ANSIBLE_SKIP_TAGS": "host", "AWS_ENDPOINT_URL": self._endpoint},
+        )
+        environment = (("PYTHONPATH", str(PROJECT)),)
+        return Unit("ssh", login.command, environment, Path("/"), stop_seconds=_SSH_STOP_SECONDS)
+
     def _start(self, machine: Machine, unit: Unit, console: IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [*_WAIT_FOR_A_LINE, *unit.command],
@@ -168,9 +222,7 @@ class Machines:
                 "PATH": os.defpath,
                 "LANG": "C.UTF-8",
                 **dict(unit.environment),
-                # Last: on a machine that shares its host with others, "all addresses" would be everybody's.
-                "HOST": machine.address,
-                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
+                **self._environment(machine),  # last, whatever the unit says
             },
             stdin=subprocess.PIPE,
             stdout=console,

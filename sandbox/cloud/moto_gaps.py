@@ -16,9 +16,12 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.instances import InstanceResponse
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup
 
@@ -35,6 +38,7 @@ _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 
 
 def fill(cloud: Cloud) -> None:
     _instances(cloud)
+    _images(cloud)
     _groups(cloud)
     _activities(cloud)
     _targets(cloud)
@@ -78,6 +82,8 @@ def _instances(cloud: Cloud) -> None:
         template = self._get_template_from_args(kwargs["launch_template"]).data if kwargs.get("launch_template") else {}
         image_id = image_id or template.get("ImageId", "")
         _check_image(self, image_id)
+        if kwargs.get("key_name") or template.get("KeyName"):
+            _check_cells(cloud)
         subnet_id, zone = kwargs.get("subnet_id"), kwargs.get("placement")
         if subnet_id:
             zone = self.get_subnet(subnet_id).availability_zone
@@ -93,11 +99,19 @@ def _instances(cloud: Cloud) -> None:
         reservation = run_instances(self, image_id, count, *args, **kwargs)
         for instance in reservation.instances:
             set_state(instance, "pending")
+            _give_public_address(cloud, instance)
         return reservation
+
+    # It asks for a size or a snapshot of every device, where AWS takes the root's from the image.
+    _replace(InstanceResponse, "_validate_block_device_mapping")(staticmethod(lambda device: None))
 
     @_replace(InstanceBackend, "start_instances")
     def start_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
-        return _move(self, instance_ids, {"stopped": "pending"})
+        moved = _move(self, instance_ids, {"stopped": "pending"})
+        for instance, _ in moved:
+            instance.nics[0].check_auto_public_ip()
+            _give_public_address(cloud, instance)
+        return moved
 
     @_replace(InstanceBackend, "stop_instances")
     def stop_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
@@ -120,6 +134,94 @@ def _instances(cloud: Cloud) -> None:
         _replace(backend, "notify_terminate_instances")(lambda self, instance_ids: None)
 
 
+def _give_public_address(cloud: Cloud, instance: Instance) -> None:
+    """Where its SSH server listens, if it has one: on the loopback network nobody is outside."""
+    if instance.key_name and instance.public_ip:
+        instance.nics[0].public_ip = cloud.machines.address(instance.id)
+
+
+def _check_cells(cloud: Cloud) -> None:
+    if obstacle := cloud.cell_obstacle:
+        raise EC2ClientError(
+            "Unsupported",
+            f"The sandbox runs machines with a key pair in namespaces of their own, which this computer refuses: "
+            f"{obstacle}. It needs Linux 5.11 or later and unprivileged user namespaces (on Ubuntu: sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0).",
+        )
+
+
+def _images(cloud: Cloud) -> None:
+    """moto's images have no content, forget the machine's disk, and can't be tagged with their snapshots."""
+    create, copy_image, deregister = AmiBackend.create_image, AmiBackend.copy_image, AmiBackend.deregister_image
+    modify = AmisResponse.modify_image_attribute
+
+    @_replace(AmiBackend, "create_image")
+    def create_image(self: Any, instance_id: str, name: str, description: str, tag_specifications: list[Any]) -> Ami:
+        if any(ami.name == name and ami.owner_id == self.account_id for ami in self.amis.values()):
+            taken = next(ami.id for ami in self.amis.values() if ami.name == name)
+            raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {taken}")
+        instance = self.get_instance(instance_id)
+        if instance.state not in ("running", "stopped"):
+            raise EC2ClientError(
+                "IncorrectState", f"Instance is not in state 'running', 'stopping' or 'stopped': {instance_id}"
+            )
+        source = self.amis.get(instance.image_id)
+        tags = {each["ResourceType"]: each["Tags"] for each in tag_specifications}
+        made: Ami = create(self, instance_id, name, description, [])
+        made.add_tags({tag["Key"]: tag["Value"] for tag in tags.get("image", [])})
+        made.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in tags.get("snapshot", [])})
+        if source:
+            made.root_device_name, made.boot_mode = source.root_device_name, source.boot_mode
+        made.root_device_type, made.virtualization_type = "ebs", "hvm"
+        if volume := _root_volume(instance, made.root_device_name):
+            made.ebs_snapshot.encrypted, made.ebs_snapshot.kms_key_id = volume.encrypted, volume.kms_key_id
+            made.ebs_snapshot.volume.size, made.ebs_snapshot.volume.volume_type = volume.size, volume.volume_type
+        cloud.images.take(made.id, cloud.machines.tree(instance_id))
+        return made
+
+    @_replace(AmiBackend, "copy_image")
+    def copy_the_tree(self: Any, source_image_id: str, *args: Any, **kwargs: Any) -> Ami:
+        made: Ami = copy_image(self, source_image_id, *args, **kwargs)
+        cloud.images.copy(source_image_id, cloud.images.tree(made.id))
+        return made
+
+    @_replace(AmiBackend, "deregister_image")
+    def delete_the_tree(self: Any, ami_id: str) -> None:
+        deregister(self, ami_id)
+        cloud.images.delete(ami_id)
+
+    @_replace(AmisResponse, "modify_image_attribute")
+    def modify_image_attribute(self: AmisResponse) -> ActionResult:
+        support = self._get_param("ImdsSupport", {}).get("Value")
+        if support is None:
+            return modify(self)
+        (ami,) = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])
+        ami.imds_support = support
+        return EmptyResult()
+
+    def block_device_mappings(self: Ami) -> list[dict[str, Any]]:
+        disk = self.ebs_snapshot
+        return [
+            {
+                "DeviceName": self.root_device_name,
+                "Ebs": {
+                    "SnapshotId": disk.id,
+                    "VolumeSize": disk.volume.size,
+                    "VolumeType": disk.volume.volume_type,
+                    "Encrypted": disk.encrypted,
+                    "DeleteOnTermination": True,
+                },
+            }
+        ]
+
+    setattr(Ami, "block_device_mappings", property(block_device_mappings))  # noqa: B010 - mypy takes it for a method
+
+
+def _root_volume(instance: Instance, device: str) -> Any:
+    attached = instance.block_device_mapping.get(device)
+    return attached and instance.ec2_backend.volumes.get(attached.volume_id)
+
+
 def _check_image(backend: Any, image_id: str) -> None:
     ami = backend.amis.get(image_id)
     if ami is None:
@@ -129,11 +231,12 @@ def _check_image(backend: Any, image_id: str) -> None:
 
 
 def _with_root_of(ami: Any, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a request leaves out of the root device comes from the image; moto asks for a size or a snapshot."""
+    """What a request leaves out of the root device comes from the image."""
     devices = copy.deepcopy(devices)
     for device in devices:
         if device["DeviceName"] == ami.root_device_name and "Ebs" in device:
-            device["Ebs"] = {"SnapshotId": ami.ebs_snapshot.id, "DeleteOnTermination": True, **device["Ebs"]}
+            given = {key: value for key, value in device["Ebs"].items() if value is not None}
+            device["Ebs"] = device["Ebs"] | {"SnapshotId": ami.ebs_snapshot.id, "DeleteOnTermination": True, **given}
     return devices
 
 

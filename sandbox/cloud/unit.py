@@ -1,5 +1,6 @@
 """What starts in an image: systemd units, as far as a rehearsal needs them.
 
+A service starts with its machine if it is enabled: a link in `etc/systemd/system/*.wants/`, made by `systemctl enable`.
 Understood: ExecStart, Environment, EnvironmentFile, WorkingDirectory, TimeoutStopSec of `etc/systemd/system/*.service`
 and of drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the image's tree; `/usr/bin/python3` is the
 sandbox's interpreter. Other keys are for a real machine: users, sandboxing, ordering, Restart (a process that ends here
@@ -17,6 +18,8 @@ from pathlib import Path
 from bluegreen.errors import BluegreenError
 
 UNITS = Path("etc/systemd/system")
+WANTS = UNITS / "multi-user.target.wants"
+_FOLDERS = (UNITS, Path("usr/lib/systemd/system"))  # in the order of their rank
 _INTERPRETERS = ("/usr/bin/python3", "/usr/bin/env python3")
 _DEFAULT_STOP_SECONDS = 90.0  # systemd's DefaultTimeoutStopSec
 
@@ -37,13 +40,32 @@ class Unit:
 
 
 def units_of(tree: Path) -> tuple[Unit, ...]:
-    """The services of an image's tree, by name."""
-    return tuple(_read(tree, file) for file in sorted((tree / UNITS).glob("*.service")))
+    """The services of an image's tree that are enabled, by name. Those that only the host's system has don't count."""
+    files = (file_of(tree, name) for name in enabled_in(tree))
+    return tuple(read(tree, file) for file in files if file)
 
 
-def _read(tree: Path, file: Path) -> Unit:
+def enabled_in(tree: Path) -> list[str]:
+    """The names of the enabled services, with their suffix."""
+    return sorted({link.name for link in (tree / UNITS).glob("*.wants/*.service")})
+
+
+def file_of(tree: Path, name: str) -> Path | None:
+    """The file of a unit, whatever its kind; one that is masked has none."""
+    if is_masked(tree, name):
+        return None
+    return next((tree / folder / name for folder in _FOLDERS if (tree / folder / name).is_file()), None)
+
+
+def is_masked(tree: Path, name: str) -> bool:
+    file = tree / UNITS / name
+    return file.is_symlink() and str(file.readlink()) == "/dev/null"
+
+
+def read(tree: Path, file: Path) -> Unit:
+    """Raises UnitError."""
     settings: dict[str, list[str]] = {}
-    for part in (file, *sorted((file.parent / f"{file.name}.d").glob("*.conf"))):
+    for part in (file, *sorted((tree / UNITS / f"{file.name}.d").glob("*.conf"))):
         for key, value in _service_lines(part):
             if value:
                 settings.setdefault(key, []).append(value)

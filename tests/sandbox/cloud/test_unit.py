@@ -15,6 +15,8 @@ def tree_with(tmp_path: Path, unit: str, **files: str) -> Path:
     units = tmp_path / "etc/systemd/system"
     units.mkdir(parents=True)
     (units / "app.service").write_text(unit)
+    (units / "multi-user.target.wants").mkdir()
+    (units / "multi-user.target.wants/app.service").symlink_to("/etc/systemd/system/app.service")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -26,6 +28,20 @@ def test_paths_are_inside_the_tree_and_python_is_ours(tmp_path: Path) -> None:
     (unit,) = units_of(tree)
     assert unit.command == (sys.executable, str(tree / "run.py"), "--at", "/elsewhere")
     assert unit.directory == tree / "etc"
+
+
+def test_only_a_unit_that_is_enabled_starts(tmp_path: Path) -> None:
+    tree = tree_with(tmp_path, "[Service]\nExecStart=/bin/true\n")
+    (tree / "etc/systemd/system/other.service").write_text("[Service]\nExecStart=/bin/true\n")
+    assert [unit.name for unit in units_of(tree)] == ["app"]
+
+
+def test_a_masked_unit_and_one_of_the_hosts_system_do_not_start(tmp_path: Path) -> None:
+    tree = tree_with(tmp_path, "[Service]\nExecStart=/bin/true\n")
+    (tree / "etc/systemd/system/app.service").unlink()
+    (tree / "etc/systemd/system/app.service").symlink_to("/dev/null")
+    (tree / "etc/systemd/system/multi-user.target.wants/cron.service").symlink_to("/lib/systemd/system/cron.service")
+    assert units_of(tree) == ()
 
 
 def test_drop_ins_and_files_add_to_the_environment_in_order(tmp_path: Path) -> None:
