@@ -28,7 +28,7 @@ from bluegreen.errors import BluegreenError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_BOOT_SECONDS = 1.0
-_STARTED_HERE = ("calls.jsonl", "images", "machines", "pulumi-home", "sandbox.json", "sandbox.log", "state")
+_STARTED_HERE = ("calls.jsonl", "images", "machines", "pulumi-home", "sandbox.json", "sandbox.log", "state", "system")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 

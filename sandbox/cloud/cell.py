@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ _FOLDERS = ("dev", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "t
 _VAR = ("cache", "lib", "local", "log", "opt", "spool", "tmp")
 _KERNEL = ("bus", "fs", "irq", "sys", "sysrq-trigger")  # in /proc: the whole computer's, and root's to write
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_OWN_DEPTH = 3  # as deep as /usr/lib/systemd/system
 _PROJECT = Path(__file__).resolve().parent.parent.parent
 
 # linux/sched.h, linux/mount.h
@@ -45,11 +48,13 @@ class CellError(OSError):
 class Cell:
     """`tree`: what the machine writes to, and where its image's files are. `scratch`: a directory for the mounts.
 
-    `programs`: scripts by their absolute path, laid over the host's for as long as the cell is there.
+    `system`: a directory that cells share, for what they need of the system as their own. `programs`: scripts by their
+    absolute path, laid over the host's for as long as the cell is there.
     """
 
     tree: Path
     scratch: Path
+    system: Path
     hostname: str
     programs: Mapping[str, str]
 
@@ -59,6 +64,8 @@ class Cell:
         Afterwards the calling process is in the cell's namespaces, and good for nothing else. Raises CellError.
         """
         _prepare(self)
+        if os.getuid() != 0:
+            _own_the_system(self.system)
         _enter_namespaces()
         first = os.fork()
         if first == 0:
@@ -119,6 +126,41 @@ def _prepare(cell: Cell) -> None:
         (cell.tree / shown.relative_to("/")).mkdir(parents=True, exist_ok=True)
     for name in (*(f"work/{name}" for name in _laid_over()), "root", "programs"):
         (cell.scratch / name).mkdir(parents=True, exist_ok=True)
+
+
+def _own_the_system(at: Path) -> None:
+    """Without root, files of root's stay nobody's in the cell. So it gets a copy of /etc, and the directories of /usr.
+
+    What a directory's topmost layer says of its owner goes: new files can be put there, and files replaced.
+    """
+    if at.exists():
+        return
+    draft = Path(tempfile.mkdtemp(dir=at.parent, prefix="system-"))
+    draft.chmod(0o755)
+    for name in _laid_over():
+        top = Path("/", name)
+        for folder, folders, files in os.walk(top):
+            here = draft / folder.lstrip("/")
+            here.mkdir(exist_ok=True)
+            if name == "etc":
+                _copy_what_can_be_read(Path(folder), [*folders, *files], here)
+            elif len(Path(folder).relative_to(top).parts) == _OWN_DEPTH:
+                folders.clear()
+    try:
+        draft.rename(at)
+    except OSError:  # another cell was faster
+        shutil.rmtree(draft)
+
+
+def _copy_what_can_be_read(folder: Path, names: list[str], to: Path) -> None:
+    for name in names:
+        source = folder / name
+        with suppress(OSError):
+            if source.is_symlink():
+                (to / name).symlink_to(source.readlink())
+            elif source.is_file():
+                shutil.copyfile(source, to / name)
+                shutil.copymode(source, to / name)
 
 
 def _laid_over() -> list[str]:
@@ -213,7 +255,7 @@ def _mount_all(cell: Cell) -> None:
 def _lay_over(cell: Cell, name: str, programs: Path) -> None:
     upper, work = cell.tree / name, cell.scratch / "work" / name
     upper.mkdir(exist_ok=True)
-    lower = [programs, Path("/", name)] if programs.is_dir() else [Path("/", name)]
+    lower = [*filter(Path.is_dir, (programs, cell.system / name)), Path("/", name)]
     options = {"lowerdir": ":".join(_escaped(each) for each in lower)}
     options |= {"upperdir": _escaped(upper), "workdir": _escaped(work)}
     text = ",".join(f"{key}={value}" for key, value in options.items())
@@ -265,14 +307,14 @@ def _escaped(path: Path) -> str:
 
 
 def _try_one() -> int:
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="bluegreen-cell-") as folder:
         tree = Path(folder, "tree")
         tree.mkdir()
         child = os.fork()  # the directory is to be deleted from outside
         if child == 0:
-            cell = Cell(tree=tree, scratch=Path(folder, "scratch"), hostname="try", programs={})
+            cell = Cell(
+                tree=tree, scratch=Path(folder, "scratch"), system=Path(folder, "system"), hostname="try", programs={}
+            )
             _exit_with(lambda: cell.run(lambda: 0))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

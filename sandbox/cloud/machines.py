@@ -204,6 +204,7 @@ class Machines:
         login = Login(
             tree=str(machine.tree),
             scratch=str(machine.directory / "cell"),
+            system=str(self._root.parent / "system"),
             hostname=machine.instance_id,
             address=machine.address,
             port=self.ssh_port,

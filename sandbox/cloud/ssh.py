@@ -33,6 +33,7 @@ class Login:
 
     tree: str
     scratch: str
+    system: str
     hostname: str
     address: str
     port: int
@@ -82,7 +83,13 @@ exec env -i TERM="${{TERM:-dumb}}" $root $(cat /run/environment) "$@"
 
 def main() -> int:
     login = Login(**json.loads(sys.argv[1]))
-    cell = Cell(tree=Path(login.tree), scratch=Path(login.scratch), hostname=login.hostname, programs=programs())
+    cell = Cell(
+        tree=Path(login.tree),
+        scratch=Path(login.scratch),
+        system=Path(login.system),
+        hostname=login.hostname,
+        programs=programs(),
+    )
     # Made outside: in the cell nobody has the right to a port below 1024.
     listener = socket.create_server((login.address, login.port))
     try:
