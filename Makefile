@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench lock clean
+.PHONY: help setup demo test test-bake check bench lock clean
 
 help: ## list what there is
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv from the lock
 
@@ -24,21 +24,25 @@ $(STAMP): requirements.lock pyproject.toml
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	  $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	  $$uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import bluegreen.program, bluegreen.deployment, bluegreen.cli.main, sandbox.cloud.api, sandbox.engine.operation, sandbox.engine.commands'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import bluegreen.program, bluegreen.deployment, bluegreen.cli.main, bluegreen.cli.images, bluegreen.images.bake, sandbox.cloud.api, sandbox.cloud.ssh, sandbox.engine.operation, sandbox.engine.commands, asyncssh'
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import sandbox.provider.__main__'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 2 $$($(BIN)/python -c 'import ansible, jinja2; print(*ansible.__path__, *jinja2.__path__)')
 	@touch $@
 
 demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken release 3
 	@$(BIN)/python -m sandbox.rehearsal $(ARGS)
 
-test: setup ## lint, types, and all tests
+test: setup ## lint, types, and all tests but those that bake
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/pytest -n 2 --dist loadscope -q $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake" $(ARGS)
 
-check: setup ## ruff and mypy
+test-bake: setup ## the tests that bake images, with the packer on PATH
+	@$(BIN)/pytest -q -m bake $(ARGS)
+
+check: setup ## ruff, mypy and ansible-lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
-	@$(BIN)/mypy
+	@(cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline -q) & lint=$$!; $(BIN)/mypy && wait $$lint
 
 bench: setup ## time a change of release against a straight boto3 script
 	@$(BIN)/python -m bench.change_of_release $(ARGS)
