@@ -100,6 +100,12 @@ def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
         return {name: output.value for name, output in _open(stack, directory).outputs().items()}
 
 
+def check(stack: str, *, directory: Path | None = None) -> None:
+    """See that there is an engine, and such a stack, before anything long is begun. Raises EngineError."""
+    with _Errors(stack):
+        _open(stack, directory)
+
+
 def create(stack: str, *, directory: Path | None = None) -> None:
     """Make the stack where it does not exist yet. Raises EngineError."""
     with _Errors(stack):

@@ -27,7 +27,7 @@ class BluegreenError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One thing wrong with the config: its path (`bluegreen:healthCheck.path`) and what is wrong there."""
+    """One thing wrong with what a user wrote: its path (`bluegreen:healthCheck.path`) and what is wrong there."""
 
     path: str
     message: str
@@ -36,17 +36,52 @@ class Fault:
         return f"{self.path}: {self.message}"
 
 
+def _counted(where: str, faults: Sequence[Fault]) -> str:
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return f"{where} has {count}:" + "".join(f"\n  {fault}" for fault in faults)
+
+
 class SettingsError(BluegreenError):
     """The stack's config has faults; all of them are in the one message, each with its path."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(sorted(faults))
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        lines = "".join(f"\n  {fault}" for fault in self.faults)
         super().__init__(
-            f"the stack's config has {count}:{lines}",
+            _counted("the stack's config", self.faults),
             "Mend with `pulumi config set`; every key is described in Pulumi.yaml. Nothing was changed.",
         )
+
+
+class VariablesError(BluegreenError):
+    """The variables file of an image has faults; all of them are in the one message, each with its variable."""
+
+    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__(_counted(file, self.faults), f"Mend {file}. Nothing was changed.")
+
+
+class ArtifactError(BluegreenError):
+    """The artifact can't be made, published, described or had."""
+
+    @classmethod
+    def from_faults(cls, where: str, faults: Sequence[Fault]) -> ArtifactError:
+        """Of a description with faults: all in one message."""
+        next_step = (
+            "It is what `bluegreen artifact publish` prints: {url, sha256, version, commit}. Nothing was changed."
+        )
+        return cls(_counted(where, sorted(faults)), next_step)
+
+
+class ContentError(BluegreenError):
+    """A directory that should go into an image can't: it is not there, or it holds what no image can."""
+
+
+class PackerError(BluegreenError):
+    """Packer is missing, too old, or could not make the image."""
+
+
+class BakeInterrupted(BluegreenError):
+    """A bake was told to stop, and made no image."""
 
 
 class ImageError(BluegreenError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -33,7 +32,7 @@ def main() -> None:
     """Declare the stack that the config describes. Faults of the config end the program with one message."""
     signal.signal(signal.SIGINT, _stop)
     try:
-        declare(Settings.parse(_config(NAMESPACE)), Session(_session_settings(_config("aws"))))
+        declare(Settings.parse(_config(NAMESPACE)), Session(SessionSettings.parse(_config("aws"))))
     except BluegreenError as error:
         raise pulumi.RunError(str(error)) from None
 
@@ -109,16 +108,6 @@ def _config(namespace: str) -> dict[str, Any]:
     everything = {**get_config_env(), **CONFIG.get()}
     prefix = f"{namespace}:"
     return {key.removeprefix(prefix): value for key, value in everything.items() if key.startswith(prefix)}
-
-
-def _session_settings(config: dict[str, Any]) -> SessionSettings:
-    try:
-        roles = json.loads(config.get("assumeRoles") or "[]")
-    except json.JSONDecodeError as error:
-        raise SettingsError([Fault("aws:assumeRoles", f"should be JSON ({error})")]) from None
-    if not isinstance(roles, list) or not all(isinstance(role, dict) and role.get("roleArn") for role in roles):
-        raise SettingsError([Fault("aws:assumeRoles", "should be a list of objects, each with a roleArn")])
-    return SessionSettings(region=config.get("region"), profile=config.get("profile"), assume_roles=tuple(roles))
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -5,12 +5,12 @@ Methods block: from a program's event loop they are called in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from bluegreen.aws.session import Session, as_aws_error
+from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.model.observation import Group, Image, InstanceType, Listener, ScalingActivity, Target
 from bluegreen.model.tags import LISTENER, SERVICE, Owner, Purpose
 
@@ -18,23 +18,6 @@ MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
 MOST_ARNS_IN_A_CALL = 20
 """DescribeTags of Elastic Load Balancing takes twenty."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _in_our_words(question: Callable[P, R]) -> Callable[P, R]:
-    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return question(*args, **kwargs)
-        except (BotoCoreError, ClientError) as error:
-            raise as_aws_error(error) from error
-
-    return ask
-
-
-def _is(error: ClientError, *codes: str) -> bool:
-    return error.response.get("Error", {}).get("Code") in codes
 
 
 class Observer:
@@ -47,13 +30,13 @@ class Observer:
     def region(self) -> str:
         return self._session.region
 
-    @_in_our_words
+    @in_our_words
     def groups(self, owner: Owner) -> tuple[Group, ...]:
         """Every Auto Scaling group of a stack, or of one service of it, whatever its release. One call."""
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in owner.tags.items()]
         return tuple(self._describe_groups(Filters=filters))
 
-    @_in_our_words
+    @in_our_words
     def group(self, name: str) -> Group | None:
         """One Auto Scaling group; None where there is none of that name. One call."""
         return next(self._describe_groups(AutoScalingGroupNames=[name]), None)
@@ -69,14 +52,14 @@ class Observer:
         }
         return max((group for group in groups if taken[group] > 0), key=taken.__getitem__, default=None)
 
-    @_in_our_words
+    @in_our_words
     def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
         """CIDRs of the VPCs that a service has. One call."""
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in owner.tags.items()]
         vpcs = self._session.client("ec2").describe_vpcs(Filters=filters)["Vpcs"]
         return tuple(each["CidrBlock"] for each in vpcs)
 
-    @_in_our_words
+    @in_our_words
     def targets(self, target_group: str) -> tuple[Target, ...]:
         """All targets of a target group (ARN). One call, whatever their number."""
         answer = self._session.client("elbv2").describe_target_health(TargetGroupArn=target_group)
@@ -90,7 +73,7 @@ class Observer:
             for each in answer["TargetHealthDescriptions"]
         )
 
-    @_in_our_words
+    @in_our_words
     def activities(self, group: str) -> tuple[ScalingActivity, ...]:
         """The latest scaling activities of a group, newest first. One call."""
         answer = self._session.client("autoscaling").describe_scaling_activities(
@@ -107,7 +90,7 @@ class Observer:
             for each in answer["Activities"]
         )
 
-    @_in_our_words
+    @in_our_words
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]:
         """Every listener of every load balancer that these target groups (ARNs) are behind.
 
@@ -123,14 +106,14 @@ class Observer:
             try:
                 weights = self._weights(each["ListenerArn"])
             except ClientError as error:
-                if _is(error, "ListenerNotFound"):  # on a destroy, listeners go while this is asked
+                if is_fault(error, "ListenerNotFound"):  # on a destroy, listeners go while this is asked
                     continue
                 raise
             purpose = purposes.get(each["ListenerArn"])
             seen.append(Listener(arn=each["ListenerArn"], port=each["Port"], purpose=purpose, weights=weights))
         return tuple(seen)
 
-    @_in_our_words
+    @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
         """What the default action of a listener (ARN) forwards to: weight by target group ARN. One call.
 
@@ -138,25 +121,25 @@ class Observer:
         """
         return self._weights(listener, only_default=True)
 
-    @_in_our_words
+    @in_our_words
     def drain_seconds(self, target_group: str) -> float:
         """The deregistration delay of a target group (ARN), 0 where it is gone. One call."""
         try:
             answer = self._session.client("elbv2").describe_target_group_attributes(TargetGroupArn=target_group)
         except ClientError as error:
-            if _is(error, "TargetGroupNotFound"):
+            if is_fault(error, "TargetGroupNotFound"):
                 return 0.0
             raise
         attributes = {each["Key"]: each["Value"] for each in answer["Attributes"]}
         return float(attributes["deregistration_delay.timeout_seconds"])
 
-    @_in_our_words
+    @in_our_words
     def image(self, image: str) -> Image | None:
         """An AMI; None where it does not exist or may not be seen. One call."""
         try:
             images = self._session.client("ec2").describe_images(ImageIds=[image])["Images"]
         except ClientError as error:
-            if _is(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"):
+            if is_fault(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"):
                 return None
             raise
         for each in images:
@@ -168,13 +151,13 @@ class Observer:
             )
         return None
 
-    @_in_our_words
+    @in_our_words
     def instance_type(self, name: str) -> InstanceType | None:
         """An instance type; None where the region has none of that name. One call."""
         try:
             types = self._session.client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
         except ClientError as error:
-            if _is(error, "InvalidInstanceType"):
+            if is_fault(error, "InvalidInstanceType"):
                 return None
             raise
         for each in types:
@@ -206,7 +189,7 @@ class Observer:
         try:
             answer = self._session.client("elbv2").describe_target_groups(TargetGroupArns=arns)
         except ClientError as error:
-            if not _is(error, "TargetGroupNotFound"):
+            if not is_fault(error, "TargetGroupNotFound"):
                 raise
             return [] if len(arns) == 1 else [each for arn in arns for each in self._describe_target_groups([arn])]
         found: list[dict[str, Any]] = answer["TargetGroups"]
@@ -231,7 +214,7 @@ class Observer:
         try:
             return [each for page in pages for each in page["Listeners"]]
         except ClientError as error:
-            if _is(error, "LoadBalancerNotFound"):
+            if is_fault(error, "LoadBalancerNotFound"):
                 return []
             raise
 
@@ -250,7 +233,7 @@ class Observer:
         try:
             answer = self._session.client("elbv2").describe_tags(ResourceArns=listeners)
         except ClientError as error:
-            if not _is(error, "ListenerNotFound"):
+            if not is_fault(error, "ListenerNotFound"):
                 raise
             return [] if len(listeners) == 1 else [each for arn in listeners for each in self._describe_tags([arn])]
         found: list[dict[str, Any]] = answer["TagDescriptions"]

@@ -1,25 +1,29 @@
-"""One factory for boto3 clients that meets the same account and region as Pulumi's AWS provider does.
+"""One factory for AWS clients that meets the same account and region as Pulumi's AWS provider does.
 
 It reads what the provider reads from the stack's config: `aws:region`, `aws:profile`, `aws:assumeRoles`.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bluegreen.errors import AwsError
+from bluegreen.errors import AwsError, Fault, SettingsError
 
 # Reads are cheap to repeat, and a deployment must outlive a throttled minute.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=30)
+
+# boto3 still signs URLs in some regions by version 2, which objects under a KMS key refuse.
+S3_CONFIG = Config(signature_version="s3v4")
 
 ASSUME_ROLE_ARGUMENTS = {
     "duration": "DurationSeconds",
@@ -42,6 +46,20 @@ class SessionSettings:
     profile: str | None = None
     assume_roles: tuple[Mapping[str, Any], ...] = ()
 
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> SessionSettings:
+        """What the `aws:` keys of a stack's config mean, without their namespace: as Pulumi gives them to a program
+        (lists as JSON text) or as YAML holds them. Raises SettingsError."""
+        roles = config.get("assumeRoles") or []
+        if isinstance(roles, str):
+            try:
+                roles = json.loads(roles)
+            except json.JSONDecodeError as error:
+                raise SettingsError([Fault("aws:assumeRoles", f"should be JSON ({error})")]) from None
+        if not isinstance(roles, list) or not all(isinstance(role, dict) and role.get("roleArn") for role in roles):
+            raise SettingsError([Fault("aws:assumeRoles", "should be a list of objects, each with a roleArn")])
+        return cls(region=config.get("region"), profile=config.get("profile"), assume_roles=tuple(roles))
+
 
 class Session:
     """Makes each service's client once. Safe to share between threads."""
@@ -49,17 +67,16 @@ class Session:
     def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._boto: boto3.Session | None = None
+        self._core: botocore.session.Session | None = None
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service. Raises AwsError where no region or profile is to be had."""
+        """The client of a service, as boto3 has it. Raises AwsError where no region or profile is to be had."""
         with self._lock:
             if service not in self._clients:
                 try:
-                    if self._boto is None:
-                        self._boto = _boto_session(self._settings)
-                    self._clients[service] = self._boto.client(service, config=CLIENT_CONFIG)
+                    config = CLIENT_CONFIG.merge(S3_CONFIG) if service == "s3" else CLIENT_CONFIG
+                    self._clients[service] = self._session().create_client(service, config=config)
                 except (BotoCoreError, ClientError) as error:
                     raise as_aws_error(error) from error
             return self._clients[service]
@@ -68,14 +85,40 @@ class Session:
     def region(self) -> str:
         return str(self.client("ec2").meta.region_name)
 
+    def environment(self) -> dict[str, str]:
+        """What makes another program meet the same account. Empty where the environment says so already.
 
-def _boto_session(settings: SessionSettings) -> boto3.Session:
+        Credentials as they are now: they are not renewed. Raises AwsError where none are to be had.
+        """
+        if not self._settings.profile and not self._settings.assume_roles:
+            return {}
+        try:
+            with self._lock:
+                found = self._session().get_credentials()
+                if found is None:
+                    raise AwsError(f"the profile {self._settings.profile} has no credentials", CHECK_SESSION)
+                now = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise as_aws_error(error) from error
+        return {
+            "AWS_ACCESS_KEY_ID": now.access_key,
+            "AWS_SECRET_ACCESS_KEY": now.secret_key,
+            "AWS_SESSION_TOKEN": now.token or "",
+        }
+
+    def _session(self) -> botocore.session.Session:
+        if self._core is None:
+            self._core = _core_session(self._settings)
+        return self._core
+
+
+def _core_session(settings: SessionSettings) -> botocore.session.Session:
     core = botocore.session.Session(profile=settings.profile)
     if settings.region:
         core.set_config_variable("region", settings.region)
     for role in settings.assume_roles:
         core = _assuming(core, role)
-    return boto3.Session(botocore_session=core)
+    return core
 
 
 def _assuming(source: botocore.session.Session, role: Mapping[str, Any]) -> botocore.session.Session:
@@ -110,6 +153,8 @@ def _seconds(duration: str) -> int:
     return total
 
 
+CHECK_SESSION = "Check `aws:region`, `aws:profile` and the environment's AWS_ variables, then run again."
+
 CREDENTIAL_FAULTS = (
     "ExpiredToken",
     "ExpiredTokenException",
@@ -134,5 +179,26 @@ def as_aws_error(error: BotoCoreError | ClientError) -> AwsError:
                 return AwsError(what, f"Allow this caller {error.operation_name}, then run again.")
             return AwsError(what)
         case _:
-            next_step = "Check `aws:region`, `aws:profile` and the environment's AWS_ variables, then run again."
-            return AwsError(f"AWS can't be asked: {error}", next_step)
+            return AwsError(f"AWS can't be asked: {error}", CHECK_SESSION)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_our_words(question: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function raise AwsError where boto3 raises its own."""
+
+    @functools.wraps(question)
+    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return question(*args, **kwargs)
+        except (BotoCoreError, ClientError) as error:
+            raise as_aws_error(error) from error
+
+    return ask
+
+
+def is_fault(error: ClientError, *codes: str) -> bool:
+    """Whether AWS refused with one of these codes."""
+    return error.response.get("Error", {}).get("Code") in codes

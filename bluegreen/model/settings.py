@@ -86,6 +86,13 @@ def _instance_type(value: str) -> str:
     return value
 
 
+def _bucket(value: str) -> str:
+    """S3 User Guide, "General purpose bucket naming rules"."""
+    if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
+        raise _fault(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    return value
+
+
 def _matcher(value: str) -> str:
     """Codes, lists and ranges, 200 to 499 (ELB API, Matcher.HttpCode of an Application Load Balancer)."""
     for part in value.split(","):
@@ -186,6 +193,7 @@ class Settings(_Model):
     progress_deadline_seconds: int = Field(600, ge=1, le=7200)
     root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
+    artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
     tags: Annotated[dict[str, str], BeforeValidator(_decoded), AfterValidator(_tags)] = {}
 
     @classmethod

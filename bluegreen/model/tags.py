@@ -14,6 +14,16 @@ PORT = "bluegreen:port"
 """The port that a machine's app is expected to listen on; the app can read it from its instance metadata."""
 LISTENER = "bluegreen:listener"
 
+VERSION = "bluegreen:version"
+"""Of an image, as the following ones: the app's version, and below it what the image was made of."""
+COMMIT = "bluegreen:commit"
+ARTIFACT_SHA256 = "bluegreen:artifact-sha256"
+PLAYBOOK_DIGEST = "bluegreen:playbook-digest"
+BASE_IMAGE = "bluegreen:base-image"
+TEMPLATE_DIGEST = "bluegreen:template-digest"
+CONTENT_DIGEST = "bluegreen:content-digest"
+"""The four before, in one: two images with the same one are the same image, whatever their ids."""
+
 
 class Purpose(StrEnum):
     """What a listener is for, as its tag says. One without the tag was not made by a program of ours."""

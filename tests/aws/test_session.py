@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from moto import mock_aws
 
 from bluegreen.aws.session import Session, SessionSettings, _seconds
-from bluegreen.errors import AwsError
+from bluegreen.errors import AwsError, SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +78,55 @@ def test_durations_are_written_as_the_provider_writes_them(text: str, seconds: i
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(AwsError, match="duration"):
         _seconds(text)
+
+
+ROLE = {"roleArn": "arn:aws:iam::111111111111:role/first"}
+
+
+@pytest.mark.parametrize("roles", [[ROLE], '[{"roleArn": "arn:aws:iam::111111111111:role/first"}]'])
+def test_the_stacks_config_is_read_as_the_program_and_as_the_file_have_it(roles: object) -> None:
+    parsed = SessionSettings.parse({"region": "eu-west-1", "profile": "there", "assumeRoles": roles, "other": 1})
+    assert parsed == SessionSettings(region="eu-west-1", profile="there", assume_roles=(ROLE,))
+    assert SessionSettings.parse({}) == SessionSettings()
+
+
+@pytest.mark.parametrize("roles", ["{", "{}", [1], [{"sessionName": "ci"}], {"roleArn": "x"}])
+def test_roles_that_can_not_be_are_a_fault_of_the_config(roles: object) -> None:
+    with pytest.raises(SettingsError, match="aws:assumeRoles"):
+        SessionSettings.parse({"assumeRoles": roles})
+
+
+def test_another_program_needs_nothing_where_the_environment_says_who_we_are() -> None:
+    assert Session(SessionSettings(region="us-east-1")).environment() == {}
+
+
+def test_another_program_is_given_the_credentials_of_the_stacks_profile() -> None:
+    session = Session(SessionSettings(region="us-east-1", profile="there"))
+    assert session.environment() == {
+        "AWS_ACCESS_KEY_ID": "there",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SESSION_TOKEN": "",
+    }
+
+
+def test_another_program_is_given_the_credentials_of_the_role() -> None:
+    with mock_aws():
+        environment = Session(SessionSettings(region="us-east-1", assume_roles=(ROLE,))).environment()
+    assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert environment["AWS_SESSION_TOKEN"]
+
+
+def test_a_profile_without_credentials_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text("")
+    with pytest.raises(AwsError, match="there has no credentials"):
+        Session(SessionSettings(region="us-east-1", profile="there")).environment()
+
+
+def test_urls_for_s3_are_signed_by_the_version_that_every_bucket_takes() -> None:
+    url = (
+        Session(SessionSettings(region="us-east-1"))
+        .client("s3")
+        .generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
+    )
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url

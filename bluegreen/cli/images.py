@@ -1,0 +1,189 @@
+"""`bluegreen artifact`, `bake` and `release`. Results go to stdout, alone; progress and Packer's lines to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bluegreen.images.artifact import Artifact
+    from bluegreen.images.bake import Baked
+
+StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
+App = Annotated[Path | None, typer.Option("--app", metavar="DIR", help="The app's directory. [default: app]")]
+Version = Annotated[str | None, typer.Option(help="The app's version. [default: the first line of its file VERSION]")]
+ArtifactJson = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|-|JSON", help="The artifact to take, as `artifact publish` prints it; - is stdin."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Bake, though there is an image of the same content.")]
+Template = Annotated[
+    Path | None, typer.Option("--template", metavar="DIR", help="Packer's template. [default: packer/linux]")
+]
+
+artifact = typer.Typer(no_args_is_help=True, help="Pack the app, and publish it for a bake.")
+
+
+@artifact.command("build", epilog="Example: bluegreen artifact build dev > artifact.json")
+def build_artifact(
+    stack: Annotated[str | None, typer.Argument(help="The stack whose service it is. [default: the project's]")] = None,
+    app: App = None,
+    version: Version = None,
+) -> None:
+    """Pack the app to dist/, the same bytes for the same files, and print {url, sha256, version, commit}."""
+    from bluegreen.images.artifact import build
+    from bluegreen.images.bake import APP
+    from bluegreen.images.stack_file import read_project, read_stack
+
+    here = Path()
+    settings = read_stack(stack, here).settings if stack else read_project(here)
+    typer.echo(build(app or APP, service=settings.service, directory=here, version=version).to_json())
+
+
+@artifact.command("publish", epilog="Example: bluegreen artifact publish dev > artifact.json")
+def publish_artifact(
+    stack: StackName,
+    app: App = None,
+    version: Version = None,
+    artifact_json: ArtifactJson = None,
+) -> None:
+    """Put the app, packed now, or an artifact that was built before, into the stack's bucket; print it with its URL."""
+    from bluegreen.aws.session import Session
+    from bluegreen.images.artifact import build
+    from bluegreen.images.bake import APP
+    from bluegreen.images.repository import bucket_of, publish
+    from bluegreen.images.stack_file import read_stack
+
+    _refuse_together(artifact_json=artifact_json, app=app, version=version)
+    config = read_stack(stack, Path())
+    service = config.settings.service
+    built = _given(artifact_json) or build(app or APP, service=service, directory=Path(), version=version)
+    session = Session(config.session)
+    bucket = bucket_of(session, project=config.project, stack=config.stack, configured=config.settings.artifact_bucket)
+    typer.echo(publish(session, bucket, built, service=service).to_json())
+
+
+def bake(
+    stack: StackName,
+    artifact_json: ArtifactJson = None,
+    app: App = None,
+    version: Version = None,
+    force: Force = False,
+    template: Template = None,
+) -> None:
+    """Make the stack's image of the app with Packer and Ansible, and print its id. The same content is baked once."""
+    _refuse_together(artifact_json=artifact_json, app=app, version=version)
+    typer.echo(_bake(stack, artifact_json, app, version, force, template).image)
+
+
+def release(
+    stack: StackName,
+    skip_bake: Annotated[bool, typer.Option("--skip-bake", help="Deploy what packer/ami.txt says, or --ami.")] = False,
+    skip_deploy: Annotated[bool, typer.Option("--skip-deploy", help="Bake only, and print the image's id.")] = False,
+    ami: Annotated[str | None, typer.Option(help="With --skip-bake: the image to deploy.")] = None,
+    artifact_json: ArtifactJson = None,
+    app: App = None,
+    version: Version = None,
+    force: Force = False,
+    template: Template = None,
+) -> None:
+    """Bake the stack's image, then deploy it."""
+    if skip_bake and skip_deploy:
+        raise typer.BadParameter("with --skip-deploy too there is nothing to do", param_hint="--skip-bake")
+    if ami and not skip_bake:
+        raise typer.BadParameter("goes with --skip-bake: a bake makes the image itself", param_hint="--ami")
+    bakes = {"artifact_json": artifact_json, "app": app, "version": version, "force": force, "template": template}
+    if skip_bake:
+        _refuse_together(skip_bake=True, **bakes)
+    _refuse_together(artifact_json=artifact_json, app=app, version=version)
+    if skip_deploy:
+        typer.echo(_bake(stack, artifact_json, app, version, force, template).image)
+        return
+
+    from bluegreen import deployment
+
+    if skip_bake:
+        image = ami or _baked_before()
+    else:
+        deployment.check(stack)  # a bake takes minutes
+        image = _bake(stack, artifact_json, app, version, force, template).image
+    _say(f"{stack}: deploying {image}")
+    update = deployment.deploy(stack, ami=image, on_output=_say)
+    typer.echo(f"{stack} runs release {update.outputs['activeRelease']['version']} at {update.outputs['url']}")
+
+
+def _bake(
+    stack: str,
+    artifact_json: str | None,
+    app: Path | None,
+    version: str | None,
+    force: bool,
+    template: Path | None,
+) -> Baked:
+    from bluegreen.images import bake as images
+
+    began = time.monotonic()
+
+    def announce(phase: object) -> None:
+        _say(f"{stack}: {time.monotonic() - began:6.1f} s  {phase}")
+
+    baked = images.bake(
+        stack,
+        directory=Path(),
+        artifact=_given(artifact_json),
+        app=app,
+        version=version,
+        force=force,
+        template=template or images.LINUX,
+        on_line=_say,
+        on_phase=announce,
+    )
+    what = "was baked before" if baked.was_there else "baked"
+    _say(f"{stack}: {baked.seconds:6.1f} s  {baked.image} {what} (content {baked.content_digest[:12]})")
+    return baked
+
+
+def _baked_before() -> str:
+    from bluegreen.images.ami_file import read_ami
+
+    return read_ami(Path())
+
+
+def _given(artifact_json: str | None) -> Artifact | None:
+    from bluegreen.errors import ArtifactError
+    from bluegreen.images.artifact import Artifact
+
+    if artifact_json is None:
+        return None
+    if artifact_json.lstrip().startswith("{"):
+        return Artifact.parse(artifact_json, where="--artifact-json")
+    if artifact_json == "-":
+        return Artifact.parse(sys.stdin.read(), where="the artifact on stdin")
+    try:
+        text = Path(artifact_json).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"--artifact-json: {artifact_json} can't be read: {error}",
+            "Name a file that `bluegreen artifact publish` wrote, or - for stdin.",
+        ) from error
+    return Artifact.parse(text, where=artifact_json)
+
+
+def _refuse_together(**options: object) -> None:
+    """The first option stands in for what the others would do."""
+    first, *others = options
+    for other in others:
+        if options[first] and options[other]:
+            raise typer.BadParameter(f"can't be had together with {_flag(first)}", param_hint=_flag(other))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _say(line: str) -> None:
+    typer.echo(line.rstrip("\n"), err=True)

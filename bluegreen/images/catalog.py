@@ -1,0 +1,146 @@
+"""The images of an account: which one to start from, which one there is already, and what a bake made or left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from bluegreen.aws.session import Session, in_our_words, is_fault
+from bluegreen.errors import ImageError
+from bluegreen.images.packer_output import Temporaries
+from bluegreen.images.variables import BaseImageQuery
+from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
+
+AVAILABLE = "available"
+NO_SUCH_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed")
+IMDS_V2 = "v2.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseImage:
+    """The image that a bake starts from."""
+
+    id: str
+    name: str
+    architecture: str
+    root_device: str
+
+
+class Catalog:
+    """Asks EC2 about images, and finishes those that were baked. Raises AwsError where it can't be asked."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def _ec2(self) -> Any:
+        return self._session.client("ec2")
+
+    @in_our_words
+    def base_image(self, query: BaseImageQuery) -> BaseImage:
+        """The one that is asked for by id, else the newest that fits. One call. Raises ImageError."""
+        if query.id:
+            asked, found = f"base_image_id: {query.id}", self._images([query.id])
+        else:
+            asked = f"base_image_name: {query.name!r} of the owner {query.owner}"
+            found = self._describe(Owners=[query.owner], Filters=[_having("name", query.name), _IS_AVAILABLE])
+        usable = [image for image in found if image["State"] == AVAILABLE]
+        if not usable:
+            raise ImageError(
+                f"{asked}: there is no such image that is available in {self._session.region}",
+                "Correct it in the variables file, and check the region. Nothing was launched.",
+            )
+        newest = max(usable, key=_age)
+        return BaseImage(
+            id=newest["ImageId"],
+            name=newest.get("Name", ""),
+            architecture=newest.get("Architecture", ""),
+            root_device=newest.get("RootDeviceName", ""),
+        )
+
+    @in_our_words
+    def find(self, *, service: str, content_digest: str) -> str | None:
+        """The newest available image of a content; None where it was not baked here yet. One call."""
+        tags = {SERVICE: service, CONTENT_DIGEST: content_digest}
+        filters = [_having(f"tag:{key}", value) for key, value in tags.items()]
+        found = self._describe(Owners=["self"], Filters=[*filters, _IS_AVAILABLE])
+        return max(found, key=_age)["ImageId"] if found else None
+
+    @in_our_words
+    def finish(self, image: str, tags: Mapping[str, str]) -> None:
+        """See that a baked image is available, has all its tags, and has its machines use IMDSv2 alone.
+
+        What is missing is added, and read back. Raises ImageError.
+        """
+        made = self._baked(image)
+        if made.get("ImdsSupport") != IMDS_V2:
+            # Packer before 1.7 can't ask for it.
+            self._ec2.modify_image_attribute(ImageId=image, ImdsSupport={"Value": IMDS_V2})
+        if missing := _missing(tags, made):
+            disks = [device.get("Ebs", {}).get("SnapshotId") for device in made.get("BlockDeviceMappings", [])]
+            self._ec2.create_tags(
+                Resources=[image, *(disk for disk in disks if disk)],
+                Tags=[{"Key": key, "Value": value} for key, value in missing.items()],
+            )
+            if still := _missing(tags, self._baked(image)):
+                raise ImageError(f"{image} was baked, but AWS does not show its tags {', '.join(sorted(still))}")
+
+    @in_our_words
+    def still_there(self, made: Temporaries) -> list[str]:
+        """Which of the things that a failed bake made exist yet, each as words to act on."""
+        left = []
+        if made.instance:
+            # By filter, not by id: what is no longer there is an empty answer then, not a refusal.
+            found = self._ec2.describe_instances(Filters=[_having("instance-id", made.instance)])["Reservations"]
+            states = [each["State"]["Name"] for reservation in found for each in reservation["Instances"]]
+            left += [f"machine {made.instance} ({state})" for state in states if state not in _ENDED]
+        if made.image:
+            left += [f"image {image['ImageId']} ({image['State']})" for image in self._images([made.image])]
+        if made.security_group:
+            filters = [_having("group-name", made.security_group)]
+            if self._ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
+                left.append(f"security group {made.security_group}")
+        if made.key_pair and self._ec2.describe_key_pairs(Filters=[_having("key-name", made.key_pair)])["KeyPairs"]:
+            left.append(f"key pair {made.key_pair}")
+        return left
+
+    def _baked(self, image: str) -> dict[str, Any]:
+        found = self._images([image])
+        if not found:
+            raise ImageError(f"Packer says that it baked {image}, but there is no such image in {self._session.region}")
+        if found[0]["State"] != AVAILABLE:
+            raise ImageError(f"{image} was baked, but it is {found[0]['State']}, not {AVAILABLE}")
+        return found[0]
+
+    def _images(self, ids: list[str]) -> list[dict[str, Any]]:
+        try:
+            return self._describe(ImageIds=ids)
+        except ClientError as error:
+            if is_fault(error, *NO_SUCH_IMAGE):
+                return []
+            raise
+
+    def _describe(self, **request: Any) -> list[dict[str, Any]]:
+        pages = self._ec2.get_paginator("describe_images").paginate(**request)
+        return [image for page in pages for image in page["Images"]]
+
+
+def _having(name: str, value: str) -> dict[str, Any]:
+    """A filter, as EC2 takes them."""
+    return {"Name": name, "Values": [value]}
+
+
+_IS_AVAILABLE = _having("state", AVAILABLE)
+_ENDED = ("shutting-down", "terminated")
+
+
+def _age(image: Mapping[str, Any]) -> tuple[str, str]:
+    return image.get("CreationDate", ""), image["ImageId"]
+
+
+def _missing(tags: Mapping[str, str], image: Mapping[str, Any]) -> dict[str, str]:
+    shown = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+    return {key: value for key, value in tags.items() if shown.get(key) != value}

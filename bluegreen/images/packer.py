@@ -1,0 +1,222 @@
+"""HashiCorp's Packer: found, told what to build, run, and interrupted so that it cleans up.
+
+What its lines mean is `packer_output`; which image it made is `manifest`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from bluegreen.errors import PackerError
+
+OLDEST = (1, 6, 6)
+"""What Debian 12 ships."""
+WITH_PLUGINS = (1, 7, 0)
+"""From here on builders are plugins, which a template requires and `packer init` installs."""
+
+FOR_OLD = "packer-1.6"
+"""The directory in a template with what an old Packer gets in place of the files of the same name."""
+PLUGINS_FILE = "plugins.pkr.hcl"
+TEMPLATE_SUFFIX = ".pkr.hcl"
+
+HOW_TO_GET_IT = "Install it: `apt install packer` on Debian, or https://developer.hashicorp.com/packer/install."
+VERSION_SECONDS = 30
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended, with all that it printed."""
+
+    code: int
+    lines: tuple[str, ...]
+    was_interrupted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A template as Packer is given it. `sources`: what its files are copies of, where they are."""
+
+    directory: Path
+    sources: Mapping[Path, Path] = field(default_factory=dict)
+
+    def in_own_words(self, line: str) -> str:
+        """A line of Packer's, with the files that the user knows."""
+        for copy, source in self.sources.items():
+            line = line.replace(str(copy), str(source))
+        return line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packer:
+    """A Packer that is good enough."""
+
+    executable: str
+    version: tuple[int, int, int]
+
+    @classmethod
+    def find(cls) -> Packer:
+        """The one on PATH. Raises PackerError where there is none, or one that is too old."""
+        executable = shutil.which("packer")
+        if executable is None:
+            raise PackerError("there is no `packer` on PATH, and only Packer can bake", HOW_TO_GET_IT)
+        version = _version_of(executable)
+        if version < OLDEST:
+            raise PackerError(
+                f"{executable} is Packer {_dotted(version)}, and {_dotted(OLDEST)} is the oldest that will do",
+                HOW_TO_GET_IT,
+            )
+        return cls(executable=executable, version=version)
+
+    @property
+    def has_plugins(self) -> bool:
+        return self.version >= WITH_PLUGINS
+
+    def commands(self, template: Template, variable_files: Sequence[Path]) -> list[list[str]]:
+        """What to run, one after the other, to build a template; later variable files win."""
+        variables = [f"-var-file={file}" for file in variable_files]
+        build = [self.executable, "build", "-color=false", *variables, str(template.directory)]
+        return [[self.executable, "init", str(template.directory)], build] if self.has_plugins else [build]
+
+    def template(self, template: Path, scratch: Path) -> Template:
+        """What to build: the template's directory, or for an old Packer one made of it in `scratch`."""
+        if self.has_plugins:
+            return Template(directory=template.resolve())
+        old = template / FOR_OLD
+        if not old.is_dir():
+            raise PackerError(
+                f"{template} is for Packer {_dotted(WITH_PLUGINS)} or later, and this is {_dotted(self.version)}",
+                f"Install a newer Packer, or give the template a directory {FOR_OLD} with what this one can do.",
+            )
+        made = scratch / "template"
+        made.mkdir()
+        sources = {}
+        for directory in (template, old):
+            for file in sorted(directory.glob(f"*{TEMPLATE_SUFFIX}")):
+                if file.name != PLUGINS_FILE:
+                    shutil.copyfile(file, made / file.name)
+                    sources[made / file.name] = file
+        return Template(directory=made, sources=sources)
+
+
+def run(command: Sequence[str], *, directory: Path, environment: Mapping[str, str], on_line: OnLine) -> Ended:
+    """Run a command to its end, line by line, however often it is told to stop meanwhile.
+
+    SIGINT, SIGTERM and SIGHUP become a Ctrl-C for Packer, one for one: it then terminates what it has launched, and
+    that is waited for. It has a process group of its own, since a terminal's Ctrl-C would reach it a second time.
+    """
+    lines: list[str] = []
+    with _Interrupter() as interrupter:
+        process = interrupter.start(command, directory, environment)
+        assert process.stdout is not None
+        output = (line.rstrip("\r\n") for line in process.stdout)
+        try:
+            for line in output:
+                lines.append(line)
+                on_line(line)
+        except BaseException:
+            # Nobody listens any more. Without a reader Packer would die at its next line, and leave its machine.
+            interrupter.interrupt()
+            lines.extend(output)
+            raise
+        finally:
+            process.stdout.close()
+            code = process.wait()
+    return Ended(code=code, lines=tuple(lines), was_interrupted=interrupter.count > 0)
+
+
+class _Interrupter:
+    """Hands on to a process what tells this one to stop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> _Interrupter:
+        if threading.current_thread() is threading.main_thread():
+            for each in STOP_SIGNALS:
+                if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
+                    self._before[each] = signal.signal(each, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)  # type: ignore[arg-type]
+
+    def start(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+        for _ in range(self.count):  # what came while it was being started
+            self._send()
+        return self._process
+
+    def interrupt(self) -> None:
+        self.count += 1
+        self._send()
+
+    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
+        self.interrupt()
+
+    def _send(self) -> None:
+        # To the group: the process that one starts only watches over the one that builds, and ignores Ctrl-C itself.
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT)
+
+
+def packer_environment(session: Mapping[str, str]) -> dict[str, str]:
+    """The environment for Packer, with a session's own credentials over it."""
+    # It asks its makers for news otherwise, and waits for the answer.
+    return {**os.environ, "CHECKPOINT_DISABLE": "1", **session}
+
+
+def _version_of(executable: str) -> tuple[int, int, int]:
+    try:
+        said = subprocess.run(
+            [executable, "version"],
+            env=packer_environment({}),
+            stdin=subprocess.DEVNULL,  # another program of this name reads words from it
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_SECONDS,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PackerError(f"{executable} can't be asked for its version: {error}", HOW_TO_GET_IT) from error
+    found = re.search(r"^Packer v(\d+)\.(\d+)\.(\d+)", said, flags=re.MULTILINE)
+    if not found:
+        raise PackerError(
+            f"{executable} is not HashiCorp's Packer: it does not tell its version (cracklib has a `packer`, too)",
+            f"{HOW_TO_GET_IT} Put it first on PATH.",
+        )
+    major, minor, patch = (int(part) for part in found.groups())
+    return major, minor, patch
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
