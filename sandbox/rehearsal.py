@@ -1,6 +1,7 @@
 """The demo: release 1, release 2 under load, a broken release 3, and back to order.
 
-It works on a copy of the project, so that nothing in the checkout changes, and in a sandbox of its own.
+It works on a copy of the project, so that nothing in the checkout changes, and in a sandbox of its own. Releases 1 and
+2 are baked where that can be done; release 3 would not pass the bake's health check, so its image is made of files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import yaml
 from bluegreen.checks.gate import PASSED
 from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
+from sandbox.cloud import cell
 from sandbox.host import REPOSITORY, UNSET, Sandbox
 from sandbox.load import Answer, Load
 from sandbox.timeline import Event, Moment, Timeline, as_data, faults
@@ -32,9 +34,10 @@ REFUSE_AFTER_SECONDS = 10  # the broken release is given up after that; a health
 class Rehearsal:
     """One run. Its methods are the acts of the play."""
 
-    def __init__(self, sandbox: Sandbox, timeline: Timeline) -> None:
+    def __init__(self, sandbox: Sandbox, timeline: Timeline, *, bakes: bool) -> None:
         self._sandbox = sandbox
         self._timeline = timeline
+        self._bakes = bakes
         self._project = _copy_of_the_project(sandbox.dir / "project")
         self._versions: dict[str, str] = {}  # the release's version -> the app's
         self._deploying = ""
@@ -61,8 +64,20 @@ class Rehearsal:
         else:
             self._timeline.add("the gate let a broken release pass", version)
 
-    def image(self, version: str, **switches: str) -> str:
-        return self._sandbox.image(REPOSITORY / "app", tags={"version": version}, env=switches)
+    def image(self, version: str) -> str:
+        """The image of this version of the app: baked, or made of the app's files."""
+        if not self._bakes:
+            return self._sandbox.image(REPOSITORY / "app", tags={"version": version})
+
+        from bluegreen.images.bake import bake
+
+        def announce(phase: object) -> None:
+            self._timeline.add(f"bake: {phase}", version)
+
+        return bake(STACK, directory=self._project, version=version, on_phase=announce).image
+
+    def broken_image(self, version: str) -> str:
+        return self._sandbox.image(REPOSITORY / "app", tags={"version": version}, env={"BROKEN": "1"})
 
     def create_stack(self) -> None:
         from bluegreen import deployment
@@ -108,24 +123,33 @@ class Rehearsal:
                 self._timeline.add(Event.CUTOVER, self._deploying)
 
 
-def rehearse(sandbox: Sandbox, timeline: Timeline) -> tuple[list[Answer], list[str]]:
+def rehearse(sandbox: Sandbox, timeline: Timeline, *, bakes: bool) -> tuple[list[Answer], list[str]]:
     """Play it all. The answers to the load, and what went wrong."""
-    play = Rehearsal(sandbox, timeline)
-    one, two = play.image("1"), play.image("2")
-    broken = play.image("3", BROKEN="1")
+    play = Rehearsal(sandbox, timeline, bakes=bakes)
     play.create_stack()
-    url = play.deploy("1", one)
+    url = play.deploy("1", play.image("1"))
     with Load(url, per_second=REQUESTS_PER_SECOND, slow_every=SLOW_EVERY, on_answer=play.see_answer) as load:
+        two = play.image("2")
         play.deploy("2", two)
-        play.deploy_broken("3", broken)
+        play.deploy_broken("3", play.broken_image("3"))
         timeline.add("back to the image of release 2: the next `pulumi up` takes release 3 away")
         play.deploy("2", two)
     answers = play.named(load.answers)
     return answers, faults(timeline.moments, answers, began=timeline.began, served=["1", "2"], refused="3")
 
 
+def obstacle_to_baking() -> str | None:
+    """Why no image can be baked here; None if one can."""
+    if shutil.which("packer") is None:
+        return "there is no `packer` on PATH"
+    refusal = cell.obstacle()
+    return f"machines can't be logged into here ({refusal})" if refusal else None
+
+
 def _copy_of_the_project(at: Path) -> Path:
     (at / "stacks").mkdir(parents=True)
+    for name in ("ansible", "app", "packer"):
+        shutil.copytree(REPOSITORY / name, at / name, ignore=shutil.ignore_patterns("__pycache__", "ami.txt"))
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(REPOSITORY / name, at / name)
     (at / ".venv").symlink_to(sys.prefix)
@@ -162,8 +186,11 @@ def main(
                 os.environ.pop(name, None)
             os.environ.update(sandbox.env)
             print(f"A sandbox at {sandbox.endpoint}; its engine is {shutil.which('pulumi')}", flush=True)
+            obstacle = obstacle_to_baking()
+            if obstacle:
+                print(f"Images are made of the app's files and not baked: {obstacle}", flush=True)
             timeline = Timeline(_show)
-            answers, wrong = rehearse(sandbox, timeline)
+            answers, wrong = rehearse(sandbox, timeline, bakes=obstacle is None)
     except BluegreenError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

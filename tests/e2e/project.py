@@ -96,18 +96,18 @@ class Finished:
 class Begun:
     """A command under way. Its output goes to a file, so that it can be watched."""
 
-    def __init__(self, project: Project, words: tuple[str, ...]) -> None:
+    def __init__(self, project: Project, program: str, words: tuple[str, ...]) -> None:
         self._project = project
-        self._words = words
+        self._words = (program, *words)
         self._calls_before = len(project.calls())
         number = len(list(project.directory.glob("*.output")))
         self._output = project.directory / f"{number}.output"
         self._events = project.directory / f"{number}.events"
-        logs_events = words[0] in ("up", "preview", "destroy")
+        logs_events = program == "pulumi" and words[0] in ("up", "preview", "destroy")
         self._began = time.monotonic()
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                ["pulumi", *words, *(["--event-log", str(self._events)] if logs_events else [])],
+                [program, *words, *(["--event-log", str(self._events)] if logs_events else [])],
                 cwd=project.directory,
                 env=project.environment,
                 stdin=subprocess.DEVNULL,
@@ -134,7 +134,7 @@ class Begun:
             code = self.process.wait(timeout=DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            pytest.fail(f"pulumi {' '.join(self._words)} did not end in {DEADLINE_SECONDS:.0f} s:\n{self.output}")
+            pytest.fail(f"{' '.join(self._words)} did not end in {DEADLINE_SECONDS:.0f} s:\n{self.output}")
         events = self._events.read_text().splitlines() if self._events.exists() else []
         return Finished(
             code,
@@ -159,6 +159,10 @@ class Project:
         (directory / "stacks").mkdir(parents=True)
         for name in ("Pulumi.yaml", "__main__.py", f"stacks/Pulumi.{STACK}.yaml"):
             shutil.copy(REPOSITORY / name, directory / name)
+        for name in ("ansible", "app", "packer"):
+            shutil.copytree(
+                REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "ami.txt")
+            )
         (directory / ".venv").symlink_to(sys.prefix)
         project = cls(sandbox, directory, engine)
         assert project.pulumi("stack", "init", STACK).code == 0
@@ -179,7 +183,13 @@ class Project:
         return self.begin(*words).finish()
 
     def begin(self, *words: str) -> Begun:
-        return Begun(self, words)
+        return Begun(self, "pulumi", words)
+
+    def bluegreen(self, *words: str) -> Finished:
+        return self.begin_bluegreen(*words).finish()
+
+    def begin_bluegreen(self, *words: str) -> Begun:
+        return Begun(self, "bluegreen", words)
 
     def up(self, **settings: object) -> Finished:
         """Change these settings, if any, and `pulumi up`."""
