@@ -7,8 +7,10 @@ No printing: progress goes to a callback, failures are errors of `bluegreen.erro
 from __future__ import annotations
 
 import functools
+import json
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,14 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, Invali
 from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
-from bluegreen.errors import EngineError, StackLockedError
+from bluegreen.errors import EngineError, RolloutError, StackLockedError
+from bluegreen.model.fleet import Fleet
+from bluegreen.model.release import Release
+from bluegreen.model.rollout import Step, bring_in, roll_back, standby_for_rollback
+from bluegreen.model.rollout import abort as plan_abort
+from bluegreen.model.rollout import promote as plan_promotion
+from bluegreen.model.rollout import retire as plan_retirement
+from bluegreen.model.settings import NAMESPACE, Settings
 
 ENGINE_ENVIRONMENT = {
     # Delete hooks need the program, on a destroy as well.
@@ -35,6 +44,8 @@ SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred:
 
 OnEvent = Callable[[EngineEvent], None]
 OnOutput = Callable[[str], None]
+OnStep = Callable[[Step], None]
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,26 +64,81 @@ def deploy(
     directory: Path | None = None,
     on_event: OnEvent | None = None,
     on_output: OnOutput | None = None,
+    on_step: OnStep | None = None,
+    sleep: Sleep = time.sleep,
 ) -> Update:
-    """Bring a stack to what its config says, with `ami` written there first where given: one `pulumi up`.
+    """Bring a stack to what its config says, with `ami` in place of the config's where given.
 
-    `directory`: that of Pulumi.yaml; the current one by default.
+    A release that isn't active comes in step by step, as the setting `strategy` says, one `pulumi up` a step. With
+    `promotion` manual it stops before the last of them; `promote` goes on. A rollout that was left in the middle goes
+    on from where it is.
 
-    Raises StackLockedError where another update holds the stack, EngineError with the engine's own reasons where the
-    update failed: a gate that refused, a guard that kept a group, a fault of the config.
+    `directory`: that of Pulumi.yaml; the current one by default. `on_step` hears of each step before it begins.
+
+    Raises StackLockedError where another update holds the stack, EngineError with the engine's own reasons where an
+    update failed: a gate that refused, a guard that kept a group, a fault of the config; SettingsError, and
+    RolloutError where another rollout is open.
     """
-    with _Errors(stack) as errors:
-        opened = _open(stack, directory)
-        if ami is not None:
-            opened.set_config("ami", auto.ConfigValue(ami))
-        result = opened.up(
-            on_event=errors.watching(on_event), on_output=on_output or _unheard, on_error=on_output or _unheard
-        )
-    return Update(
-        stack=stack,
-        outputs={name: output.value for name, output in result.outputs.items()},
-        changes=_changes(result.summary),
-    )
+    with _Driver(stack, directory, on_event, on_output, on_step, sleep) as driver:
+        settings = driver.settings.with_image(ami) if ami else driver.settings
+        release = Release.from_settings(settings)
+        return driver.walk(bring_in(release, driver.fleet, settings), settings)
+
+
+def promote(
+    stack: str,
+    *,
+    directory: Path | None = None,
+    on_event: OnEvent | None = None,
+    on_output: OnOutput | None = None,
+    on_step: OnStep | None = None,
+    sleep: Sleep = time.sleep,
+) -> Update:
+    """Make the candidate of an open rollout active, now. Raises as `deploy` does, RolloutError where there is none."""
+    with _Driver(stack, directory, on_event, on_output, on_step, sleep) as driver:
+        return driver.walk(plan_promotion(driver.deployed_fleet, driver.settings), driver.settings)
+
+
+def abort(
+    stack: str,
+    *,
+    directory: Path | None = None,
+    on_event: OnEvent | None = None,
+    on_output: OnOutput | None = None,
+    on_step: OnStep | None = None,
+) -> Update:
+    """Give the candidate of an open rollout up: all traffic is the active group's. Raises as `promote` does."""
+    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
+        return driver.walk(plan_abort(driver.deployed_fleet), driver.settings)
+
+
+def rollback(
+    stack: str,
+    *,
+    to: str | None = None,
+    directory: Path | None = None,
+    on_event: OnEvent | None = None,
+    on_output: OnOutput | None = None,
+    on_step: OnStep | None = None,
+) -> Update:
+    """Give all traffic to a standby: the newest, or the release of version `to`. Raises as `promote` does."""
+    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
+        plan = roll_back(standby_for_rollback(driver.deployed_fleet, to), driver.deployed_fleet, driver.settings)
+        return driver.walk(plan.steps, driver.settings)
+
+
+def retire(
+    stack: str,
+    versions: Sequence[str],
+    *,
+    directory: Path | None = None,
+    on_event: OnEvent | None = None,
+    on_output: OnOutput | None = None,
+    on_step: OnStep | None = None,
+) -> Update:
+    """Take standbys away, by the versions of their releases. Raises as `promote` does."""
+    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
+        return driver.walk(plan_retirement(versions, driver.deployed_fleet), driver.settings)
 
 
 def destroy(
@@ -85,6 +151,7 @@ def destroy(
     """Destroy everything of a stack; its config and history stay. Raises as `deploy` does."""
     with _Errors(stack) as errors:
         opened = _open(stack, directory)
+        _take_serial(opened)
         result = opened.destroy(
             on_event=errors.watching(on_event),
             on_output=on_output or _unheard,
@@ -110,6 +177,110 @@ def create(stack: str, *, directory: Path | None = None) -> None:
     """Make the stack where it does not exist yet. Raises EngineError."""
     with _Errors(stack):
         auto.Stack.create_or_select(stack, _workspace(directory))
+
+
+def _take_serial(opened: auto.Stack) -> None:
+    """A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one."""
+    record = opened.outputs().get("fleet")
+    written = opened.get_all_config().get(f"{NAMESPACE}:fleet")
+    serial = Settings.parse({"fleet": written.value}).fleet.serial if written else 0
+    if record and serial < record.value["serial"]:
+        opened.set_config("fleet", auto.ConfigValue(json.dumps({"serial": record.value["serial"]})))
+
+
+class _Driver:
+    """Walks the steps of a rollout: writes each fleet to the config, and has the engine bring it about."""
+
+    def __init__(
+        self,
+        stack: str,
+        directory: Path | None,
+        on_event: OnEvent | None,
+        on_output: OnOutput | None,
+        on_step: OnStep | None,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._errors = _Errors(stack)
+        self._on_event = on_event
+        self._on_output = on_output or _unheard
+        self._on_step = on_step or _unseen
+        self._sleep = sleep
+
+    def __enter__(self) -> _Driver:
+        with self._errors:
+            self._opened = _open(self._stack, self._directory)
+            values = {name: value.value for name, value in self._opened.get_all_config().items()}
+            outputs = {name: output.value for name, output in self._opened.outputs().items()}
+        prefix = f"{NAMESPACE}:"
+        self.settings = Settings.parse(
+            {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+        )
+        record = outputs.get("fleet")
+        self.fleet = Fleet.from_record(record) if record else None
+        self._serial = max(record["serial"] if record else 0, self.settings.fleet.serial)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def deployed_fleet(self) -> Fleet:
+        """What runs. Raises RolloutError where nothing does."""
+        if self.fleet is None:
+            raise RolloutError(f"nothing is deployed in {self._stack}", f"Run `bluegreen deploy {self._stack}` first.")
+        return self.fleet
+
+    def walk(self, steps: Sequence[Step], settings: Settings) -> Update:
+        """The last update. Without steps, what is changed in the config besides the release is brought about."""
+        if not steps:
+            return self._up()
+        for step in steps:
+            self._on_step(step)
+            self._write(step.fleet, settings)
+            update = self._up()
+            if step.needs_promotion:
+                break
+            if step.watch_seconds:
+                self._stay(step)
+        return update
+
+    def _stay(self, step: Step) -> None:
+        try:
+            self._sleep(step.watch_seconds)
+        except KeyboardInterrupt:
+            raise RolloutError(
+                f"interrupted: {self._stack} stays at the step `{step.name}`",
+                "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`.",
+            ) from None
+
+    def _write(self, fleet: Fleet, settings: Settings) -> None:
+        self._serial += 1
+        there = settings.with_image(fleet.active.release.image)
+        config = fleet.as_config(serial=self._serial, basis=Release.from_settings(there))
+        with self._errors:
+            self._opened.set_all_config(
+                {
+                    "ami": auto.ConfigValue(there.image),
+                    "fleet": auto.ConfigValue(config.model_dump_json(by_alias=True, exclude_none=True)),
+                }
+            )
+
+    def _up(self) -> Update:
+        with self._errors:
+            result = self._opened.up(
+                on_event=self._errors.watching(self._on_event), on_output=self._on_output, on_error=self._on_output
+            )
+        return Update(
+            stack=self._stack,
+            outputs={name: output.value for name, output in result.outputs.items()},
+            changes=_changes(result.summary),
+        )
+
+
+def _unseen(_step: Step) -> None:
+    """Nobody asked."""
 
 
 def _unheard(_line: str) -> None:

@@ -92,12 +92,20 @@ class GateFailed(BluegreenError):
     """The candidate was not proven; the traffic stays where it was."""
 
 
+class SoakFailed(BluegreenError):
+    """A release that had got traffic was seen to fail; the server group that it took it from is still whole."""
+
+
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
 
 
 class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
+
+
+class RolloutError(BluegreenError):
+    """What was asked for can't be done from where the fleet is."""
 
 
 class StackLockedError(BluegreenError):

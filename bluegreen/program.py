@@ -15,12 +15,14 @@ from pulumi.runtime.config import CONFIG
 
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.components.admission import Admission
 from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.hooks import Hooks
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.errors import BluegreenError, Fault, SettingsError
 from bluegreen.model.fleet import Fleet
+from bluegreen.model.gate import GatePolicy
 from bluegreen.model.observation import Group
 from bluegreen.model.settings import NAMESPACE, Settings, image_fault
 from bluegreen.model.tags import Owner
@@ -40,7 +42,8 @@ def main() -> None:
 def declare(settings: Settings, session: Session) -> None:
     """Declare network, load balancer and service. Raises AwsError where AWS can't be asked, SettingsError where the
     config asks for what a running stack can't become."""
-    hooks = Hooks(session)
+    admission = Admission(settings)
+    hooks = Hooks(session, admission)
     if image_fault(settings.ami):
         _refuse_image(settings, hooks)
         return
@@ -59,14 +62,15 @@ def declare(settings: Settings, session: Session) -> None:
             tags=tags,
         ),
     )
+    fleet = Fleet.from_settings(settings)
     service = Service(
         owner.service,
         ServiceArgs(
-            fleet=Fleet.from_settings(settings),
+            fleet=fleet,
             network=network,
             balancer=balancer,
             hooks=hooks,
-            progress_deadline_seconds=settings.progress_deadline_seconds,
+            gate=GatePolicy.from_settings(settings, fleet),
             live_desired=active.desired if active else None,
             tags=settings.tags,
         ),
@@ -75,6 +79,8 @@ def declare(settings: Settings, session: Session) -> None:
     pulumi.export("previewUrl", balancer.preview_url)
     pulumi.export("activeRelease", service.active_release)
     pulumi.export("serverGroups", service.server_groups)
+    record = fleet.as_record(serial=settings.fleet.serial)
+    pulumi.export("fleet", service.active_release.apply(lambda _: admission.holding_back(record)))
 
 
 def _active_group(observer: Observer, owner: Owner, settings: Settings) -> Group | None:

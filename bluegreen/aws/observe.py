@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
-from bluegreen.model.observation import Group, Image, InstanceType, Listener, ScalingActivity, Target
-from bluegreen.model.tags import LISTENER, SERVICE, Owner, Purpose
+from bluegreen.model.observation import Group, Image, InstanceType, Listener, Preview, ScalingActivity, Target
+from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
@@ -114,6 +114,22 @@ class Observer:
         return tuple(seen)
 
     @in_our_words
+    def preview(self, target_group: str) -> Preview | None:
+        """The preview listener of the load balancer that a target group (ARN) is behind; None where there is none.
+
+        Four calls. A target group that no listener names is behind no load balancer.
+        """
+        found = self._describe_target_groups([target_group])
+        for balancer in sorted(arn for each in found for arn in each.get("LoadBalancerArns", [])):
+            listeners = self._describe_listeners(balancer)
+            purposes = self._purposes([each["ListenerArn"] for each in listeners])
+            for each in listeners:
+                if purposes.get(each["ListenerArn"]) is Purpose.PREVIEW:
+                    weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
+                    return Preview(url=f"http://{self._address(balancer)}:{each['Port']}", weights=weights)
+        return None
+
+    @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
         """What the default action of a listener (ARN) forwards to: weight by target group ARN. One call.
 
@@ -180,6 +196,7 @@ class Observer:
                     desired=each["DesiredCapacity"],
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
                     instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
+                    release=tags.get(RELEASE, ""),
                 )
 
     def _describe_target_groups(self, arns: list[str]) -> list[dict[str, Any]]:
@@ -207,6 +224,10 @@ class Observer:
                     for arn, weight in _forwards(action):
                         weights[arn] = weights.get(arn, 0) + weight
         return weights
+
+    def _address(self, balancer: str) -> str:
+        answer = self._session.client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer])
+        return str(answer["LoadBalancers"][0]["DNSName"])
 
     def _describe_listeners(self, balancer: str) -> list[dict[str, Any]]:
         """None where the load balancer is gone: on a destroy it goes while this is asked."""

@@ -12,9 +12,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bluegreen.checks.patience import delay_after
+from bluegreen.checks.probe import probe
+from bluegreen.checks.smoke import Probe, SmokeRun
 from bluegreen.errors import GateFailed
-from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, judge
-from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.command import Ended, GateCommand
+from bluegreen.model.command import judge as judge_command
+from bluegreen.model.gate import Candidate, GatePolicy, capacity_wanted, judge
+from bluegreen.model.observation import Group, Preview, ScalingActivity, Target
 from bluegreen.model.tags import Owner
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
@@ -33,6 +37,7 @@ class Sight(Protocol):
     def groups(self, owner: Owner) -> tuple[Group, ...]: ...
     def targets(self, target_group: str) -> tuple[Target, ...]: ...
     def activities(self, group: str) -> tuple[ScalingActivity, ...]: ...
+    def preview(self, target_group: str) -> Preview | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +54,17 @@ class Gate:
     """Lets a cutover pass, or raises GateFailed. Time, sleep, the eyes and the one write are passed in.
 
     `began`: when this `up` did. A launch that failed before says nothing of it: the cause may have been mended.
+    `run_command`: the user's command, with variables for its environment.
     """
 
     sight: Sight
     raise_desired_capacity: Callable[[Group, int], Group]
+    run_command: Callable[[GateCommand, Mapping[str, str]], Awaitable[Ended]]
     report: Callable[[str], None]
     clock: Callable[[], float]  # monotonic, seconds
     began: datetime  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    probe: Probe = probe
 
     async def prove(self, cutover: Cutover, policy: GatePolicy) -> frozenset[str]:
         """Return once every server group that gains traffic by this cutover is proven. Raises GateFailed, AwsError.
@@ -74,17 +82,27 @@ class Gate:
 
     async def _prove(self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy) -> None:
         began = self.clock()
+        candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
+        is_listed = target_group in live  # it serves, or is a standby, without weight, that did
+        if not (is_listed or policy.proofs.are_none or candidate.group.release in policy.proven):
+            self.report(f"gate: {candidate.group.name}: {summary}")
+            await self._show_proofs(target_group, candidate, cutover, policy, began)
+            # That may have taken minutes, in which the active group may have grown.
+            candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
+        self.report(f"gate: {candidate.group.name}: {summary}{PASSED}")
+
+    async def _until_healthy(
+        self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy
+    ) -> tuple[Candidate, str]:
+        """The candidate once it is healthy and as large as it should be, and that in words."""
+        began = self.clock()
         said = ""
         while True:
             candidate = await self._look(target_group, live, cutover)
             waited = self.clock() - began
             verdict = self._judged(candidate, target_group, policy, waited)
             name = candidate.group.name if candidate else cutover.owner.service
-            line = f"gate: {name}: {verdict.summary}"
             match verdict:
-                case Ready():
-                    self.report(line + PASSED)
-                    return
                 case Hopeless(summary, next_step):
                     raise GateFailed(summary, _with_traffic(candidate, next_step))
                 case Wait(summary) if waited >= policy.deadline_seconds:
@@ -92,13 +110,65 @@ class Gate:
                         f"{name}: {summary}, after {waited:.0f} of {policy.deadline_seconds:.0f} s",
                         _with_traffic(candidate, "Deploy a release that gets healthy, or set `ami` back."),
                     )
-                case Wait():
-                    if line != said:
-                        self.report(line)
-                        said = line
+                case Wait(summary) if summary != said:
+                    self.report(f"gate: {name}: {summary}")
+                    said = summary
             if candidate:
                 await self._keep_up(candidate, policy)
+                if isinstance(verdict, Ready):
+                    return candidate, verdict.summary
             await self.sleep(min(delay_after(waited), max(0.0, policy.deadline_seconds - waited)))
+
+    async def _show_proofs(
+        self, target_group: str, candidate: Candidate, cutover: Cutover, policy: GatePolicy, began: float
+    ) -> None:
+        """Smoke tests, then the user's command. `began`: when the gate did: its deadline is of the smoke tests too."""
+        group, proofs = candidate.group, policy.proofs
+        preview = await self._preview(target_group, candidate)
+        if proofs.smoke_tests:
+            smoke = SmokeRun(
+                name=group.name,
+                url=preview.url,
+                release=group.release,
+                probe=self.probe,
+                report=self.report,
+                sleep=self.sleep,
+                waited=lambda: self.clock() - began,
+                deadline_seconds=policy.deadline_seconds,
+            )
+            self._insist(await smoke.run(proofs), candidate)
+        if proofs.command:
+            variables = {
+                "BLUEGREEN_PREVIEW_URL": preview.url,
+                "BLUEGREEN_RELEASE": group.release,
+                "BLUEGREEN_IMAGE": policy.images.get(group.release, ""),
+                "BLUEGREEN_SERVICE": cutover.owner.service,
+                "BLUEGREEN_STACK": cutover.owner.stack,
+            }
+            self._insist(judge_command(proofs.command, await self.run_command(proofs.command, variables)), candidate)
+
+    async def _preview(self, target_group: str, candidate: Candidate) -> Preview:
+        """Where the candidate is shown to those who prove it, and nothing else is."""
+        began = self.clock()
+        while True:
+            preview = await asyncio.to_thread(self.sight.preview, target_group)
+            if preview and preview.shows_only(target_group):
+                return preview
+            if (waited := self.clock() - began) >= VISIBLE_AFTER_SECONDS:
+                break
+            await self.sleep(delay_after(waited))
+        shown = "forwards elsewhere" if preview else "is not there"
+        raise GateFailed(
+            f"{candidate.group.name} can't be shown to smoke tests and command: its preview listener {shown}",
+            _with_traffic(candidate, "Run `pulumi refresh`, so that the state says what is there, then `pulumi up`."),
+        )
+
+    def _insist(self, verdict: Ready | Hopeless, candidate: Candidate) -> None:
+        match verdict:
+            case Ready(summary):
+                self.report(f"gate: {candidate.group.name}: {summary}")
+            case Hopeless(summary, next_step):
+                raise GateFailed(summary, _with_traffic(candidate, next_step))
 
     def _judged(
         self, candidate: Candidate | None, target_group: str, policy: GatePolicy, waited: float
@@ -114,9 +184,9 @@ class Gate:
 
     async def _keep_up(self, candidate: Candidate, policy: GatePolicy) -> None:
         """Raise the candidate to what the active group has grown to."""
-        needed = capacity_needed(policy, candidate.active)
-        if candidate.group.desired < needed:
-            raised = await asyncio.to_thread(self.raise_desired_capacity, candidate.group, needed)
+        wanted = min(capacity_wanted(policy, candidate.active), candidate.group.maximum)
+        if candidate.group.desired < wanted:
+            raised = await asyncio.to_thread(self.raise_desired_capacity, candidate.group, wanted)
             self.report(f"gate: {raised.name} raised to {raised.desired}, what the active group runs at")
 
     async def _look(self, target_group: str, live: Mapping[str, int], cutover: Cutover) -> Candidate | None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bluegreen.cli.rollouts import StackName, announce, report
+
 if TYPE_CHECKING:
     from bluegreen.images.artifact import Artifact
     from bluegreen.images.bake import Baked
 
-StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
 App = Annotated[Path | None, typer.Option("--app", metavar="DIR", help="The app's directory. [default: app]")]
 Version = Annotated[str | None, typer.Option(help="The app's version. [default: the first line of its file VERSION]")]
 ArtifactJson = Annotated[
@@ -112,8 +113,7 @@ def release(
         deployment.check(stack)  # a bake takes minutes
         image = _bake(stack, artifact_json, app, version, force, template).image
     _say(f"{stack}: deploying {image}")
-    update = deployment.deploy(stack, ami=image, on_output=_say)
-    typer.echo(f"{stack} runs release {update.outputs['activeRelease']['version']} at {update.outputs['url']}")
+    report(deployment.deploy(stack, ami=image, on_output=_say, on_step=lambda step: announce(step, say=_say)))
 
 
 def _bake(

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import images
+from bluegreen.cli import images, rollouts
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -29,22 +29,15 @@ GARBAGE_THRESHOLD = 100_000  # objects
 app.add_typer(images.artifact, name="artifact")
 app.command(epilog="Example: ami=$(bluegreen bake dev)")(images.bake)
 app.command(epilog="Example: bluegreen release dev")(images.release)
-
-
-@app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")
-def deploy(
-    stack: images.StackName,
-    ami: Annotated[str | None, typer.Option(help="The image; written to the stack's config first.")] = None,
-) -> None:
-    """Bring the stack to its config: the new fleet is proven, takes the traffic, and the old one goes."""
-    from bluegreen import deployment
-
-    update = deployment.deploy(stack, ami=ami, on_output=_say)
-    typer.echo(f"{stack} runs release {update.outputs['activeRelease']['version']} at {update.outputs['url']}")
+app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
+app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
+app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
+app.command(epilog="Example: bluegreen rollback prod")(rollouts.rollback)
+app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
 
 
 @app.command(epilog="Example: bluegreen status dev")
-def status(stack: images.StackName) -> None:
+def status(stack: rollouts.StackName) -> None:
     """Show what the stack's last update put out, as JSON."""
     from bluegreen import deployment
 
@@ -53,7 +46,7 @@ def status(stack: images.StackName) -> None:
 
 @app.command(epilog="Example: bluegreen destroy dev --yes")
 def destroy(
-    stack: images.StackName,
+    stack: rollouts.StackName,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Destroy everything of the stack. Its config and history stay."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -19,9 +20,11 @@ import pulumi
 from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session
+from bluegreen.checks.command import CommandRunner, check_program
 from bluegreen.checks.gate import Cutover, Gate
 from bluegreen.checks.guard import Guard
 from bluegreen.checks.image import LaunchRequest, check_image
+from bluegreen.components.admission import Admission
 from bluegreen.errors import BluegreenError, GuardRefused
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
@@ -37,14 +40,17 @@ GROUP_TYPE = "aws:autoscaling/group:Group"
 class Hooks:
     """Registers the hooks of a program, and binds them to resources. Make one per program."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, admission: Admission) -> None:
+        self._admission = admission
         self._observer = Observer(session)
         self._policies: dict[Owner, GatePolicy] = {}
         self._lost_traffic: frozenset[str] = frozenset()
         self._failed = ""
+        self._directory = Path(pulumi.get_root_directory())
         self._gate = Gate(
             sight=self._observer,
             raise_desired_capacity=lambda group, desired: raise_desired_capacity(session, group, desired),
+            run_command=CommandRunner(directory=self._directory, report=pulumi.log.info).run,
             report=pulumi.log.info,
             clock=time.monotonic,
             began=datetime.now(UTC),
@@ -81,6 +87,10 @@ class Hooks:
             root_device=devices[0].get("deviceName", ""),
         )
         with self._remembering_failure(IMAGE_HOOK):
+            await self._admission.passed()
+            for policy in self._policies.values():
+                if policy.proofs.command:
+                    check_program(policy.proofs.command, self._directory)
             await asyncio.to_thread(check_image, self._observer, request)
 
     async def _prove_candidate(self, args: pulumi.ResourceHookArgs) -> None:
@@ -88,6 +98,7 @@ class Hooks:
         owner = Owner.from_tags(inputs["tags"])
         cutover = Cutover(owner=owner, listener=args.id or None, weights=forward_weights(inputs["defaultActions"]))
         with self._remembering_failure(GATE_HOOK):
+            await self._admission.passed()
             self._lost_traffic |= await self._gate.prove(cutover, self._policies[owner])
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:

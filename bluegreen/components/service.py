@@ -13,7 +13,7 @@ from bluegreen.components.balancer import Balancer
 from bluegreen.components.hooks import Hooks
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
-from bluegreen.model.fleet import Fleet, ServerGroupPlan
+from bluegreen.model.fleet import ALL_TRAFFIC, Fleet, ServerGroupPlan
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.tags import Owner, Purpose
 
@@ -26,7 +26,7 @@ class ServiceArgs:
     network: Network
     balancer: Balancer
     hooks: Hooks
-    progress_deadline_seconds: int
+    gate: GatePolicy
     live_desired: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,16 +61,13 @@ class Service(pulumi.ComponentResource):
         # 4. the gate, then 5. the cutover
         production = self._listener(
             Purpose.PRODUCTION,
-            [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.weight],
+            [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.is_listed],
             depends_on=[server_group.group for server_group in server_groups.values()],
-            hooks=args.hooks.gated(
-                owner,
-                GatePolicy(capacity=fleet.active.capacity, deadline_seconds=args.progress_deadline_seconds),
-            ),
+            hooks=args.hooks.gated(owner, args.gate),
         )
         # 6. the policies; 7. the guard and 8. the deletions follow, of every group that is declared no more
-        for server_group in server_groups.values():
-            server_group.scale(after=[production], may_scale_in=len(fleet.groups) == 1)
+        for plan, server_group in server_groups.items():
+            server_group.scale(after=[production], may_scale_in=plan.weight == ALL_TRAFFIC)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
         self.active_release = production.arn.apply(lambda _: fleet.active.release.as_record())
@@ -88,7 +85,7 @@ class Service(pulumi.ComponentResource):
                 vpc_id=args.network.vpc_id,
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
-                grace_seconds=args.progress_deadline_seconds,
+                grace_seconds=args.gate.deadline_seconds,
                 hooks=args.hooks,
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).

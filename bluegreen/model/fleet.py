@@ -5,11 +5,15 @@ A fleet that must not be can't be built.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.release import Release
-from bluegreen.model.settings import Settings
+from bluegreen.model.settings import CandidateConfig, FleetConfig, Settings, StandbyConfig, StandbySize
 
 MOST_GROUPS = 5
 """Target groups in one forward action of an Application Load Balancer (ELB quota)."""
@@ -36,11 +40,19 @@ class Capacity:
         if not 0 <= self.minimum <= self.desired <= self.maximum:
             raise ValueError(f"{self} should rise from minimum over desired to maximum")
 
+    @property
+    def is_zero(self) -> bool:
+        return self.maximum == 0
+
     def starting_at(self, live_desired: int | None) -> int:
         """The number to launch: what the active group runs at now, within the bounds; `desired` where none runs."""
         if live_desired is None:
             return self.desired
         return max(self.minimum, min(live_desired, self.maximum))
+
+
+NO_MACHINES = Capacity(minimum=0, maximum=0, desired=0)
+"""What a standby has that is kept for its settings alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +63,31 @@ class ServerGroupPlan:
     role: Role
     weight: int  # percent of the traffic
     capacity: Capacity
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the production listener names it: a standby with machines too, without weight, so that its health is
+        known and it can take the traffic at once."""
+        return self.weight > 0 or (self.role is Role.STANDBY and not self.capacity.is_zero)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for the stack's outputs."""
+        return {
+            "role": self.role.value,
+            "weight": self.weight,
+            "capacity": dataclasses.asdict(self.capacity),
+            "release": self.release.as_record(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> ServerGroupPlan:
+        """The plan that `as_record` described. Raises ValueError where that was changed."""
+        return cls(
+            release=Release.from_record(record["release"]),
+            role=Role(record["role"]),
+            weight=record["weight"],
+            capacity=Capacity(**record["capacity"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -75,18 +112,116 @@ class Fleet:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Fleet:
-        """With only `ami` set: one active group with all of the traffic. Raises SettingsError where it is unset."""
-        # The engine fills in the default of a key that is unset, so a number out of bounds may be nobody's choice.
-        desired = max(settings.min_size, min(settings.desired_capacity, settings.max_size))
-        capacity = Capacity(minimum=settings.min_size, maximum=settings.max_size, desired=desired)
-        release = Release.from_settings(settings)
-        return cls((ServerGroupPlan(release=release, role=Role.ACTIVE, weight=ALL_TRAFFIC, capacity=capacity),))
+        """The fleet that a stack's config describes.
+
+        With only `ami` set: one active group with all of the traffic. What else there is, `fleet` says. A release other
+        than the one that `fleet` was written for takes all of the traffic at once, and keeps the standbys; while a
+        rollout is open it may only be the candidate.
+
+        Raises SettingsError where `ami` is unset, where a rollout is open and the settings mean a third release, or
+        where `fleet` was changed by hand.
+        """
+        config = settings.fleet
+        meant = Release.from_settings(settings)
+        candidate = _release(config.candidate.release, "candidate.release") if config.candidate else None
+        is_as_written = config.basis in ("", meant.version)
+        if candidate and not is_as_written and meant.version != candidate.version:
+            message = (
+                f"a rollout of release {candidate.version} is open, and these settings mean release {meant.version}, "
+                "which is neither that nor the active one. End it first: `bluegreen promote` or `bluegreen abort`"
+            )
+            raise SettingsError([Fault("bluegreen:ami", message)])
+        active = _release(config.active, "active") if config.active and is_as_written else meant
+        share = config.candidate.weight if config.candidate and is_as_written else 0
+        groups = [
+            ServerGroupPlan(
+                release=active, role=Role.ACTIVE, weight=ALL_TRAFFIC - share, capacity=full_capacity(settings)
+            )
+        ]
+        if candidate and is_as_written:
+            groups.append(
+                ServerGroupPlan(release=candidate, role=Role.CANDIDATE, weight=share, capacity=full_capacity(settings))
+            )
+        for number, standby in enumerate(config.standbys):
+            release = _release(standby.release, f"standbys[{number}].release")
+            if release.version not in {group.release.version for group in groups}:
+                capacity = full_capacity(settings) if standby.size is StandbySize.FULL else NO_MACHINES
+                groups.append(ServerGroupPlan(release=release, role=Role.STANDBY, weight=0, capacity=capacity))
+        try:
+            return cls(tuple(groups))
+        except ValueError as error:
+            raise SettingsError([Fault("bluegreen:fleet", str(error))]) from error
+
+    def as_config(self, *, serial: int, basis: Release) -> FleetConfig:
+        """What `fleet` in the config has to be, for this fleet to come of it. `basis`: what the settings mean."""
+        return FleetConfig(
+            serial=serial,
+            basis=basis.version,
+            active=None if self.active.release == basis else self.active.release.as_record(),
+            candidate=CandidateConfig(release=self.candidate.release.as_record(), weight=self.candidate.weight)
+            if self.candidate
+            else None,
+            standbys=tuple(
+                StandbyConfig(
+                    release=group.release.as_record(),
+                    size=StandbySize.ZERO if group.capacity.is_zero else StandbySize.FULL,
+                )
+                for group in self.standbys
+            ),
+        )
+
+    def as_record(self, *, serial: int) -> dict[str, Any]:
+        """Plain data for the stack's outputs."""
+        return {"serial": serial, "groups": [group.as_record() for group in self.groups]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Fleet:
+        """The fleet that `as_record` described. Raises ValueError where that was changed."""
+        return cls(tuple(ServerGroupPlan.from_record(group) for group in record["groups"]))
 
     @property
     def active(self) -> ServerGroupPlan:
         return next(group for group in self.groups if group.role is Role.ACTIVE)
 
     @property
+    def candidate(self) -> ServerGroupPlan | None:
+        return next((group for group in self.groups if group.role is Role.CANDIDATE), None)
+
+    @property
+    def standbys(self) -> tuple[ServerGroupPlan, ...]:
+        return tuple(group for group in self.groups if group.role is Role.STANDBY)
+
+    @property
     def previewed(self) -> ServerGroupPlan:
         """What the preview listener shows: the candidate where there is one, else the active group."""
-        return next((group for group in self.groups if group.role is Role.CANDIDATE), self.active)
+        return self.candidate or self.active
+
+    def group_of(self, version: str) -> ServerGroupPlan | None:
+        """The server group of a release."""
+        return next((group for group in self.groups if group.release.version == version), None)
+
+
+def check_serial(config: FleetConfig, last: Mapping[str, Any]) -> None:
+    """Raise SettingsError where `config` is older than the one that `last`, the stack's output `fleet`, came from."""
+    serial = int(last.get("serial", 0))
+    if config.serial < serial:
+        message = (
+            f"is of serial {config.serial}, and the stack's last update was of {serial}: this config is older than "
+            "what runs. Run `pulumi config refresh`, which takes that update's config, then change what you meant to"
+        )
+        raise SettingsError([Fault("bluegreen:fleet", message)])
+
+
+def full_capacity(settings: Settings) -> Capacity:
+    """What a server group has that serves, or is about to."""
+    # The engine fills in the default of a key that is unset, so a number out of bounds may be nobody's choice.
+    desired = max(settings.min_size, min(settings.desired_capacity, settings.max_size))
+    return Capacity(minimum=settings.min_size, maximum=settings.max_size, desired=desired)
+
+
+def _release(record: Mapping[str, Any], path: str) -> Release:
+    try:
+        return Release.from_record(record)
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"is not a release's record ({error!r}); it is written by the bluegreen command, not by hand"
+        raise SettingsError([Fault(f"bluegreen:fleet.{path}", message)]) from error

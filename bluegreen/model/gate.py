@@ -1,16 +1,21 @@
 """The gate: what must hold before the cutover. Facts in, verdict out; who waits is `bluegreen.checks.gate`.
 
-Targets are healthy and capacity is enough. Smoke tests join them here.
+Targets are healthy and capacity is enough. What else a candidate must show (`Proofs`) has files of its own: `smoke`,
+`command`, `attest`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from bluegreen.model.fleet import Capacity
+from bluegreen.model.attest import NOTHING, Attest
+from bluegreen.model.command import GateCommand
+from bluegreen.model.fleet import Capacity, Fleet
 from bluegreen.model.observation import DRAINING, Group, ScalingActivity, Target
+from bluegreen.model.settings import Settings
+from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
 
 CURABLE = (
@@ -56,11 +61,50 @@ MOST_INSTANCES_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proofs:
+    """What a candidate must show through the preview listener, beside healthy machines.
+
+    `preview_sources`: the networks that may reach that listener.
+    """
+
+    smoke_tests: tuple[SmokeTest, ...] = ()
+    command: GateCommand | None = None
+    attest: Attest = NOTHING
+    preview_sources: tuple[str, ...] = ()
+
+    @property
+    def are_none(self) -> bool:
+        return not self.smoke_tests and self.command is None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatePolicy:
-    """What a stack asks of its gate."""
+    """What a stack asks of its gate.
+
+    `images`: by release. `proven`: releases that have served before, and need not show the proofs again.
+    """
 
     capacity: Capacity
-    deadline_seconds: float
+    deadline_seconds: int
+    min_healthy_percentage: int = 100
+    proofs: Proofs = Proofs()
+    images: Mapping[str, str] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, fleet: Fleet) -> GatePolicy:
+        return cls(
+            capacity=fleet.active.capacity,
+            deadline_seconds=settings.progress_deadline_seconds,
+            min_healthy_percentage=settings.min_healthy_percentage,
+            proofs=Proofs(
+                smoke_tests=settings.smoke_tests,
+                command=settings.gate_command,
+                attest=settings.attest,
+                preview_sources=settings.preview_sources,
+            ),
+            images={plan.release.version: plan.release.image for plan in fleet.groups},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +117,15 @@ class Candidate:
     active: Group | None = None
 
 
-def capacity_needed(policy: GatePolicy, active: Group | None) -> int:
-    """Machines that must be healthy: what the active group wants now, at least the minimum and one."""
+def capacity_wanted(policy: GatePolicy, active: Group | None) -> int:
+    """Machines that the candidate should run: what the active group wants now, at least the minimum and one."""
     return max(policy.capacity.minimum, active.desired if active else 0, 1)
+
+
+def capacity_needed(policy: GatePolicy, active: Group | None) -> int:
+    """Machines that must be healthy: a share of what the active group wants now, at least the minimum and one."""
+    share = -(-(active.desired if active else 0) * policy.min_healthy_percentage // 100)  # rounded up
+    return max(policy.capacity.minimum, share, 1)
 
 
 def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:

@@ -61,6 +61,7 @@ class Group:
     desired: int
     target_groups: tuple[str, ...]  # ARNs
     instances: tuple[str, ...] = ()
+    release: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,34 @@ class Listener:
 
     def weight_of(self, target_groups: tuple[str, ...]) -> int:
         return sum(self.weights.get(arn, 0) for arn in target_groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """Where a preview listener is met, and what its default action forwards to: weights by target group ARN."""
+
+    url: str
+    weights: dict[str, int] = field(default_factory=dict)
+
+    def shows_only(self, target_group: str) -> bool:
+        return {arn for arn, weight in self.weights.items() if weight} == {target_group}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """A CloudWatch alarm. States as in the CloudWatch API: OK, ALARM, INSUFFICIENT_DATA."""
+
+    name: str
+    state: str
+    reason: str = ""
+
+    @property
+    def is_ringing(self) -> bool:
+        return self.state == "ALARM"
+
+    @property
+    def has_no_data(self) -> bool:
+        return self.state == "INSUFFICIENT_DATA"
 
 
 @dataclass(frozen=True, kw_only=True)

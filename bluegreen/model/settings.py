@@ -13,22 +13,17 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
+from bluegreen.model.attest import Attest
+from bluegreen.model.command import GateCommand
+from bluegreen.model.schema import ConfigModel, decoded, refusal
+from bluegreen.model.smoke import SmokeTest
 
 NAMESPACE = "bluegreen"
 
@@ -37,20 +32,6 @@ MAX_TAGS = 40
 
 MAX_USER_DATA_BYTES = 16 * 1024
 """EC2's limit, before base64 (EC2 User Guide, "Run commands at launch")."""
-
-
-def _fault(message: str) -> PydanticCustomError:
-    return PydanticCustomError("fault", "{message}", {"message": message})
-
-
-def _decoded(value: object) -> object:
-    """Pulumi hands objects and lists to a program as JSON text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise _fault(f"should be JSON, as `pulumi config set --path` writes it ({error})") from None
 
 
 def image_fault(image: str | None) -> Fault | None:
@@ -64,12 +45,12 @@ def image_fault(image: str | None) -> Fault | None:
 
 def _service_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?", value):
-        raise _fault(
+        raise refusal(
             f"{value!r} should be at most 15 letters, digits and hyphens, with no hyphen at either end "
             "(names of target groups end at 32 characters)"
         )
     if value.startswith("internal-"):
-        raise _fault(f"{value!r} should not start with internal-: AWS keeps that for its own load balancers' names")
+        raise refusal(f"{value!r} should not start with internal-: AWS keeps that for its own load balancers' names")
     return value
 
 
@@ -77,19 +58,19 @@ def _network(value: str) -> str:
     try:
         return str(ipaddress.IPv4Network(value))
     except ValueError as error:
-        raise _fault(f"{value!r} is not an IPv4 network ({error}); one looks like 10.0.0.0/16") from None
+        raise refusal(f"{value!r} is not an IPv4 network ({error}); one looks like 10.0.0.0/16") from None
 
 
 def _instance_type(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", value):
-        raise _fault(f"{value!r} is not an instance type; one looks like t3.small")
+        raise refusal(f"{value!r} is not an instance type; one looks like t3.small")
     return value
 
 
 def _bucket(value: str) -> str:
     """S3 User Guide, "General purpose bucket naming rules"."""
     if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
-        raise _fault(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+        raise refusal(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
     return value
 
 
@@ -98,43 +79,48 @@ def _matcher(value: str) -> str:
     for part in value.split(","):
         match = re.fullmatch(r"([2-4]\d\d)(?:-([2-4]\d\d))?", part)
         if not match or (match[2] and match[2] < match[1]):
-            raise _fault(f"{value!r} should be status codes from 200 to 499, such as 200, 200,204 or 200-299")
+            raise refusal(f"{value!r} should be status codes from 200 to 499, such as 200, 200,204 or 200-299")
     return value
 
 
 def _health_path(value: str) -> str:
     if not value.startswith("/") or len(value) > 1024 or any(character.isspace() for character in value):
-        raise _fault(f"{value!r} should start with / and hold no spaces")
+        raise refusal(f"{value!r} should start with / and hold no spaces")
     return value
 
 
 def _device(value: str) -> str:
     if not re.fullmatch(r"/dev/[a-z0-9]+", value):
-        raise _fault(f"{value!r} is not a device name; one looks like /dev/xvda")
+        raise refusal(f"{value!r} is not a device name; one looks like /dev/xvda")
     return value
 
 
 def _user_data(value: str) -> str:
     if len(value.encode()) > MAX_USER_DATA_BYTES:
-        raise _fault(f"is {len(value.encode())} bytes; EC2 takes at most {MAX_USER_DATA_BYTES}")
+        raise refusal(f"is {len(value.encode())} bytes; EC2 takes at most {MAX_USER_DATA_BYTES}")
     return value
 
 
 def _tags(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_TAGS:
-        raise _fault(f"has {len(value)} tags; AWS takes 50 for a resource, and bluegreen sets some itself")
+        raise refusal(f"has {len(value)} tags; AWS takes 50 for a resource, and bluegreen sets some itself")
     for key, text in value.items():
         if key.lower().startswith(("aws:", "bluegreen:")) or key == "Name":
-            raise _fault(f"the tag {key!r} is set by AWS or by bluegreen itself; choose another key")
+            raise refusal(f"the tag {key!r} is set by AWS or by bluegreen itself; choose another key")
         # Instance metadata tags are on: they allow fewer characters than tags do elsewhere (EC2 User Guide).
         if not re.fullmatch(r"[A-Za-z0-9+\-=.,_:@]{1,128}", key) or key in (".", "..", "_index"):
-            raise _fault(f"the tag {key!r} should be 1 to 128 letters, digits and + - = . , _ : @")
+            raise refusal(f"the tag {key!r} should be 1 to 128 letters, digits and + - = . , _ : @")
         # The strictest of the services: Elastic Load Balancing.
         if not re.fullmatch(r"[\w +\-=.:/@]{0,256}", text):
-            raise _fault(
+            raise refusal(
                 f"the value of the tag {key!r} should be at most 256 letters, digits, spaces and + - = . _ : / @"
             )
     return value
+
+
+def _none_if_empty(value: object) -> object:
+    """A schema has no default that means none: an empty object does."""
+    return None if value == {} else value
 
 
 class Nat(StrEnum):
@@ -149,11 +135,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 NetworkText = Annotated[str, AfterValidator(_network)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
-
-
-class HealthCheck(_Model):
+class HealthCheck(ConfigModel):
     """The target group's health check. Ranges: ELB API, CreateTargetGroup."""
 
     path: Annotated[str, AfterValidator(_health_path)] = "/health"
@@ -166,13 +148,79 @@ class HealthCheck(_Model):
     @model_validator(mode="after")
     def _times_fit(self) -> HealthCheck:
         if self.timeout_seconds >= self.interval_seconds:
-            raise _fault(
+            raise refusal(
                 f"timeoutSeconds ({self.timeout_seconds}) should be less than intervalSeconds ({self.interval_seconds})"
             )
         return self
 
 
-class Settings(_Model):
+class Strategy(StrEnum):
+    """How `bluegreen deploy` brings a release in. A plain `pulumi up` always does BLUE_GREEN."""
+
+    BLUE_GREEN = "blueGreen"  # one cutover, then the old group goes
+    RED_BLACK = "redBlack"  # one cutover; the old group stays as a standby
+    CANARY = "canary"  # shifts of the traffic, as listed
+    LINEAR = "linear"  # shifts of the traffic, all alike
+    HIGHLANDER = "highlander"  # one cutover, then every other group goes
+
+
+class Promotion(StrEnum):
+    """Who says that the candidate becomes active."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Shift(ConfigModel):
+    """One step of a canary: the candidate's percentage of the traffic, and for how long it stays there."""
+
+    weight: int = Field(ge=1, le=99)
+    pause_seconds: int = Field(0, ge=0)
+
+
+class StandbySize(StrEnum):
+    """How many machines a standby keeps."""
+
+    FULL = "full"
+    ZERO = "zero"
+
+
+def _rising(steps: tuple[Shift, ...]) -> tuple[Shift, ...]:
+    for one, other in itertools.pairwise(steps):
+        if one.weight >= other.weight:
+            raise refusal(f"the weights of the steps should rise; {other.weight} comes after {one.weight}")
+    return steps
+
+
+class CandidateConfig(ConfigModel):
+    """A release that is being brought in, as a whole record (`Release.as_record`), and its share of the traffic."""
+
+    release: dict[str, Any]
+    weight: int = Field(0, ge=0, le=99)
+
+
+class StandbyConfig(ConfigModel):
+    """A release that is kept for a rollback."""
+
+    release: dict[str, Any]
+    size: StandbySize = StandbySize.FULL
+
+
+class FleetConfig(ConfigModel):
+    """What should exist besides the active release, as the `bluegreen` command writes it.
+
+    `serial` counts its writes. `basis` is the version of the release that the other settings meant then: while they
+    still do, `active`, where there is one, is the active release in place of that (a rollback to earlier settings).
+    """
+
+    serial: int = Field(0, ge=0)
+    basis: str = ""
+    active: dict[str, Any] | None = None
+    candidate: CandidateConfig | None = None
+    standbys: tuple[StandbyConfig, ...] = ()
+
+
+class Settings(ConfigModel):
     """Every setting of a stack. `ami` is as given: unset or malformed, a destroy can still do with it."""
 
     ami: str | None = None
@@ -184,17 +232,32 @@ class Settings(_Model):
     port: Port = 8080
     listener_port: Port = 80
     preview_port: Port = 9000
-    preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(_decoded)] = ()
+    preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
     nat: Nat = Nat.SINGLE
-    health_check: Annotated[HealthCheck, BeforeValidator(_decoded)] = HealthCheck()
+    health_check: Annotated[HealthCheck, BeforeValidator(decoded)] = HealthCheck()
     drain_seconds: int = Field(20, ge=0, le=3600)
     progress_deadline_seconds: int = Field(600, ge=1, le=7200)
+    min_healthy_percentage: int = Field(100, ge=1, le=100)
+    smoke_tests: Annotated[tuple[SmokeTest, ...], BeforeValidator(decoded)] = ()
+    gate_command: Annotated[GateCommand | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    attest: Annotated[Attest, BeforeValidator(decoded)] = Attest(json="release")
+    strategy: Strategy = Strategy.BLUE_GREEN
+    steps: Annotated[tuple[Shift, ...], BeforeValidator(decoded), AfterValidator(_rising)] = (
+        Shift(weight=5, pauseSeconds=600),
+        Shift(weight=50, pauseSeconds=600),
+    )
+    step_percent: int = Field(10, ge=1, le=99)
+    step_seconds: int = Field(360, ge=0)
+    scale_down_delay_seconds: int = Field(600, ge=0)
+    max_remaining_groups: int = Field(2, ge=1, le=5)
+    promotion: Promotion = Promotion.AUTO
+    fleet: Annotated[FleetConfig, BeforeValidator(decoded)] = FleetConfig()
     root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
-    tags: Annotated[dict[str, str], BeforeValidator(_decoded), AfterValidator(_tags)] = {}
+    tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod
     def parse(cls, config: Mapping[str, object]) -> Settings:
@@ -227,6 +290,10 @@ class Settings(_Model):
         if fault := image_fault(self.ami):
             raise SettingsError([fault])
         return str(self.ami)
+
+    def with_image(self, image: str) -> Settings:
+        """The same with another image."""
+        return self.model_copy(update={"ami": image})
 
     @property
     def address_plan(self) -> AddressPlan:
@@ -261,6 +328,17 @@ class Settings(_Model):
             yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
 
 
+PARTS: dict[str, type[BaseModel]] = {
+    "attest": Attest,
+    "fleet": FleetConfig,
+    "gateCommand": GateCommand,
+    "healthCheck": HealthCheck,
+    "smokeTests": SmokeTest,
+    "steps": Shift,
+}
+"""What the keys of an object, or of each in a list of them, may be."""
+
+
 def _path(*location: int | str) -> str:
     first, *rest = location
     return f"{NAMESPACE}:{first}" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
@@ -269,11 +347,13 @@ def _path(*location: int | str) -> str:
 def _as_fault(details: ErrorDetails) -> Fault:
     location = details["loc"]
     if details["type"] == "extra_forbidden":
-        known = HealthCheck if location[0] == "healthCheck" and len(location) > 1 else Settings
+        known = PARTS.get(str(location[0]), Settings) if len(location) > 1 else Settings
         names = [field.alias or name for name, field in known.model_fields.items()]
         near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
         return Fault(_path(*location), f"unknown key; did you mean {near[0]}?" if near else "unknown key")
     message = details["msg"]
+    if details["type"] == "missing":
+        return Fault(_path(*location), "is missing")
     if details["type"] != "fault":
         shown = details["input"]
         message = f"{json.dumps(shown, default=str)} {message.removeprefix('Input ')}"

@@ -11,9 +11,13 @@ import pytest
 
 from bluegreen.checks.gate import Cutover, Gate
 from bluegreen.errors import AwsError, GateFailed
+from bluegreen.model.answer import Answer, Outcome, Unreachable
+from bluegreen.model.attest import Attest
+from bluegreen.model.command import Ended, GateCommand
 from bluegreen.model.fleet import Capacity
-from bluegreen.model.gate import GatePolicy
-from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.gate import GatePolicy, Proofs
+from bluegreen.model.observation import Group, Preview, ScalingActivity, Target
+from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tags import Owner
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +28,13 @@ CUTOVER = Cutover(owner=OWNER, listener="arn:listener", weights={"new": 1})
 
 def group(name: str, target_group: str, desired: int = 2) -> Group:
     return Group(
-        name=name, service="web", minimum=2, maximum=6, desired=desired, target_groups=(target_group,), instances=()
+        name=name,
+        service="web",
+        minimum=2,
+        maximum=6,
+        desired=desired,
+        target_groups=(target_group,),
+        release="aaaaaaaa" if target_group == "old" else "bbbbbbbb",
     )
 
 
@@ -43,6 +53,12 @@ class World:
     calls: dict[str, int] = field(default_factory=dict)
     raised: list[tuple[str, int]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    shown: dict[str, int] | None = field(default_factory=lambda: {"new": 1})
+    answers: Callable[[str], Outcome] = lambda url: Answer(status=200, body='{"release": "bbbbbbbb"}')
+    asked: list[str] = field(default_factory=list)
+    command_seconds: float = 0.0
+    command_code: int | None = 0
+    commands: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
 
     def _count(self, call: str) -> None:
         self.calls[call] = self.calls.get(call, 0) + 1
@@ -69,8 +85,22 @@ class World:
         self.groups_by_name[group.name] = replace(group, desired=desired)
         return self.groups_by_name[group.name]
 
+    def preview(self, target_group: str) -> Preview | None:
+        assert target_group == "new"
+        self._count("preview")
+        return None if self.shown is None else Preview(url="http://web.test:9000", weights=self.shown)
+
+    def probe(self, url: str, timeout_seconds: float) -> Outcome:
+        self.asked.append(url)
+        return self.answers(url)
+
+    async def run_command(self, command: GateCommand, variables: Mapping[str, str]) -> Ended:
+        self.commands.append((command.command, dict(variables)))
+        await self.sleep(self.command_seconds)
+        return Ended(code=self.command_code, last_lines=("it said this",))
+
     async def sleep(self, seconds: float) -> None:
-        assert seconds > 0
+        assert seconds >= 0
         self.seconds += seconds
         for moment, happen in list(self.events):
             if self.seconds >= moment:
@@ -81,6 +111,8 @@ class World:
         gate = Gate(
             sight=self,
             raise_desired_capacity=self.raise_desired_capacity,
+            run_command=self.run_command,
+            probe=self.probe,
             report=self.said.append,
             clock=lambda: self.seconds,
             began=START,
@@ -238,3 +270,155 @@ def test_ten_minutes_of_waiting_stay_far_below_the_rate_limits() -> None:
     with pytest.raises(GateFailed):
         world.prove(policy=replace(POLICY, deadline_seconds=600))
     assert world.calls["targets"] < 160
+
+
+HEALTHY = {"i-1": "healthy", "i-2": "healthy"}
+SMOKE = Proofs(smoke_tests=(SmokeTest(path="/ready"),), attest=Attest(json="release"), preview_sources=("10.0.0.0/16",))
+COMMAND = Proofs(command=GateCommand(command=("./check", "all")))
+BOTH = replace(SMOKE, command=COMMAND.command)
+
+
+def asking(proofs: Proofs, **changes: object) -> GatePolicy:
+    return replace(POLICY, proofs=proofs, images={"bbbbbbbb": "ami-2"}, **changes)  # type: ignore[arg-type]
+
+
+def test_smoke_tests_ask_through_the_preview_listener_once_the_machines_are_healthy() -> None:
+    world = World(states={"i-1": "healthy", "i-2": "initial"}, events=[(5, becomes(i_2="healthy"))])
+    asked_at: list[float] = []
+    answer = world.answers
+    world.answers = lambda url: (asked_at.append(world.seconds), answer(url))[1]
+    world.prove(policy=asking(SMOKE))
+    assert world.asked == ["http://web.test:9000/version"] * 3 + ["http://web.test:9000/ready"] * 3
+    assert min(asked_at) >= 5
+    assert world.said[-3:] == [
+        "gate: web-new: 2 of 2 healthy",
+        "gate: web-new: smoke tests passed: /ready 3 times",
+        "gate: web-new: 2 of 2 healthy: passed",
+    ]
+
+
+def test_a_smoke_test_that_fails_starts_its_count_again() -> None:
+    rights = iter([True, True, False, True, True, True])
+    world = World(states=dict(HEALTHY))
+    world.answers = lambda url: Answer(status=200 if "version" in url or next(rights) else 500)
+    world.prove(policy=asking(SMOKE))
+    assert next(rights, None) is None, "two rights, a wrong, then three rights with none between"
+
+
+def test_a_smoke_test_that_fails_until_the_deadline_stops_the_cutover_with_what_came() -> None:
+    world = World(states=dict(HEALTHY), answers=lambda url: Answer(status=500, body="no database"))
+    with pytest.raises(GateFailed) as caught:
+        world.prove(policy=asking(BOTH))
+    assert world.seconds == pytest.approx(60)
+    assert "web-new: smoke test /ready: answers wrongly: status 500 instead of 200" in caught.value.what
+    assert "the answer: 'no database', after 60 of 60 s" in caught.value.what
+    assert "The traffic stays on web-old" in caught.value.next_step
+    assert world.commands == [], "the command comes after the smoke tests"
+    assert len([line for line in world.said if "answers wrongly" in line]) == 1, "each progress line is said once"
+
+
+def test_the_deadline_is_of_machines_and_smoke_tests_together() -> None:
+    world = World(states={"i-1": "healthy", "i-2": "initial"}, events=[(50, becomes(i_2="healthy"))])
+    world.answers = lambda url: Answer(status=500)
+    with pytest.raises(GateFailed, match="after 60 of 60 s"):
+        world.prove(policy=asking(SMOKE))
+
+
+def test_a_preview_port_that_is_closed_to_this_machine_is_told_with_the_setting_that_opens_it() -> None:
+    world = World(states=dict(HEALTHY), answers=lambda url: Unreachable("web.test:9000: no connection within 5 s"))
+    with pytest.raises(GateFailed) as caught:
+        world.prove(policy=asking(SMOKE))
+    assert "can't connect to web.test:9000: no connection within 5 s" in caught.value.what
+    assert "wrongly" not in caught.value.what
+    assert "open to 10.0.0.0/16 alone" in caught.value.next_step
+    assert "previewCidrs" in caught.value.next_step
+
+
+def test_the_gate_waits_while_the_preview_listener_still_shows_another_release() -> None:
+    world = World(states=dict(HEALTHY))
+    world.answers = lambda url: Answer(
+        status=200, body='{"release": "%s"}' % ("aaaaaaaa" if world.seconds < 4 else "bbbbbbbb")
+    )
+    world.prove(policy=asking(SMOKE))
+    assert 4 <= world.seconds < 5
+    assert any("still shows another release: aaaaaaaa answers, not bbbbbbbb" in line for line in world.said)
+
+
+def test_an_app_that_names_no_release_is_not_attested() -> None:
+    world = World(states=dict(HEALTHY), answers=lambda url: Answer(status=404 if "version" in url else 200))
+    world.prove(policy=asking(SMOKE))
+    assert world.seconds == 0
+
+
+@pytest.mark.parametrize("shown", [None, {"old": 1}, {"old": 1, "new": 1}])
+def test_nothing_is_proven_through_a_preview_listener_that_does_not_show_the_candidate_alone(
+    shown: dict[str, int] | None,
+) -> None:
+    world = World(states=dict(HEALTHY), shown=shown)
+    with pytest.raises(GateFailed, match="preview listener"):
+        world.prove(policy=asking(BOTH))
+    assert (world.asked, world.commands) == ([], [])
+    assert 30 <= world.seconds < 40, "AWS may take a moment to show what was changed"
+
+
+def test_the_command_gets_the_preview_and_the_release_as_environment() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(COMMAND))
+    variables = {
+        "BLUEGREEN_PREVIEW_URL": "http://web.test:9000",
+        "BLUEGREEN_RELEASE": "bbbbbbbb",
+        "BLUEGREEN_IMAGE": "ami-2",
+        "BLUEGREEN_SERVICE": "web",
+        "BLUEGREEN_STACK": "dev",
+    }
+    assert world.commands == [(("./check", "all"), variables)]
+
+
+@pytest.mark.parametrize("code", [1, 137, None])
+def test_a_command_that_fails_stops_the_cutover_at_once_and_is_not_tried_again(code: int | None) -> None:
+    world = World(states=dict(HEALTHY), command_code=code, command_seconds=7)
+    with pytest.raises(GateFailed) as caught:
+        world.prove(policy=asking(COMMAND))
+    assert len(world.commands) == 1
+    assert world.seconds == 7
+    assert "./check all" in caught.value.what
+    assert "it said this" in caught.value.what
+    assert "The traffic stays on web-old" in caught.value.next_step
+
+
+def test_capacity_is_read_again_after_the_command_and_the_candidate_waited_for_without_running_it_again() -> None:
+    def scale_out(world: World) -> None:
+        world.groups_by_name["web-old"] = replace(world.groups_by_name["web-old"], desired=4)
+
+    world = World(
+        states=dict(HEALTHY),
+        command_seconds=100,
+        events=[(50, scale_out), (120, becomes(i_3="healthy", i_4="healthy"))],
+    )
+    world.prove(policy=asking(BOTH))
+    assert world.raised == [("web-new", 4)]
+    assert 120 <= world.seconds < 130
+    assert (len(world.commands), len(world.asked)) == (1, 6)
+    assert world.said[-1] == "gate: web-new: 4 of 4 healthy: passed"
+
+
+@pytest.mark.parametrize("weight", [10, 0])
+def test_a_group_that_serves_already_or_stands_by_is_not_proven_again_by_tests_and_command(weight: int) -> None:
+    world = World(weights={"old": 90, "new": weight}, states=dict(HEALTHY))
+    world.prove(replace(CUTOVER, weights={"old": 50, "new": 50}), asking(BOTH))
+    assert (world.asked, world.commands) == ([], [])
+
+
+def test_a_release_that_has_served_before_goes_back_without_tests_and_command() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(BOTH, proven=frozenset({"bbbbbbbb"})))
+    assert (world.asked, world.commands) == ([], [])
+
+
+def test_a_smaller_share_is_enough_where_asked_for_and_the_candidate_still_grows_with_the_active_group() -> None:
+    world = World(states={f"i-{number}": "healthy" for number in range(3)})
+    world.groups_by_name["web-old"] = group("web-old", "old", desired=5)
+    world.prove(policy=replace(POLICY, min_healthy_percentage=50))
+    assert world.said[-1] == "gate: web-new: 3 of 3 healthy: passed"
+    assert world.raised == [("web-new", 5)]
+    assert world.seconds == 0

@@ -68,10 +68,11 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         made.baked.append({"stack": stack, **kwargs})
         return Baked(image=AMI, was_there=False, content_digest="d" * 64, artifact=ARTIFACT, seconds=1.0)
 
-    def deploy(stack: str, *, ami: str, on_output: Any) -> object:
+    def deploy(stack: str, *, ami: str, on_output: Any, on_step: Any) -> object:
         on_output("a line of the engine's\n")
         made.deployed.append({"stack": stack, "ami": ami})
-        return SimpleNamespace(outputs={"activeRelease": {"version": "abc"}, "url": "http://web"})
+        outputs = {"activeRelease": {"version": "abc"}, "url": "http://web", "fleet": {"groups": []}}
+        return SimpleNamespace(stack=stack, outputs=outputs)
 
     monkeypatch.setattr(images, "bake", bake)
     monkeypatch.setattr(deployment, "deploy", deploy)

@@ -68,12 +68,16 @@ class Monitor(pulumi_mocks.MockMonitor):
 
 
 class Aws(pulumi.runtime.Mocks):
+    last_outputs: dict[str, Any] = {}
+
     def __init__(self, declared: Declared) -> None:
         self._declared = declared
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self._declared.resources.append(args)
         kind = args.typ.rsplit(":", 1)[-1]
+        if kind == "StackReference":
+            return args.name, {"name": args.name, "outputs": self.last_outputs}
+        self._declared.resources.append(args)
         outputs = {"arn": f"arn:{kind}:{args.name}", "name": args.name, **args.inputs, **COMPUTED.get(args.typ, {})}
         return f"{kind}-{args.name}", outputs
 
@@ -108,7 +112,7 @@ class FakeHook(pulumi.ResourceHook):
 
 
 class FakeHooks:
-    def __init__(self, session: object) -> None:
+    def __init__(self, session: object, admission: object) -> None:
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
 
     def checking_image(self) -> pulumi.ResourceHookBinding:

@@ -47,7 +47,7 @@ def test_the_way_of_the_readme_works_with_the_defaults(engine: Path, tmp_path: P
     )
     assert done.returncode == 0, done.stdout + done.stderr
     outputs = json.loads((tmp_path / "outputs.json").read_text())
-    assert set(outputs) == {"url", "previewUrl", "activeRelease", "serverGroups"}
+    assert set(outputs) == {"url", "previewUrl", "activeRelease", "serverGroups", "fleet"}
     assert (tmp_path / "answer").read_text().startswith("version 1 on i-")
     status = json.loads((tmp_path / "status.json").read_text())
     release = status["activeRelease"]["version"]

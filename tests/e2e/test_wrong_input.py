@@ -79,7 +79,7 @@ def test_without_an_image_an_up_changes_nothing_and_a_destroy_leaves_nothing(pro
     deployed = project.up(ami=image, root_device=None)
     assert deployed.code == 0, deployed.output
     before = project.outputs
-    assert set(before) == {"url", "previewUrl", "activeRelease", "serverGroups"}
+    assert set(before) == {"url", "previewUrl", "activeRelease", "serverGroups", "fleet"}
 
     refused = project.up(ami=None)
     assert refused.code != 0

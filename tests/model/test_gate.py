@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bluegreen.model.fleet import Capacity
-from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, judge
+from bluegreen.model.fleet import Capacity, Fleet
+from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, capacity_wanted, judge
 from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.settings import Settings
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,6 +93,46 @@ def test_capacity_is_at_least_the_minimum_the_live_desired_and_one(minimum: int,
     policy = GatePolicy(capacity=Capacity(minimum=minimum, maximum=6, desired=2), deadline_seconds=1)
     active = None if live is None else group(desired=live, name="web-old")
     assert capacity_needed(policy, active) == needed
+
+
+@pytest.mark.parametrize(
+    ("percentage", "live", "needed"),
+    [(100, 5, 5), (50, 5, 3), (50, 4, 2), (1, 6, 2), (50, 1, 2), (34, 6, 3), (99, 6, 6)],
+)
+def test_a_share_of_the_capacity_is_rounded_up_and_never_below_the_minimum(
+    percentage: int, live: int, needed: int
+) -> None:
+    policy = replace(POLICY, min_healthy_percentage=percentage)
+    active = group(desired=live, name="web-old")
+    assert capacity_needed(policy, active) == needed
+    assert capacity_wanted(policy, active) == max(live, 2), "the candidate itself is to be as large as the active group"
+
+
+def test_a_share_of_the_capacity_is_at_least_one_machine() -> None:
+    policy = replace(POLICY, capacity=Capacity(minimum=0, maximum=6, desired=2), min_healthy_percentage=10)
+    assert capacity_needed(policy, group(desired=0, name="web-old")) == 1
+
+
+def test_the_policy_is_what_the_settings_say() -> None:
+    settings = Settings.parse(
+        {
+            "ami": "ami-0123456789abcdef0",
+            "minHealthyPercentage": "75",
+            "progressDeadlineSeconds": "30",
+            "smokeTests": '[{"path": "/ready"}]',
+            "gateCommand": '{"command": ["./check"]}',
+            "attest": '{"header": "X-Release"}',
+        }
+    )
+    fleet = Fleet.from_settings(settings)
+    policy = GatePolicy.from_settings(settings, fleet)
+    assert (policy.deadline_seconds, policy.min_healthy_percentage) == (30, 75)
+    assert [test.path for test in policy.proofs.smoke_tests] == ["/ready"]
+    assert policy.proofs.command is not None
+    assert policy.proofs.attest.header == "X-Release"
+    assert policy.proofs.preview_sources == ("10.0.0.0/16",)
+    assert policy.images == {fleet.active.release.version: "ami-0123456789abcdef0"}
+    assert GatePolicy.from_settings(Settings.parse({"ami": settings.ami}), fleet).proofs.are_none
 
 
 def test_a_candidate_smaller_than_what_the_active_group_grew_to_waits() -> None:

@@ -167,6 +167,92 @@ def test_matchers_that_a_load_balancer_takes(matcher: str) -> None:
     assert Settings.parse({"ami": AMI, "healthCheck": {"matcher": matcher}}).health_check.matcher == matcher
 
 
+def test_nothing_is_asked_of_a_candidate_by_default_but_its_release_is_known() -> None:
+    settings = Settings.parse({"ami": AMI})
+    assert settings.smoke_tests == ()
+    assert settings.gate_command is None
+    assert (settings.attest.path, settings.attest.json_field) == ("/version", "release")
+
+
+def test_a_smoke_test_asks_for_a_200_three_times_unless_told_otherwise() -> None:
+    (plain, full) = Settings.parse(
+        {
+            "ami": AMI,
+            "smokeTests": """[{}, {"path": "/ready?deep=1", "status": [200, "204"], "body": "ok", "json": {"a.b": 1},
+                                   "latencySeconds": 0.5, "timesInARow": 5, "timeoutSeconds": 2}]""",
+        }
+    ).smoke_tests
+    assert (plain.path, plain.status, plain.times_in_a_row, plain.timeout_seconds) == ("/", "200", 3, 5)
+    assert (full.path, full.status, full.json_values) == ("/ready?deep=1", "200,204", {"a.b": 1})
+    assert (full.latency_seconds, full.times_in_a_row, full.timeout_seconds) == (0.5, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("test", "path"),
+    [
+        ({"path": "ready"}, "path"),
+        ({"path": "/re ady"}, "path"),
+        ({"path": "/é"}, "path"),
+        ({"path": "/#top"}, "path"),
+        ({"status": 600}, "status"),
+        ({"status": "299-200"}, "status"),
+        ({"status": []}, "status"),
+        ({"status": True}, "status"),
+        ({"body": 3}, "body"),
+        ({"json": {"a..b": 1}}, "json"),
+        ({"json": [1]}, "json"),
+        ({"latencySeconds": 0}, "latencySeconds"),
+        ({"latencySeconds": -1}, "latencySeconds"),
+        ({"timesInARow": 0}, "timesInARow"),
+        ({"timeoutSeconds": 0}, "timeoutSeconds"),
+        ({"timeoutSeconds": 61}, "timeoutSeconds"),
+        ({"latencySeconds": 6}, ""),
+        ({"expect": 200}, "expect"),
+    ],
+)
+def test_a_bad_smoke_test_is_refused_by_its_place_in_the_list(test: dict[str, Any], path: str) -> None:
+    assert set(faults(smokeTests=[{"path": "/"}, test])) == {f"smokeTests[1].{path}".rstrip(".")}
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ({"command": "make smoke"}, "gateCommand.command"),
+        ({"command": []}, "gateCommand.command"),
+        ({"command": [""]}, "gateCommand.command"),
+        ({"command": ["a\0b"]}, "gateCommand.command"),
+        ({"command": ["sleep", 5]}, "gateCommand.command[1]"),
+        ({"command": ["a"], "timeoutSeconds": 0}, "gateCommand.timeoutSeconds"),
+        ({"command": ["a"], "shell": True}, "gateCommand.shell"),
+        ({"timeoutSeconds": 5}, "gateCommand.command"),
+    ],
+)
+def test_a_bad_gate_command_is_refused_by_path(command: dict[str, Any], path: str) -> None:
+    assert set(faults(gateCommand=json.dumps(command))) == {path}
+
+
+def test_a_command_is_words_and_not_a_line_for_a_shell() -> None:
+    assert (
+        "['make', 'smoke']: no shell reads it" in faults(gateCommand={"command": "make smoke"})["gateCommand.command"]
+    )
+    assert faults(gateCommand={"timeoutSeconds": 5}) == {"gateCommand.command": "is missing"}
+
+
+def test_attesting_is_by_field_or_by_header_and_off_where_empty() -> None:
+    assert not Settings.parse({"ami": AMI, "attest": "{}"}).attest.is_on
+    assert Settings.parse({"ami": AMI, "attest": {"header": "X-Release"}}).attest.header == "X-Release"
+    assert "both json and header" in faults(attest={"json": "a", "header": "b"})["attest"]
+    assert "{} attests nothing" in faults(attest={"path": "/release"})["attest"]
+    assert "attest.header" in faults(attest={"header": "X Release"})
+    assert "attest.path" in faults(attest={"path": "release", "json": "a"})
+    assert faults(attest={"jsn": "a"})["attest.jsn"] == "unknown key; did you mean json?"
+
+
+@pytest.mark.parametrize("percentage", ["0", "101", "-1", "half"])
+def test_a_share_of_healthy_machines_is_a_percentage(percentage: str) -> None:
+    assert "minHealthyPercentage" in faults(minHealthyPercentage=percentage)
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
     assert faults(minSiz="1") == {"minSiz": "unknown key; did you mean minSize?"}
     assert faults(healthCheck={"pat": "/x"}) == {"healthCheck.pat": "unknown key; did you mean path?"}

@@ -1,0 +1,61 @@
+"""One HTTP request, and what came of it. Blocks: from a program's event loop it is called in a thread."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from urllib.parse import urlsplit
+
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+
+MOST_BYTES = 1024 * 1024
+"""Of a body: what comes after them is not read."""
+_CHUNK_BYTES = 64 * 1024
+
+
+def probe(url: str, timeout_seconds: float) -> Outcome:
+    """GET over a connection of its own, with no redirect followed.
+
+    No proxy of the environment either: it would answer for a load balancer that can't be reached.
+    """
+    began = time.monotonic()
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_seconds)
+    try:
+        connection.connect()
+    except OSError as error:
+        return Unreachable(f"{parts.netloc}: {_why(error, timeout_seconds)}")
+    try:
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", target or "/", headers={"Connection": "close", "User-Agent": "bluegreen-gate"})
+        response = connection.getresponse()
+        body = b""
+        # The socket's timeout is of one read: a body that trickles in must not outlast the whole one's.
+        while len(body) < MOST_BYTES and (chunk := response.read1(_CHUNK_BYTES)):
+            body += chunk
+            if time.monotonic() - began > timeout_seconds:
+                raise TimeoutError
+        if response.length and len(body) < MOST_BYTES:
+            return Broken("no whole answer (it ended too early)")
+        headers = {name.lower(): value for name, value in response.getheaders()}
+    except TimeoutError:
+        return Broken(f"no whole answer within {timeout_seconds:g} s")
+    except (OSError, http.client.HTTPException) as error:
+        return Broken(f"no whole answer ({error or type(error).__name__})")
+    finally:
+        connection.close()
+    text = body[:MOST_BYTES].decode(errors="replace")
+    return Answer(status=response.status, body=text, headers=headers, seconds=time.monotonic() - began)
+
+
+def _why(error: OSError, timeout_seconds: float) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case TimeoutError():
+            return f"no connection within {timeout_seconds:g} s"
+        case socket.gaierror():
+            return f"the name is not known ({error.strerror})"
+        case _:
+            return error.strerror or str(error)

@@ -1,0 +1,96 @@
+"""Which release answers: where the app says so, and how answers are spread over releases. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from bluegreen.model.answer import Answer
+from bluegreen.model.schema import ConfigModel, refusal, request_path
+from bluegreen.model.verdict import Ready, Wait
+
+_VERSION = re.compile(r"[0-9a-f]{8}")
+"""What a release's version looks like. Another value is an app's own idea of a release, and names none of ours."""
+
+
+def _header(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
+        raise refusal(f"{value!r} is not the name of a header; one looks like X-Release")
+    return value
+
+
+class Attest(ConfigModel):
+    """Where the app says which release it is: a field of the JSON at `path`, or a header of any answer.
+
+    With neither, nothing is attested. The field is a dotted path.
+    """
+
+    path: Annotated[str, AfterValidator(request_path)] = "/version"
+    json_field: str = Field("", alias="json")
+    header: Annotated[str, AfterValidator(_header)] = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Attest:
+        if self.json_field and self.header:
+            raise refusal("has both json and header; one of them names the release")
+        if "path" in self.model_fields_set and not self.is_on:
+            raise refusal("should have json or header, which names the release; {} attests nothing")
+        return self
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.json_field or self.header)
+
+    def release_in(self, answer: Answer, path: str) -> str | None:
+        """The version that an answer at `path` names; None where it names none."""
+        named: object = None
+        if self.header:
+            named = answer.headers.get(self.header.lower())
+        elif self.json_field and path == self.path:
+            try:
+                named = answer.json_at(self.json_field)
+            except LookupError:
+                return None
+        return named if isinstance(named, str) and _VERSION.fullmatch(named) else None
+
+
+NOTHING = Attest()
+"""The app says nowhere which release it is."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a number of answers was spread over releases. `unnamed`: those that named none."""
+
+    counts: Mapping[str, int]
+    unnamed: int = 0
+
+    @classmethod
+    def of(cls, releases: Iterable[str | None]) -> Split:
+        counts = Counter(releases)
+        unnamed = counts.pop(None, 0)
+        return cls({name: count for name, count in counts.items() if name}, unnamed)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Percent of the answers that named a release, by release."""
+        total = sum(self.counts.values())
+        return {name: 100 * count / total for name, count in self.counts.items()}
+
+    def judge(self, wanted: Mapping[str, float], tolerance_points: float) -> Ready | Wait:
+        """Whether each release answers as often as it should. `wanted`: percent by release."""
+        if not self.counts:
+            return Wait(f"none of {self.unnamed} answers names a release")
+        seen = self.shares
+        line = f"seen {_spread(seen)}, wanted {_spread(wanted)}"
+        far = max(abs(seen.get(name, 0) - wanted.get(name, 0)) for name in {*seen, *wanted})
+        return Ready(line) if far <= tolerance_points else Wait(line)
+
+
+def _spread(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0f} %" for name, share in sorted(shares.items()) if share)

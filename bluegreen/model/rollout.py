@@ -1,0 +1,199 @@
+"""From one fleet to the next: the fleets to go through, each of which a plain `pulumi up` would reproduce. Pure.
+
+A plan is data. Who walks it, one `up` a step, is `bluegreen.deployment`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bluegreen.errors import RolloutError
+from bluegreen.model.fleet import (
+    ALL_TRAFFIC,
+    MOST_GROUPS,
+    NO_MACHINES,
+    Capacity,
+    Fleet,
+    Role,
+    ServerGroupPlan,
+    full_capacity,
+)
+from bluegreen.model.release import Release
+from bluegreen.model.settings import Promotion, Settings, Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A fleet to bring about, and what comes after.
+
+    `watch_seconds`: how long to stay here and watch before the next step. `needs_promotion`: the next step is a
+    person's to allow.
+    """
+
+    name: str
+    fleet: Fleet
+    watch_seconds: int = 0
+    needs_promotion: bool = False
+
+
+class Way(StrEnum):
+    """How a rollback gets the traffic to another release, the fastest first."""
+
+    FLIP = "flip"  # a standby at full size: one listener change
+    INFLATE = "inflate"  # a standby at zero: its machines come back first
+    REDEPLOY = "redeploy"  # no server group left: made anew from the recorded settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """How to get back to `release`."""
+
+    release: Release
+    way: Way
+    steps: tuple[Step, ...]
+
+
+def bring_in(release: Release, current: Fleet | None, settings: Settings) -> tuple[Step, ...]:
+    """The steps that make `release` active, as the settings' strategy says; none where it is.
+
+    `current`: None where nothing was deployed yet. Raises RolloutError while another rollout is open.
+    """
+    if current is None:
+        return (Step(name="first release", fleet=Fleet((_active(release, settings),))),)
+    if current.candidate:
+        if current.candidate.release == release:
+            return _after(current.candidate.weight, current, release, settings)
+        raise RolloutError(
+            f"a rollout of release {current.candidate.release.version} is open, and this is release {release.version}",
+            "End it first: `bluegreen promote` or `bluegreen abort`.",
+        )
+    if current.active.release == release:
+        return ()
+    return _after(None, current, release, settings)
+
+
+def promote(current: Fleet, settings: Settings) -> tuple[Step, ...]:
+    """The steps that make the candidate active at once. Raises RolloutError where there is none."""
+    if current.candidate is None:
+        raise RolloutError(f"there is no candidate to promote: release {current.active.release.version} is active")
+    return _cutover(current, current.candidate.release, settings)
+
+
+def abort(current: Fleet) -> tuple[Step, ...]:
+    """The step that gives the candidate up. Raises RolloutError where there is none."""
+    if current.candidate is None:
+        raise RolloutError(f"there is no candidate to abort: release {current.active.release.version} is active")
+    kept = (dataclasses.replace(current.active, weight=ALL_TRAFFIC), *current.standbys)
+    return (Step(name="aborted", fleet=Fleet(kept)),)
+
+
+def roll_back(release: Release, current: Fleet, settings: Settings) -> Rollback:
+    """How `release` becomes active again, at once, whatever the strategy. A candidate is given up with it.
+
+    Raises RolloutError where it is active already.
+    """
+    if current.active.release == release and not current.candidate:
+        raise RolloutError(f"release {release.version} is active")
+    standby = current.group_of(release.version)
+    way = Way.REDEPLOY if standby is None else Way.INFLATE if standby.capacity.is_zero else Way.FLIP
+    kept = [group for group in current.standbys if group.release != release]
+    fleet = Fleet((_active(release, settings), *_fitting(kept, beside=1)))
+    return Rollback(release=release, way=way, steps=(Step(name="rolled back", fleet=fleet),))
+
+
+def standby_for_rollback(current: Fleet, version: str | None) -> Release:
+    """The newest standby's release, or the one of this version. Raises RolloutError where there is no such standby."""
+    for group in current.standbys:
+        if version in (None, group.release.version):
+            return group.release
+    known = ", ".join(group.release.version for group in current.standbys) or "none"
+    wanted = f"release {version} has no server group" if version else "there is no standby to go back to"
+    raise RolloutError(
+        f"{wanted}; standbys: {known}",
+        "`bluegreen deploy` with an earlier image makes one. Strategy redBlack keeps the old group as a standby.",
+    )
+
+
+def retire(versions: Iterable[str], current: Fleet) -> tuple[Step, ...]:
+    """The step that takes standbys away. Raises RolloutError for a release that is no standby."""
+    gone = set(versions)
+    known = {group.release.version for group in current.standbys}
+    if unknown := sorted(gone - known):
+        raise RolloutError(f"no standby: {', '.join(unknown)}; standbys are {', '.join(sorted(known)) or 'none'}")
+    kept = tuple(group for group in current.groups if group.release.version not in gone)
+    return (Step(name="retired", fleet=Fleet(kept)),)
+
+
+def _after(weight: int | None, current: Fleet, release: Release, settings: Settings) -> tuple[Step, ...]:
+    """What is left to do once the candidate has `weight` (None: there is no candidate yet)."""
+    shifts = [shift for shift in _shifts(settings) if weight is None or shift[0] > weight]
+    is_manual = settings.promotion is Promotion.MANUAL
+    if is_manual and not shifts and weight is None:
+        shifts = [(0, 0)]
+    steps = [
+        Step(
+            name=f"{share} % of the traffic" if share else "candidate",
+            fleet=_shifted(share, current, release, settings),
+            watch_seconds=seconds,
+            needs_promotion=is_manual and last,
+        )
+        for (share, seconds), last in zip(shifts, [*[False] * (len(shifts) - 1), True], strict=False)
+    ]
+    return (*steps, *_cutover(current, release, settings))
+
+
+def _shifts(settings: Settings) -> list[tuple[int, int]]:
+    """The candidate's share and its seconds, one after the other."""
+    match settings.strategy:
+        case Strategy.CANARY:
+            return [(step.weight, step.pause_seconds) for step in settings.steps]
+        case Strategy.LINEAR:
+            shares = range(settings.step_percent, ALL_TRAFFIC, settings.step_percent)
+            return [(share, settings.step_seconds) for share in shares]
+        case Strategy.BLUE_GREEN | Strategy.RED_BLACK | Strategy.HIGHLANDER:
+            return []
+
+
+def _shifted(share: int, current: Fleet, release: Release, settings: Settings) -> Fleet:
+    candidate = ServerGroupPlan(release=release, role=Role.CANDIDATE, weight=share, capacity=full_capacity(settings))
+    active = dataclasses.replace(current.active, weight=ALL_TRAFFIC - share)
+    return Fleet((active, candidate, *_fitting(_others(current.standbys, release), beside=2)))
+
+
+def _cutover(current: Fleet, release: Release, settings: Settings) -> tuple[Step, ...]:
+    active = _active(release, settings)
+    others = _others(current.standbys, release)
+    match settings.strategy:
+        case Strategy.HIGHLANDER:
+            return (Step(name="promoted", fleet=Fleet((active,))),)
+        case Strategy.RED_BLACK:
+            room = settings.max_remaining_groups - 1
+            full, empty = ([_standby(current.active, each), *others][:room] for each in (None, NO_MACHINES))
+            steps = [
+                Step(name="promoted", fleet=Fleet((active, *full)), watch_seconds=settings.scale_down_delay_seconds)
+            ]
+            if full:
+                steps.append(Step(name="standby at zero", fleet=Fleet((active, *empty))))
+            return tuple(steps)
+        case Strategy.BLUE_GREEN | Strategy.CANARY | Strategy.LINEAR:
+            return (Step(name="promoted", fleet=Fleet((active, *_fitting(others, beside=1)))),)
+
+
+def _active(release: Release, settings: Settings) -> ServerGroupPlan:
+    return ServerGroupPlan(release=release, role=Role.ACTIVE, weight=ALL_TRAFFIC, capacity=full_capacity(settings))
+
+
+def _standby(group: ServerGroupPlan, capacity: Capacity | None) -> ServerGroupPlan:
+    return dataclasses.replace(group, role=Role.STANDBY, weight=0, capacity=capacity or group.capacity)
+
+
+def _others(standbys: Sequence[ServerGroupPlan], release: Release) -> list[ServerGroupPlan]:
+    return [group for group in standbys if group.release != release]
+
+
+def _fitting(standbys: Sequence[ServerGroupPlan], *, beside: int) -> list[ServerGroupPlan]:
+    """As many as a listener takes beside the others, the newest: a fleet lists them first."""
+    return list(standbys[: MOST_GROUPS - beside])

@@ -1,0 +1,48 @@
+"""What the settings' own types are made of: the base model, and checks that more than one of them uses. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+
+class ConfigModel(BaseModel):
+    """A part of the config: frozen, camelCase outside, and unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
+
+
+def refusal(message: str) -> PydanticCustomError:
+    """What a validator raises: the message is shown as it is, after the path."""
+    return PydanticCustomError("fault", "{message}", {"message": message})
+
+
+def decoded(value: object) -> object:
+    """Pulumi hands objects and lists to a program as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise refusal(f"should be JSON, as `pulumi config set --path` writes it ({error})") from None
+
+
+def request_path(value: str) -> str:
+    """A path that may stand in a request line, with its query."""
+    if not re.fullmatch(r"/[!-~]{0,1023}", value) or "#" in value:
+        raise refusal(f"{value!r} should start with / and hold no spaces, no # and nothing but ASCII")
+    return value
+
+
+def status_codes(value: object) -> object:
+    """A code, a list of codes or a text of codes and ranges, as text: 200, 200,204 or 200-299."""
+    text = ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+    for part in text.split(","):
+        match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part)
+        if not match or (match[2] and match[2] < match[1]):
+            raise refusal(f"{text!r} should be status codes, such as 200, 200,204 or 200-299")
+    return text
