@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-bake check bench lock clean
+.PHONY: help setup demo test test-rollout test-bake check bench lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,9 +32,12 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken release 3
 	@$(BIN)/python -m sandbox.rehearsal $(ARGS)
 
-test: setup ## lint, types, and all tests but those that bake
+test: setup ## lint, types, and all tests but the two slow suites
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake" $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake and not rollout" $(ARGS)
+
+test-rollout: setup ## the tests of rollouts in several steps, and of gates that take long
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m rollout $(ARGS)
 
 test-bake: setup ## the tests that bake images, with the packer on PATH
 	@$(BIN)/pytest -q -m bake $(ARGS)

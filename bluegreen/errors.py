@@ -92,10 +92,6 @@ class GateFailed(BluegreenError):
     """The candidate was not proven; the traffic stays where it was."""
 
 
-class SoakFailed(BluegreenError):
-    """A release that had got traffic was seen to fail; the server group that it took it from is still whole."""
-
-
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
 

@@ -33,6 +33,14 @@ BootSeconds = Annotated[
         min=0, help="How long a machine boots. Default: BLUEGREEN_SANDBOX_BOOT_SECONDS, else 1.", show_default=False
     ),
 ]
+MetricSeconds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How long a minute of CloudWatch's lasts. Default: BLUEGREEN_SANDBOX_METRIC_SECONDS, else 60.",
+        show_default=False,
+    ),
+]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The API's port. Default: 4566.", show_default=False)]
 Directory = Annotated[
     Path | None,
@@ -47,9 +55,12 @@ def start(
     ),
     port: Port = None,
     boot_seconds: BootSeconds = None,
+    metric_seconds: MetricSeconds = None,
 ) -> None:
     """Start a sandbox that goes on until `stop`."""
-    sandbox = Sandbox.start(directory, port=port, boot_seconds=boot_seconds, outlives_us=True)
+    sandbox = Sandbox.start(
+        directory, port=port, boot_seconds=boot_seconds, metric_seconds=metric_seconds, outlives_us=True
+    )
     where = "" if directory == Path(".sandbox") else f" --dir {shlex.quote(str(directory))}"
     typer.echo(
         f"The sandbox runs: {sandbox.endpoint}, directory {sandbox.dir}\n"
@@ -91,9 +102,10 @@ def run(
     command: Annotated[list[str], typer.Argument(metavar="CMD...", help="The command and its arguments, after --.")],
     port: Port = None,
     boot_seconds: BootSeconds = None,
+    metric_seconds: MetricSeconds = None,
 ) -> None:
     """Start a sandbox of its own, run CMD in its environment, stop it. Exit code: CMD's."""
-    with Sandbox.start(port=port, boot_seconds=boot_seconds) as sandbox:
+    with Sandbox.start(port=port, boot_seconds=boot_seconds, metric_seconds=metric_seconds) as sandbox:
         code = _run(command, sandbox.full_env)
     raise typer.Exit(code)
 

@@ -28,6 +28,8 @@ from bluegreen.errors import BluegreenError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_BOOT_SECONDS = 1.0
+DEFAULT_METRIC_SECONDS = 60
+LONGEST_METRIC_SECONDS = 3600
 _STARTED_HERE = ("calls.jsonl", "images", "machines", "pulumi-home", "sandbox.json", "sandbox.log", "state", "system")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -116,12 +118,15 @@ class Sandbox:
         *,
         port: int | None = None,
         boot_seconds: float | None = None,
+        metric_seconds: int | None = None,
         outlives_us: bool = False,
     ) -> Sandbox:
         """Start one and wait until it answers. Without a directory it gets a temporary one, deleted by `stop`.
 
         Unless `outlives_us`, it ends with this process, however that ends.
         """
+        times = ["--boot-seconds", str(_boot_seconds(boot_seconds))]
+        times += ["--metric-seconds", str(_metric_seconds(metric_seconds))]
         is_temporary = directory is None
         at = Path(directory or tempfile.mkdtemp(prefix="bluegreen-sandbox-")).resolve()
         if Marker.read(at):
@@ -130,7 +135,7 @@ class Sandbox:
         ready_read, ready_write = os.pipe()
         life_read, life_write = os.pipe()
         command = [sys.executable, "-m", "sandbox.cloud", "--dir", str(at), "--ready-fd", str(ready_write)]
-        command += ["--boot-seconds", str(_boot_seconds(boot_seconds))]
+        command += times
         if port is not None:
             command += ["--port", str(port)]
         if not outlives_us:
@@ -333,6 +338,20 @@ def _boot_seconds(given: float | None) -> float:
         raise SandboxError(
             f"BLUEGREEN_SANDBOX_BOOT_SECONDS is {text!r}, which is no number", "Give seconds, such as 1.0."
         ) from None
+
+
+def _metric_seconds(given: int | None) -> int:
+    text = os.environ.get("BLUEGREEN_SANDBOX_METRIC_SECONDS", "") if given is None else str(given)
+    try:
+        seconds = int(text or DEFAULT_METRIC_SECONDS)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= LONGEST_METRIC_SECONDS:
+        raise SandboxError(
+            f"a metric period of {text!r} seconds",
+            f"Give whole seconds from 1 to {LONGEST_METRIC_SECONDS}, by BLUEGREEN_SANDBOX_METRIC_SECONDS or by option.",
+        )
+    return seconds
 
 
 def _make(directory: Path) -> None:

@@ -92,23 +92,6 @@ class Preview:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """A CloudWatch alarm. States as in the CloudWatch API: OK, ALARM, INSUFFICIENT_DATA."""
-
-    name: str
-    state: str
-    reason: str = ""
-
-    @property
-    def is_ringing(self) -> bool:
-        return self.state == "ALARM"
-
-    @property
-    def has_no_data(self) -> bool:
-        return self.state == "INSUFFICIENT_DATA"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Image:
     """An AMI. `state` as in the EC2 API: available, pending, failed, deregistered..."""
 

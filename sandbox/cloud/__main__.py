@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--boot-seconds", type=float, default=1.0)
+    parser.add_argument("--metric-seconds", type=int, default=60)
     parser.add_argument("--ready-fd", type=int, required=True, help="gets one line of JSON: {endpoint}, or {error}")
     parser.add_argument("--lifeline-fd", type=int, help="the sandbox stops when this pipe breaks")
     options = parser.parse_args()
@@ -57,7 +58,12 @@ class Serving:
         from sandbox.cloud.cloud import Cloud
 
         self._cloud = Cloud(
-            options.dir, loopback, endpoint=self.endpoint, region=options.region, boot_seconds=options.boot_seconds
+            options.dir,
+            loopback,
+            endpoint=self.endpoint,
+            region=options.region,
+            boot_seconds=options.boot_seconds,
+            metric_seconds=options.metric_seconds,
         )
         self._server = server(self._cloud)
         self._cloud.start()

@@ -74,6 +74,7 @@ def _listener(balancer: FakeLoadBalancer, listener: FakeListener) -> Listener:
             for rule in ranked
         ),
         idle_timeout_seconds=float(balancer.attrs.get("idle_timeout.timeout_seconds") or 60),
+        balancer_arn=balancer.arn,
     )
 
 

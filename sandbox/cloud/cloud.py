@@ -7,7 +7,6 @@ by the API publishes the table before the call returns, so it holds at once for 
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -21,13 +20,15 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, cell, moto_gaps
+from sandbox.cloud import balancers, cloudwatch, moto_gaps
 from sandbox.cloud.autoscaling import AutoScaling
-from sandbox.cloud.health import NOT_REGISTERED, Health
+from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
+from sandbox.cloud.metrics import Metrics
 from sandbox.cloud.plane import Plane
+from sandbox.host import LONGEST_METRIC_SECONDS
 
 ACCOUNT = "123456789012"
 _IMAGE_STATES = ("available", "pending", "invalid", "deregistered", "transient", "failed", "error", "disabled")
@@ -50,7 +51,16 @@ class Drain:
 class Cloud:
     """The stand-in for AWS behind the API. Runs from `start` to `stop`."""
 
-    def __init__(self, directory: Path, loopback: Loopback, *, endpoint: str, region: str, boot_seconds: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        loopback: Loopback,
+        *,
+        endpoint: str,
+        region: str,
+        boot_seconds: float,
+        metric_seconds: int,
+    ) -> None:
         self.lock = threading.RLock()
         self.directory = directory
         self.loopback = loopback
@@ -61,11 +71,13 @@ class Cloud:
         self.images = Images(directory / "images")
         self.machines = Machines(directory / "machines", self.images, loopback, endpoint)
         self.autoscaling = AutoScaling(self)
-        self.plane = Plane()
+        self.plane = Plane(metric_seconds)
+        self.metrics = Metrics(metric_seconds)
         self._wake = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
+        cloudwatch.fill(self)
         self.register_base_images()
 
     def start(self) -> None:
@@ -136,10 +148,36 @@ class Cloud:
             ami.launch_permissions.append({"Group": "all"})
             self.images.base(ami.id)
 
-    @functools.cached_property
+    @property
     def cell_obstacle(self) -> str | None:
         """Why machines can't be logged into here; None if they can."""
-        return cell.obstacle()
+        return self.machines.cell_obstacle
+
+    # -- metrics and faults
+
+    def set_metric_seconds(self, seconds: int) -> None:
+        """How long a minute of CloudWatch's lasts from now on; what has been measured stays."""
+        if not 1 <= seconds <= LONGEST_METRIC_SECONDS:
+            raise BluegreenError(
+                f"a metric period of {seconds} seconds", f"Give whole seconds from 1 to {LONGEST_METRIC_SECONDS}."
+            )
+        with self.lock:
+            self.metrics.period_seconds = seconds
+            self.plane.set_metric_seconds(seconds)
+
+    def set_fault(self, target_group: str, fault: Fault | None) -> None:
+        """For all targets of a group, by its ARN or name, until it is set anew; None ends it."""
+        with self.lock:
+            arns = [
+                group.arn
+                for backend in self._elbv2()
+                for group in backend.target_groups.values()
+                if target_group in (group.arn, group.name)
+            ]
+            if not arns:
+                raise BluegreenError(f"no such target group: {target_group}", "`status` lists those that there are.")
+            for arn in arns:
+                self.plane.set_fault(arn, fault)
 
     # -- targets, for Auto Scaling
 
@@ -191,6 +229,7 @@ class Cloud:
                 lambda: booting.extend(self._advance_instances()),
                 self._settle_drains,
                 self.publish,
+                self._measure,
             ):
                 try:
                     step()
@@ -269,6 +308,12 @@ class Cloud:
                     if is_idle or now >= drain.ends_at:
                         del moto_gaps.drains(group)[target_id]
 
+    def _measure(self) -> None:
+        """What the load balancers have counted becomes metrics; alarms look at them period by period."""
+        for period in self.plane.closed_periods():
+            self.metrics.take(period)
+            cloudwatch.evaluate_alarms(self.metrics, period.end)
+
     # -- looking things up
 
     def _reachable_address(self, target_id: str) -> str | None:
@@ -299,6 +344,7 @@ class Cloud:
                 "endpoint": self.endpoint,
                 "bootSeconds": self.boot_seconds,
                 "launchesLeft": self.launches_left,
+                "metricSeconds": self.metrics.period_seconds,
                 "machines": [self._machine_status(machine) for machine in self.machines.all()],
                 "loadBalancers": [
                     {

@@ -4,6 +4,10 @@ GET  status                                   machines, load balancers, target h
 POST images         {app, name?, tags, environment, architecture, state}   -> {id}
 PUT  boot-seconds   {seconds}                 of machines launched from now on
 PUT  capacity       {launches}                so many launches succeed, then capacity runs out; null: it never does
+PUT  metric-seconds {seconds}                 how long a minute of CloudWatch's lasts; whole seconds
+PUT  faults         {targetGroup, errorRate?, delaySeconds?, failsHealthChecks?}
+                                              the group's targets, by its name or ARN, are bad from now on: a share of
+                                              500s, a delay of each answer, failing health checks; nothing of it: good
 POST machines/<id>/kill                       SIGKILL to its processes: the machine crashes
 """
 
@@ -18,6 +22,7 @@ from typing import Any
 
 from bluegreen.errors import BluegreenError
 from sandbox.cloud.cloud import Cloud
+from sandbox.cloud.health import Fault
 
 Reply = tuple[HTTPStatus, dict[str, Any]]
 
@@ -36,6 +41,12 @@ class Control:
                     return HTTPStatus.CREATED, {"id": self._register_image(given)}
                 case "PUT", ["boot-seconds"]:
                     self._cloud.boot_seconds = float(given["seconds"])
+                    return HTTPStatus.OK, {}
+                case "PUT", ["metric-seconds"]:
+                    self._cloud.set_metric_seconds(_whole(given["seconds"]))
+                    return HTTPStatus.OK, {}
+                case "PUT", ["faults"]:
+                    self._cloud.set_fault(given["targetGroup"], _fault(given))
                     return HTTPStatus.OK, {}
                 case "PUT", ["capacity"]:
                     launches = given["launches"]
@@ -70,3 +81,23 @@ class Control:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
         return HTTPStatus.OK, {}
+
+
+def _whole(seconds: float) -> int:
+    if seconds != int(seconds):
+        raise ValueError(f"{seconds} is no whole number of seconds")
+    return int(seconds)
+
+
+def _fault(given: dict[str, Any]) -> Fault | None:
+    unknown = given.keys() - {"targetGroup", "errorRate", "delaySeconds", "failsHealthChecks"}
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    fault = Fault(
+        error_rate=float(given.get("errorRate", 0)),
+        delay_seconds=float(given.get("delaySeconds", 0)),
+        fails_health_checks=bool(given.get("failsHealthChecks", False)),
+    )
+    if not 0 <= fault.error_rate <= 1 or fault.delay_seconds < 0:
+        raise ValueError("errorRate is a share from 0 to 1, and delaySeconds is not negative")
+    return None if fault == Fault() else fault

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,12 +84,25 @@ class Target:
         self.idle.clear()
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with all targets of a group, without their knowledge: a release that turns out to be bad."""
+
+    error_rate: float = 0.0  # the share of requests that are answered with 500
+    delay_seconds: float = 0.0  # before each answer
+    fails_health_checks: bool = False
+
+    def strikes(self) -> bool:
+        return random.random() < self.error_rate
+
+
 class TargetGroup:
     """A target group: keeps its targets in line with the table, probes them, deals them out in turn."""
 
     def __init__(self, group: Group) -> None:
         self.arn = group.arn
         self.check = group.check
+        self.fault: Fault | None = None
         self.targets: dict[tuple[str, int], Target] = {}
         self._rotation: list[Target] = []
         self._turn = 0
@@ -150,7 +164,10 @@ class TargetGroup:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            outcome = await probe(target, self.check)
+            if self.fault and self.fault.fails_health_checks:
+                outcome = mismatch(503)
+            else:
+                outcome = await probe(target, self.check)
             before = target.health
             target.record(outcome, self.check)
             if target.health is not before:

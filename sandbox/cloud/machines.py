@@ -3,12 +3,14 @@
 What AWS says about an instance is moto's; cloud.py keeps the two in line. Guarded by `Cloud.lock`, but for `boot`,
 which copies files and may take its time: cloud.py calls it for a machine that nobody else touches yet.
 
-One that was launched with a key pair is for logging in, as a bake does: all of it runs in a cell (cell.py), behind its
-own SSH server (ssh.py), and nothing of it stays when it is terminated.
+A machine runs in a cell (cell.py), where its image's files are at their own paths: boot.py starts its units. One that
+was launched with a key pair is for logging in, as a bake does: it has an SSH server (ssh.py), and nothing of it stays
+when it is terminated. Where no cells can be made, units run on the host, with their paths rewritten; nobody logs in.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -21,10 +23,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from sandbox.cloud import warden
+from sandbox.cloud import cell, warden
+from sandbox.cloud.boot import PROJECT, Boot
 from sandbox.cloud.images import Images
 from sandbox.cloud.loopback import Loopback
-from sandbox.cloud.ssh import PROJECT, Login
+from sandbox.cloud.ssh import Login
 from sandbox.cloud.unit import Unit, UnitError, enabled_in, units_of
 
 # A real boot takes tens of seconds and the app is up at its end. Here it takes one, so "running" waits for the app's
@@ -159,7 +162,7 @@ class Machines:
             try:
                 if not machine.tree.exists():
                     self._images.copy(machine.image_id, machine.tree)
-                units = units_of(machine.tree) if machine.public_key is None else (self._ssh_server(machine),)
+                units = self._units(machine)
                 for unit in units:
                     machine.processes.append((unit, self._start(machine, unit, console)))
                 if not units:
@@ -199,21 +202,42 @@ class Machines:
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
         }
 
-    def _ssh_server(self, machine: Machine) -> Unit:
-        assert machine.public_key
+    def _units(self, machine: Machine) -> tuple[Unit, ...]:
+        """What to start for it, on the host."""
+        units = units_of(machine.tree)
+        if machine.public_key is None and (not units or self.cell_obstacle):
+            return units
+        name = ", ".join(unit.name for unit in units) or "ssh"
+        stop_seconds = max((unit.stop_seconds for unit in units), default=_SSH_STOP_SECONDS)
+        environment = (("PYTHONPATH", str(PROJECT)),)
+        return (Unit(name, self._in_cell(machine), environment, Path("/"), stop_seconds),)
+
+    def _in_cell(self, machine: Machine) -> tuple[str, ...]:
+        tree, scratch = str(machine.tree), str(machine.directory / "cell")
+        system, hostname = str(self._root.parent / "system"), machine.instance_id
+        units, environment = enabled_in(machine.tree), self._environment(machine)
+        if machine.public_key is None:
+            boot = Boot(
+                tree=tree, scratch=scratch, system=system, hostname=hostname, units=units, environment=environment
+            )
+            return boot.command
         login = Login(
-            tree=str(machine.tree),
-            scratch=str(machine.directory / "cell"),
-            system=str(self._root.parent / "system"),
-            hostname=machine.instance_id,
+            tree=tree,
+            scratch=scratch,
+            system=system,
+            hostname=hostname,
             address=machine.address,
             port=self.ssh_port,
             public_key=machine.public_key,
-            units=enabled_in(machine.tree),
-            environment={**self._environment(machine), "ANSIBLE_SKIP_TAGS": "host", "AWS_ENDPOINT_URL": self._endpoint},
+            units=units,
+            environment={**environment, "ANSIBLE_SKIP_TAGS": "host", "AWS_ENDPOINT_URL": self._endpoint},
         )
-        environment = (("PYTHONPATH", str(PROJECT)),)
-        return Unit("ssh", login.command, environment, Path("/"), stop_seconds=_SSH_STOP_SECONDS)
+        return login.command
+
+    @functools.cached_property
+    def cell_obstacle(self) -> str | None:
+        """Why this computer makes no cells; None if it does."""
+        return cell.obstacle()
 
     def _start(self, machine: Machine, unit: Unit, console: IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(

@@ -65,7 +65,9 @@ def healths(cloud: Cloud, group: FakeTargetGroup) -> list[tuple[dict[str, Any], 
     return found + [(drain.target, DRAINING) for drain in drains(group).values()]
 
 
-def _replace(owner: type, name: str) -> Callable[[F], F]:
+def replace(owner: type, name: str) -> Callable[[F], F]:
+    """A decorator: the function takes the place of a method of one of moto's classes."""
+
     def put(function: F) -> F:
         setattr(owner, name, function)
         return function
@@ -77,7 +79,7 @@ def _instances(cloud: Cloud) -> None:
     """moto calls an instance running, stopped or terminated at once, and launches images that are not there."""
     run_instances = InstanceBackend.run_instances
 
-    @_replace(InstanceBackend, "run_instances")
+    @replace(InstanceBackend, "run_instances")
     def launch(self: Any, image_id: str, count: int, *args: Any, **kwargs: Any) -> Any:
         template = self._get_template_from_args(kwargs["launch_template"]).data if kwargs.get("launch_template") else {}
         image_id = image_id or template.get("ImageId", "")
@@ -103,9 +105,9 @@ def _instances(cloud: Cloud) -> None:
         return reservation
 
     # It asks for a size or a snapshot of every device, where AWS takes the root's from the image.
-    _replace(InstanceResponse, "_validate_block_device_mapping")(staticmethod(lambda device: None))
+    replace(InstanceResponse, "_validate_block_device_mapping")(staticmethod(lambda device: None))
 
-    @_replace(InstanceBackend, "start_instances")
+    @replace(InstanceBackend, "start_instances")
     def start_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
         moved = _move(self, instance_ids, {"stopped": "pending"})
         for instance, _ in moved:
@@ -113,11 +115,11 @@ def _instances(cloud: Cloud) -> None:
             _give_public_address(cloud, instance)
         return moved
 
-    @_replace(InstanceBackend, "stop_instances")
+    @replace(InstanceBackend, "stop_instances")
     def stop_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
         return _move(self, instance_ids, {"pending": "stopping", "running": "stopping"})
 
-    @_replace(InstanceBackend, "terminate_instances")
+    @replace(InstanceBackend, "terminate_instances")
     def terminate_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
         for instance in self.get_multi_instances_by_id(instance_ids):
             if instance.disable_api_termination:
@@ -131,7 +133,7 @@ def _instances(cloud: Cloud) -> None:
 
     # moto's response for TerminateInstances drops the instances from their groups by itself; the rounds do it properly.
     for backend in (AutoScalingBackend, ELBv2Backend):
-        _replace(backend, "notify_terminate_instances")(lambda self, instance_ids: None)
+        replace(backend, "notify_terminate_instances")(lambda self, instance_ids: None)
 
 
 def _give_public_address(cloud: Cloud, instance: Instance) -> None:
@@ -155,7 +157,7 @@ def _images(cloud: Cloud) -> None:
     create, copy_image, deregister = AmiBackend.create_image, AmiBackend.copy_image, AmiBackend.deregister_image
     modify = AmisResponse.modify_image_attribute
 
-    @_replace(AmiBackend, "create_image")
+    @replace(AmiBackend, "create_image")
     def create_image(self: Any, instance_id: str, name: str, description: str, tag_specifications: list[Any]) -> Ami:
         if any(ami.name == name and ami.owner_id == self.account_id for ami in self.amis.values()):
             taken = next(ami.id for ami in self.amis.values() if ami.name == name)
@@ -179,18 +181,18 @@ def _images(cloud: Cloud) -> None:
         cloud.images.take(made.id, cloud.machines.tree(instance_id))
         return made
 
-    @_replace(AmiBackend, "copy_image")
+    @replace(AmiBackend, "copy_image")
     def copy_the_tree(self: Any, source_image_id: str, *args: Any, **kwargs: Any) -> Ami:
         made: Ami = copy_image(self, source_image_id, *args, **kwargs)
         cloud.images.copy(source_image_id, cloud.images.tree(made.id))
         return made
 
-    @_replace(AmiBackend, "deregister_image")
+    @replace(AmiBackend, "deregister_image")
     def delete_the_tree(self: Any, ami_id: str) -> None:
         deregister(self, ami_id)
         cloud.images.delete(ami_id)
 
-    @_replace(AmisResponse, "modify_image_attribute")
+    @replace(AmisResponse, "modify_image_attribute")
     def modify_image_attribute(self: AmisResponse) -> ActionResult:
         support = self._get_param("ImdsSupport", {}).get("Value")
         if support is None:
@@ -260,11 +262,11 @@ def _groups(cloud: Cloud) -> None:
             return group
         raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
 
-    @_replace(FakeAutoScalingGroup, "set_desired_capacity")
+    @replace(FakeAutoScalingGroup, "set_desired_capacity")
     def remember_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
         self.desired_capacity = self.min_size if new_capacity is None else new_capacity
 
-    @_replace(AutoScalingBackend, "create_auto_scaling_group")
+    @replace(AutoScalingBackend, "create_auto_scaling_group")
     def create_group(self: AutoScalingBackend, name: str, **kwargs: Any) -> FakeAutoScalingGroup:
         if name in self.autoscaling_groups:
             raise AutoscalingClientError(
@@ -289,7 +291,7 @@ def _groups(cloud: Cloud) -> None:
         cloud.autoscaling.note_change(group, "created an AutoScalingGroup", 0)
         return group
 
-    @_replace(AutoScalingBackend, "update_auto_scaling_group")
+    @replace(AutoScalingBackend, "update_auto_scaling_group")
     def update_group(self: AutoScalingBackend, name: str, **kwargs: Any) -> FakeAutoScalingGroup:
         group = find(self, name)
         before = group.desired_capacity or 0
@@ -307,7 +309,7 @@ def _groups(cloud: Cloud) -> None:
         )
         return group
 
-    @_replace(AutoScalingBackend, "set_desired_capacity")
+    @replace(AutoScalingBackend, "set_desired_capacity")
     def set_desired_capacity(self: AutoScalingBackend, group_name: str, desired_capacity: int) -> None:
         group = find(self, group_name)
         low, high, before = group.min_size or 0, group.max_size or 0, group.desired_capacity or 0
@@ -322,7 +324,7 @@ def _groups(cloud: Cloud) -> None:
         group.desired_capacity = desired_capacity
         cloud.autoscaling.note_change(group, "explicitly set group desired capacity", before)
 
-    @_replace(AutoScalingResponse, "delete_auto_scaling_group")
+    @replace(AutoScalingResponse, "delete_auto_scaling_group")
     def delete_group(self: AutoScalingResponse) -> ActionResult:
         backend = self.autoscaling_backend
         group = find(backend, self._get_param("AutoScalingGroupName"))
@@ -347,7 +349,7 @@ def _groups(cloud: Cloud) -> None:
         return EmptyResult()
 
     # The rounds register instances with target groups when they are in service.
-    _replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
+    replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
 
 
 def _check_sizes(low: int | None, desired: int | None, high: int | None) -> None:
@@ -363,7 +365,7 @@ def _check_sizes(low: int | None, desired: int | None, high: int | None) -> None
 def _activities(cloud: Cloud) -> None:
     """moto has no scaling activities, and forgets an instance that a group is asked to terminate."""
 
-    @_replace(AutoScalingResponse, "describe_scaling_activities")
+    @replace(AutoScalingResponse, "describe_scaling_activities")
     def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
         found = cloud.autoscaling.activities(
             self._get_param("AutoScalingGroupName"), self._get_param("ActivityIds", []) or []
@@ -372,7 +374,7 @@ def _activities(cloud: Cloud) -> None:
         end = start + (self._get_int_param("MaxRecords") or 100)
         return ActionResult({"Activities": found[start:end], "NextToken": str(end) if end < len(found) else None})
 
-    @_replace(AutoScalingResponse, "terminate_instance_in_auto_scaling_group")
+    @replace(AutoScalingResponse, "terminate_instance_in_auto_scaling_group")
     def terminate_instance(self: AutoScalingResponse) -> ActionResult:
         instance_id = self._get_param("InstanceId")
         decrements = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
@@ -399,13 +401,13 @@ def _targets(cloud: Cloud) -> None:
     """moto calls every target healthy, drops a deregistered one at once, and refuses to deregister a stranger."""
     register = FakeTargetGroup.register
 
-    @_replace(FakeTargetGroup, "register")
+    @replace(FakeTargetGroup, "register")
     def register_again(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
         register(self, targets)
         for target in targets:
             drains(self).pop(target["Id"], None)
 
-    @_replace(FakeTargetGroup, "deregister")
+    @replace(FakeTargetGroup, "deregister")
     def deregister(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
         from sandbox.cloud.cloud import Drain
 
@@ -414,7 +416,7 @@ def _targets(cloud: Cloud) -> None:
             if known := self.targets.pop(target["Id"], None):
                 drains(self)[target["Id"]] = Drain(known, monotonic() + delay)
 
-    @_replace(ELBv2Backend, "describe_target_health")
+    @replace(ELBv2Backend, "describe_target_health")
     def describe_target_health(
         self: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
     ) -> list[FakeHealthStatus]:
@@ -441,7 +443,7 @@ def _listeners(cloud: Cloud) -> None:
     create_balancer, delete_balancer = ELBv2Backend.create_load_balancer, ELBv2Backend.delete_load_balancer
     create, modify = ELBv2Backend.create_listener, ELBv2Backend.modify_listener
 
-    @_replace(ELBv2Backend, "create_load_balancer")
+    @replace(ELBv2Backend, "create_load_balancer")
     def create_load_balancer(self: ELBv2Backend, name: str, *args: Any, **kwargs: Any) -> Any:
         if any(balancer.name == name for balancer in self.load_balancers.values()):
             raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the same name '{name}' exists")
@@ -449,7 +451,7 @@ def _listeners(cloud: Cloud) -> None:
         balancer.dns_name = cloud.loopback.for_balancer()
         return balancer
 
-    @_replace(ELBv2Backend, "delete_load_balancer")
+    @replace(ELBv2Backend, "delete_load_balancer")
     def delete_load_balancer(self: ELBv2Backend, arn: str) -> None:
         balancer = self.load_balancers.get(arn)
         if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
@@ -459,7 +461,7 @@ def _listeners(cloud: Cloud) -> None:
             )
         delete_balancer(self, arn)
 
-    @_replace(ELBv2Backend, "create_listener")
+    @replace(ELBv2Backend, "create_listener")
     def create_listener(self: ELBv2Backend, load_balancer_arn: str, *args: Any, **kwargs: Any) -> FakeListener:
         listener: FakeListener = create(self, load_balancer_arn, *args, **kwargs)
         siblings = self.load_balancers[load_balancer_arn].listeners
@@ -473,7 +475,7 @@ def _listeners(cloud: Cloud) -> None:
             raise ELBClientError("InvalidConfigurationRequest", str(fault)) from fault
         return listener
 
-    @_replace(ELBv2Backend, "modify_listener")
+    @replace(ELBv2Backend, "modify_listener")
     def modify_listener(self: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> FakeListener:
         (before,) = self.describe_listeners(None, [arn])
         port = before.port
@@ -500,7 +502,7 @@ def _launch_templates() -> None:
     """moto puts the tags of the template itself among those that the template gives to what it launches."""
     create = LaunchTemplateBackend.create_launch_template
 
-    @_replace(LaunchTemplateBackend, "create_launch_template")
+    @replace(LaunchTemplateBackend, "create_launch_template")
     def create_launch_template(self: Any, name: str, description: str, data: dict[str, Any], *args: Any) -> Any:
         specifications = data.get("TagSpecifications") or []
         kept = [each for each in specifications if each["ResourceType"] != "launch-template"]

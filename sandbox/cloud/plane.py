@@ -16,7 +16,8 @@ import uvloop
 
 from bluegreen.errors import BluegreenError
 from sandbox.cloud import proxy
-from sandbox.cloud.health import NOT_REGISTERED, Health, TargetGroup
+from sandbox.cloud.health import NOT_REGISTERED, Fault, Health, TargetGroup
+from sandbox.cloud.meter import Meters, Period
 from sandbox.cloud.routing import Listener, Table
 
 T = TypeVar("T")
@@ -29,17 +30,21 @@ class PortUnavailable(BluegreenError):
 class Plane:
     """Runs from `start` to `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric_seconds: int) -> None:
+        self._metric_seconds = metric_seconds
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="data-plane", daemon=True)
         self._table = Table()
         self._groups: dict[str, TargetGroup] = {}
         self._servers: dict[str, proxy.ListenerServer] = {}
+        self._meters = Meters(self._groups)
 
     def start(self) -> None:
         self._thread.start()
+        self.set_metric_seconds(self._metric_seconds)
 
     def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._meters.stop)
         self._call(self._follow(Table()))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -62,6 +67,19 @@ class Plane:
         target = group.targets.get((target_id, port)) if group else None
         return target.in_flight if target else 0
 
+    def set_metric_seconds(self, seconds: int) -> None:
+        """The length of the periods in which requests are counted; the one under way is dropped."""
+        self._loop.call_soon_threadsafe(self._meters.start, seconds)
+
+    def closed_periods(self) -> list[Period]:
+        """Those that have ended since the last call."""
+        closed = self._meters.closed
+        return [closed.popleft() for _ in range(len(closed))]
+
+    def set_fault(self, group_arn: str, fault: Fault | None) -> None:
+        if group := self._groups.get(group_arn):
+            group.fault = fault
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
@@ -79,6 +97,7 @@ class Plane:
             if live is None:
                 live = self._groups[arn] = TargetGroup(group)
             live.follow(group, is_used=arn in table.used_arns)
+        self._meters.follow(table.listeners)
         self._table = table
 
     async def _follow_listeners(self, table: Table) -> None:
@@ -102,7 +121,9 @@ class Plane:
             self._servers.pop(arn).close()
         for arn, listener in wanted.items():
             if arn in sockets:
-                self._servers[arn] = proxy.ListenerServer(listener, self._groups)
+                self._servers[arn] = proxy.ListenerServer(
+                    listener, self._groups, self._meters.of(listener.balancer_arn)
+                )
                 await self._servers[arn].open(sockets[arn])
             self._servers[arn].listener = listener
 

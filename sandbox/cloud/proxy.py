@@ -22,7 +22,8 @@ from typing import cast
 import httptools
 
 from sandbox.cloud import routing
-from sandbox.cloud.health import Target, TargetGroup
+from sandbox.cloud.health import Fault, Target, TargetGroup
+from sandbox.cloud.meter import Meter
 
 # Meant for one hop (RFC 9110, 7.6.1), or answered by the proxy itself. Transfer-Encoding passes: it is framed anew.
 _NOT_FORWARDED = frozenset(
@@ -84,6 +85,9 @@ class ClientConnection(asyncio.Protocol):
         self._target: TargetConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._chosen: Target | None = None
+        self._group_arn = ""
+        self._sent_at = 0.0
+        self._late_seconds = 0.0
         self._closes_after_answer = False
         self._is_writable = True
 
@@ -212,16 +216,39 @@ class ClientConnection(asyncio.Protocol):
         if target is None:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
+        assert group is not None
         if request.wants_continue:
             self.transport.write(_CONTINUE)
         target.in_flight += 1
         self._chosen = target
+        self._group_arn = group.arn
+        self._late_seconds = 0.0
+        self.server.meter.of(group.arn).requests += 1
+        if group.fault is None:
+            self._reach(target)
+        else:
+            _pause(self.transport)
+            self._connecting = self.server.loop.create_task(self._suffer(target, group.fault))
+
+    def _reach(self, target: Target) -> None:
         while target.idle:
             connection = target.idle.pop()
             if connection.is_usable():
                 self.attach(connection)
                 return
         self._connect(target)
+
+    async def _suffer(self, target: Target, fault: Fault) -> None:
+        await asyncio.sleep(fault.delay_seconds)
+        self._connecting = None
+        self._late_seconds = fault.delay_seconds
+        self._sent_at = time.perf_counter() - self._late_seconds
+        _resume(self.transport)
+        if fault.strikes():
+            self.count_answer(500)
+            self._answer(500, b'{"error": "a fault of the sandbox says so"}\n', "application/json")
+        else:
+            self._reach(target)
 
     def _connect(self, target: Target) -> None:
         _pause(self.transport)  # its body waits in the kernel
@@ -233,10 +260,10 @@ class ClientConnection(asyncio.Protocol):
                 _, connection = await self.server.loop.create_connection(
                     lambda: TargetConnection(target), target.address, target.port
                 )
-        except TimeoutError:
-            self._refuse(HTTPStatus.GATEWAY_TIMEOUT)
-        except OSError:
-            self._refuse(HTTPStatus.BAD_GATEWAY)
+        except (TimeoutError, OSError) as fault:
+            self.server.meter.of(self._group_arn).connection_errors += 1
+            is_late = isinstance(fault, TimeoutError)
+            self._refuse(HTTPStatus.GATEWAY_TIMEOUT if is_late else HTTPStatus.BAD_GATEWAY)
         else:
             self._connecting = None
             _resume(self.transport)
@@ -249,6 +276,7 @@ class ClientConnection(asyncio.Protocol):
         self._target = connection
         if not self._is_writable:
             _pause(connection.transport)
+        self._sent_at = time.perf_counter() - self._late_seconds
         connection.begin(self, is_head=request.method == b"HEAD")
         connection.send(b"".join((self._head(request), *request.body)))
         request.body.clear()
@@ -266,6 +294,9 @@ class ClientConnection(asyncio.Protocol):
         )
 
     # -- the answer, called by the target's side
+
+    def count_answer(self, status: int) -> None:
+        self.server.meter.of(self._group_arn).answered(status, time.perf_counter() - self._sent_at)
 
     def answered(self) -> None:
         """The whole answer is with the client: go on with the next request, or close."""
@@ -319,6 +350,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         if self.request is None:
             self.request = self._incoming
+        self.server.meter.refused(status)
         self._closes_after_answer |= status == HTTPStatus.BAD_REQUEST
         self._answer(status, _page(status), "text/html")
 
@@ -461,6 +493,7 @@ class TargetConnection(asyncio.Protocol):
         if client is None or self._is_interim:
             return
         self.has_begun = True
+        client.count_answer(status)
         is_bodiless = self._is_head or status in _BODILESS
         self._adds_chunks = False
         framing = b""
@@ -513,9 +546,10 @@ class TargetConnection(asyncio.Protocol):
 class ListenerServer:
     """A listener's port: bound when the listener appears, closed with it."""
 
-    def __init__(self, listener: routing.Listener, groups: Mapping[str, TargetGroup]) -> None:
+    def __init__(self, listener: routing.Listener, groups: Mapping[str, TargetGroup], meter: Meter) -> None:
         self.listener = listener
         self.groups = groups
+        self.meter = meter
         self.loop = asyncio.get_running_loop()
         self.clients: set[ClientConnection] = set()
         self.is_closing = False

@@ -143,6 +143,7 @@ class Listener:
     default: Action
     rules: tuple[Rule, ...] = ()
     idle_timeout_seconds: float = 60
+    balancer_arn: str = ""
 
     def action_for(self, request: Request) -> Action:
         for rule in self.rules:

@@ -100,6 +100,7 @@ def main() -> int:
 
 
 def _serve(login: Login, listener: socket.socket) -> int:
+    Path("/run/systemd/system").mkdir(parents=True)  # sd_booted(3): how programs know that there is a systemctl
     ENVIRONMENT.write_text(json.dumps(login.environment))
     Path("/run/environment").write_text(" ".join(f"{key}={value}" for key, value in login.environment.items()))
     for unit in login.units:
@@ -127,8 +128,15 @@ async def _listen(login: Login, listener: socket.socket) -> None:
         def exit(self) -> None:
             self.channel.exit(0)  # OpenSSH's clients take a session without a code for a failed one
 
+    sessions: set[Any] = set()  # nobody else holds them while their client does not read
+
     async def session(process: Any) -> None:
-        process.exit(await _run(process, login.environment))
+        held = process, asyncio.current_task(), process.channel.get_connection()
+        sessions.add(held)
+        try:
+            process.exit(await _run(process, login.environment))
+        finally:
+            sessions.discard(held)
 
     server = await asyncssh.listen(
         sock=listener,
@@ -154,14 +162,10 @@ async def _run(process: Any, environment: dict[str, str]) -> int:
     terminal = process.get_terminal_type()
     if terminal:
         return await _run_in_terminal(process, words, home, {**environment, "TERM": terminal})
-    child = await asyncio.create_subprocess_exec(
-        *words,
-        cwd=home,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+    # Plain pipes: asyncssh reads an asyncio stream twice at once when its client is slow (seen in 2.24.1).
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(  # noqa: ASYNC220 - it only forks
+        words, cwd=home, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
     )
     await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
     return await _until_ended(process, child)
@@ -171,8 +175,8 @@ async def _run_in_terminal(process: Any, words: list[str], home: Path, environme
     ours, theirs = os.openpty()
     columns, rows, *_ = process.get_terminal_size()
     termios.tcsetwinsize(theirs, (rows, columns))
-    child = await asyncio.create_subprocess_exec(
-        *words,
+    child = subprocess.Popen(  # noqa: ASYNC220 - it only forks
+        words,
         cwd=home,
         env=environment,
         stdin=theirs,
@@ -186,10 +190,10 @@ async def _run_in_terminal(process: Any, words: list[str], home: Path, environme
     return await _until_ended(process, child)
 
 
-async def _until_ended(process: Any, child: asyncio.subprocess.Process) -> int:
+async def _until_ended(process: Any, child: subprocess.Popen[bytes]) -> int:
     """The command's exit code. One whose client has gone is ended, with all that it has started."""
     closed = asyncio.ensure_future(process.channel.wait_closed())
-    done = asyncio.ensure_future(child.wait())
+    done = asyncio.ensure_future(asyncio.to_thread(child.wait))
     await asyncio.wait({closed, done}, return_when=asyncio.FIRST_COMPLETED)
     if not done.done():
         with suppress(ProcessLookupError):

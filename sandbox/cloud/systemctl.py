@@ -88,15 +88,7 @@ class Service:
         settings = unit.read(_ROOT, self._existing())
         _RUN.mkdir(exist_ok=True)
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                settings.command,
-                cwd=settings.directory,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8", **dict(settings.environment), **_machine()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            process = unit.start(settings, _machine(), log)
         self._pid_file.write_text(str(process.pid))
 
     def stop(self) -> None:
@@ -273,7 +265,7 @@ def main() -> int:
     except BluegreenError as fault:
         print(fault, file=sys.stderr)
         return _NO_SUCH_UNIT
-    except OSError as fault:
+    except (OSError, subprocess.SubprocessError) as fault:
         print(fault, file=sys.stderr)
         return 1
 

@@ -1,25 +1,36 @@
 """What starts in an image: systemd units, as far as a rehearsal needs them.
 
 A service starts with its machine if it is enabled: a link in `etc/systemd/system/*.wants/`, made by `systemctl enable`.
-Understood: ExecStart, Environment, EnvironmentFile, WorkingDirectory, TimeoutStopSec of `etc/systemd/system/*.service`
-and of drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the image's tree; `/usr/bin/python3` is the
-sandbox's interpreter. Other keys are for a real machine: users, sandboxing, ordering, Restart (a process that ends here
-is a crashed machine, which its Auto Scaling group replaces).
+Understood: ExecStart, ExecStartPre, Environment, EnvironmentFile, WorkingDirectory, TimeoutStopSec, StateDirectory and
+its like, in `etc/systemd/system/*.service` and drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the
+image's tree; `/usr/bin/python3` is the sandbox's interpreter. Other keys are for a real machine: users, sandboxing,
+ordering, Restart (a process that ends here is a crashed machine, which its Auto Scaling group replaces).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bluegreen.errors import BluegreenError
 
 UNITS = Path("etc/systemd/system")
 WANTS = UNITS / "multi-user.target.wants"
 _FOLDERS = (UNITS, Path("usr/lib/systemd/system"))  # in the order of their rank
+_OWN_DIRECTORIES = {
+    "StateDirectory": ("var/lib", "STATE_DIRECTORY"),
+    "CacheDirectory": ("var/cache", "CACHE_DIRECTORY"),
+    "LogsDirectory": ("var/log", "LOGS_DIRECTORY"),
+    "RuntimeDirectory": ("run", "RUNTIME_DIRECTORY"),
+    "ConfigurationDirectory": ("etc", "CONFIGURATION_DIRECTORY"),
+}
 _INTERPRETERS = ("/usr/bin/python3", "/usr/bin/env python3")
 _DEFAULT_STOP_SECONDS = 90.0  # systemd's DefaultTimeoutStopSec
 
@@ -37,6 +48,35 @@ class Unit:
     environment: tuple[tuple[str, str], ...]
     directory: Path
     stop_seconds: float
+    before: tuple[tuple[str, ...], ...] = ()  # commands to run first
+    makes: tuple[Path, ...] = ()  # directories to make first
+
+
+def start(unit: Unit, environment: Mapping[str, str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a service in a session of its own. `environment` is the machine's, and wins. Raises OSError,
+    CalledProcessError."""
+    variables = {"PATH": os.defpath, "LANG": "C.UTF-8", **dict(unit.environment), **environment}
+    for directory in unit.makes:
+        directory.mkdir(parents=True, exist_ok=True)
+    for command in unit.before:
+        subprocess.run(
+            command,
+            cwd=unit.directory,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=True,
+        )
+    return subprocess.Popen(
+        unit.command,
+        cwd=unit.directory,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 def units_of(tree: Path) -> tuple[Unit, ...]:
@@ -82,9 +122,16 @@ def read(tree: Path, file: Path) -> Unit:
         environment.update(_assignments(line))
     for name in settings.get("EnvironmentFile", []):
         environment.update(_environment_file(tree, name, file))
+    makes = []
+    for key, (top, variable) in _OWN_DIRECTORIES.items():
+        if names := [name for line in settings.get(key, []) for name in line.split()]:
+            makes += [_inside(tree, f"{top}/{name}") for name in names]
+            environment[variable] = ":".join(str(_inside(tree, f"{top}/{name}")) for name in names)
     return Unit(
         name=file.stem,
-        command=_command(tree, commands[0]),
+        command=_command(tree, commands[0], environment),
+        before=tuple(_command(tree, line, environment) for line in settings.get("ExecStartPre", [])),
+        makes=tuple(makes),
         environment=tuple(environment.items()),
         directory=_inside(tree, settings.get("WorkingDirectory", ["/"])[-1].lstrip("-")),
         stop_seconds=_seconds(settings.get("TimeoutStopSec", [""])[-1]),
@@ -123,13 +170,20 @@ def _environment_file(tree: Path, name: str, unit: Path) -> dict[str, str]:
     return found
 
 
-def _command(tree: Path, line: str) -> tuple[str, ...]:
+def _command(tree: Path, line: str, environment: Mapping[str, str]) -> tuple[str, ...]:
     line = line.lstrip("@-:+!")  # systemd's prefixes say how to run it, not what
     for interpreter in _INTERPRETERS:
         if line == interpreter or line.startswith(interpreter + " "):
             line = "{python}" + line[len(interpreter) :]
-    words = shlex.split(line)
+    words = [each for word in shlex.split(line) for each in _expanded(word, environment)]
     return tuple(sys.executable if word == "{python}" else _word(tree, word) for word in words)
+
+
+def _expanded(word: str, environment: Mapping[str, str]) -> list[str]:
+    """systemd.service(5): `$A` as a whole word becomes words, `${A}` is replaced anywhere; what is unset is empty."""
+    if match := re.fullmatch(r"\$(\w+)", word):
+        return environment.get(match[1], "").split()
+    return [re.sub(r"\$\{(\w+)\}", lambda match: environment.get(match[1], ""), word).replace("$$", "$")]
 
 
 def _word(tree: Path, word: str) -> str:

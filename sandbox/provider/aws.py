@@ -121,6 +121,10 @@ class Aws:
         return self.clients.client("autoscaling")
 
     @property
+    def cloudwatch(self) -> Any:
+        return self.clients.client("cloudwatch")
+
+    @property
     def sts(self) -> Any:
         return self.clients.client("sts")
 

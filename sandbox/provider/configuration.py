@@ -11,7 +11,7 @@ from sandbox.provider.aws import Settings
 from sandbox.provider.check import Failure
 from sandbox.provider.wire import UNKNOWN, Props
 
-_SERVICES: Final = frozenset({"autoscaling", "ec2", "elbv2", "sts"})
+_SERVICES: Final = frozenset({"autoscaling", "cloudwatch", "ec2", "elbv2", "sts"})
 # What these switch off, the sandbox's provider never does.
 _WITHOUT_EFFECT: Final = frozenset(
     {

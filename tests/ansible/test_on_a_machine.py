@@ -195,7 +195,6 @@ def test_a_machine_that_stays_is_found_by_its_tag_and_set_up_over_ssh(aws: Aws, 
                     "--private-key",
                     str(key),
                 ),
-                *("--extra-vars", "ansible_host={{ aws_public_ip_address }}"),  # of this computer, unlike the private
                 "database.yml",
             ],
             cwd=REPOSITORY / "ansible",

@@ -12,6 +12,8 @@ from tests.e2e.project import STACK, Project, eventually
 REQUESTS_PER_SECOND = 200
 TOLERANCE = 0.05
 
+pytestmark = pytest.mark.rollout
+
 
 @pytest.fixture(scope="module")
 def served(project: Project) -> Project:

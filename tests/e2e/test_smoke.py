@@ -10,6 +10,8 @@ import pytest
 from sandbox.load import Load
 from tests.e2e.project import Project, eventually
 
+pytestmark = pytest.mark.rollout
+
 SHORT = 6  # seconds: the machines are healthy, and the smoke tests have as good as all of it
 READY = {"path": "/version", "json": {"app": "2"}, "latencySeconds": 2, "timesInARow": 5}
 CHECK = """#!/bin/sh

@@ -11,6 +11,7 @@ from sandbox.provider.resources import (
     launch_template,
     listener,
     load_balancer,
+    metric_alarm,
     nat_gateway,
     route,
     scaling_policy,
@@ -41,5 +42,6 @@ TYPES: Final[dict[str, ResourceType]] = {
         launch_template.LAUNCH_TEMPLATE,
         auto_scaling_group.GROUP,
         scaling_policy.POLICY,
+        metric_alarm.METRIC_ALARM,
     )
 }

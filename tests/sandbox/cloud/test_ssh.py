@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 from sandbox.cloud import cell
 from sandbox.host import Sandbox
 from tests.sandbox.cloud.builder import Builder
-from tests.sandbox.cloud.world import Aws, eventually, get, get_json
+from tests.sandbox.cloud.world import Aws, commands_with, eventually, get, get_json
 
 OBSTACLE = cell.obstacle()
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=f"no machines to log into here: {OBSTACLE}")
@@ -44,17 +45,8 @@ def answers(address: str) -> bool:
     return False
 
 
-def processes_of(builder: Builder) -> list[int]:
-    """Of this machine, by the environment that all of them have."""
-    mark = f"/_imds/{builder.instance}\0".encode()
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark in environment.read_bytes():
-                found.append(int(environment.parent.name))
-        except OSError:
-            continue
-    return found
+def processes_of(builder: Builder) -> list[str]:
+    return commands_with(f"/_imds/{builder.instance}\0")
 
 
 def test_a_login_has_a_home_and_an_environment_of_its_own(builder: Builder) -> None:
@@ -128,6 +120,19 @@ def test_exit_codes_signals_and_both_streams_come_through(builder: Builder) -> N
     assert (done.exit_status, done.stdout, done.stderr) == (7, "out\n", "err\n")
     assert builder.run("kill -TERM $$").exit_status == 128 + 15
     assert builder.says("cat", input="typed") == "typed"
+
+
+def test_a_client_that_reads_slowly_gets_everything(builder: Builder) -> None:
+    async def read(connection: asyncssh.SSHClientConnection) -> int:
+        process = await connection.create_process("head -c 20000000 /dev/zero", encoding=None)
+        await asyncio.sleep(1)  # the client's slowness, not a wait for something
+        return len(await process.stdout.read())
+
+    assert builder.connected(read) == 20_000_000
+
+
+def test_service_modules_find_a_systemd(builder: Builder) -> None:
+    assert builder.says("test -d /run/systemd/system && echo yes") == "yes"
 
 
 def test_a_terminal_is_one(builder: Builder) -> None:

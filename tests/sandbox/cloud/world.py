@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,16 @@ def eventually(look: Callable[[], T], *, within: float = 60.0, what: str = "") -
         if time.monotonic() > deadline:
             pytest.fail(f"not within {within} s: {what or look}; last seen: {found!r}")
         time.sleep(0.03)
+
+
+def commands_with(mark: str) -> list[str]:
+    """The command lines of all processes that have this text in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip())
+    return found
 
 
 @dataclass

@@ -26,6 +26,7 @@ LISTENER = "aws:lb/listener:Listener"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
+METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 
 @dataclass
@@ -204,6 +205,20 @@ class Stack:
             **more,
         }
 
+    def alarm(self, name: str = "slow", **more: Any) -> Resource:
+        settings = {
+            "comparisonOperator": "GreaterThanThreshold",
+            "threshold": 0.5,
+            "evaluationPeriods": 3,
+            "namespace": "AWS/ApplicationELB",
+            "metricName": "TargetResponseTime",
+            "extendedStatistic": "p99",
+            "period": 60,
+            "dimensions": {"LoadBalancer": "app/web/1", "TargetGroup": "targetgroup/web/1"},
+            **more,
+        }
+        return self.driver.create(METRIC_ALARM, name, **{key: it for key, it in settings.items() if it is not None})
+
     def everything(self) -> list[Resource]:
         create, vpc = self.driver.create, self.vpc.identifier
         gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
@@ -234,4 +249,5 @@ class Stack:
             policyType="TargetTrackingScaling",
             targetTrackingConfiguration={"predefinedMetricSpecification": metric, "targetValue": 60},
         )
+        self.alarm(tags={"Name": "web"})
         return self.driver.made

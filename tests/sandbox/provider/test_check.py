@@ -43,6 +43,12 @@ GOOD: dict[str, Props] = {
         "policyType": "TargetTrackingScaling",
         "targetTrackingConfiguration": {"targetValue": 60},
     },
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {
+        "comparisonOperator": "GreaterThanThreshold",
+        "evaluationPeriods": 3,
+        "threshold": 5,
+        "metricQueries": [{"id": "rate", "expression": "100 * FILL(e, 0) / r", "returnData": True}],
+    },
 }
 
 
@@ -117,6 +123,23 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
         ("Group", {"waitForCapacityTimeout": "soon"}, "waitForCapacityTimeout", "cannot be parsed as a duration"),
         ("Group", {"launchTemplate": {"id": "lt-1", "name": "a"}}, "launchTemplate.id", "conflicts with name"),
         ("Group", {"tags": [{"key": "a", "value": "b"}]}, "tags[0].propagateAtLaunch", "is required"),
+        ("MetricAlarm", {"metricName": "RequestCount"}, "metricName", "conflicts with metricQueries"),
+        ("MetricAlarm", {"metricQueries": None, "metricName": "x"}, "statistic", "must be set for a cloudwatch metric"),
+        ("MetricAlarm", {"period": 45, "metricQueries": None}, "period", "divisible by 60, got: 45"),
+        ("MetricAlarm", {"extendedStatistic": "tm99", "metricQueries": None}, "extendedStatistic", "is no statistic"),
+        ("MetricAlarm", {"comparisonOperator": "LessThanLowerThreshold"}, "comparisonOperator", "sandbox supports"),
+        ("MetricAlarm", {"thresholdMetricId": "e1"}, "thresholdMetricId", "that the sandbox doesn't support"),
+        ("MetricAlarm", {"metricQueries": [{"id": "a", "accountId": "1"}]}, "metricQueries[0].accountId", "support"),
+        (
+            "MetricAlarm",
+            {
+                "metricQueries": [
+                    {"id": "a", "expression": "b", "metric": {"metricName": "m", "period": 60, "stat": "Sum"}}
+                ]
+            },
+            "metricQueries[0]",
+            "both `expression` and a `metric`",
+        ),
         ("Policy", {"policyType": "StepScaling"}, "policyType", 'only as ["TargetTrackingScaling"]'),
     ],
 )

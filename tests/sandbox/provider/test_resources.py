@@ -207,6 +207,42 @@ class TestUpdate:
         moved = network.driver.update(made, fromPort=81, toPort=81, **rule)
         assert network.driver.read(moved).state["toPort"] == 81  # type: ignore[union-attr]
 
+    def test_an_alarm_s_threshold_changes_in_place_and_its_tags_apart_from_it(
+        self, network: Stack, calls: list[str]
+    ) -> None:
+        alarm = network.alarm(tags={"Name": "slow"})
+        calls.clear()
+        higher = network.driver.update(alarm, **given(alarm) | {"threshold": 2})
+        assert calls == ["PutMetricAlarm", "DescribeAlarms"]
+        tagged = network.driver.update(higher, **given(higher) | {"tags": {"Team": "web"}})
+        assert "PutMetricAlarm" not in calls[2:]
+        live = network.driver.read(tagged)
+        assert live is not None
+        assert (live.state["threshold"], live.state["tags"]) == (2, {"Team": "web"})
+
+    def test_an_alarm_on_an_expression_is_read_back_as_it_was_given(self, network: Stack) -> None:
+        metric = {
+            "metricName": "HTTPCode_Target_5XX_Count",
+            "namespace": "AWS/ApplicationELB",
+            "period": 60,
+            "stat": "Sum",
+            "dimensions": {"LoadBalancer": "app/web/1"},
+        }
+        queries = [
+            {"id": "errors", "metric": metric},
+            {"id": "filled", "expression": "FILL(errors, 0)", "label": "errors", "returnData": True},
+        ]
+        single = dict.fromkeys(("metricName", "namespace", "period", "extendedStatistic", "dimensions"))
+        alarm = network.alarm("errors", **single, metricQueries=queries)
+        live = network.driver.read(alarm)
+        assert live is not None
+        assert live.state == alarm.state
+        assert [query["returnData"] for query in live.state["metricQueries"]] == [False, True]
+        assert network.driver.diff(live, **given(alarm)).changes == NONE
+        other = [queries[0], {**queries[1], "expression": "FILL(errors, 1)"}]
+        changed = network.driver.diff(live, **given(alarm) | {"metricQueries": other})
+        assert (list(changed.diffs), list(changed.replaces)) == (["metricQueries"], [])
+
     def test_a_new_security_group_lets_nothing_out(self, network: Stack) -> None:
         (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[network.group.identifier])["SecurityGroups"]
         assert group["IpPermissionsEgress"] == []
