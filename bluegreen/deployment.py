@@ -247,6 +247,7 @@ class _Driver:
         return update
 
     def _stay(self, step: Step) -> None:
+        self._on_output(f"staying at `{step.name}` for {step.watch_seconds} s; Ctrl-C leaves it there")
         try:
             self._sleep(step.watch_seconds)
         except KeyboardInterrupt:

@@ -95,8 +95,10 @@ def release(
     """Bake the stack's image, then deploy it."""
     if skip_bake and skip_deploy:
         raise typer.BadParameter("with --skip-deploy too there is nothing to do", param_hint="--skip-bake")
-    if ami and not skip_bake:
-        raise typer.BadParameter("goes with --skip-bake: a bake makes the image itself", param_hint="--ami")
+    if ami is not None:
+        if not skip_bake:
+            raise typer.BadParameter("goes with --skip-bake: a bake makes the image itself", param_hint="--ami")
+        _check_id(ami)
     bakes = {"artifact_json": artifact_json, "app": app, "version": version, "force": force, "template": template}
     if skip_bake:
         _refuse_together(skip_bake=True, **bakes)
@@ -106,12 +108,19 @@ def release(
         return
 
     from bluegreen import deployment
+    from bluegreen.errors import BakeInterrupted
 
     if skip_bake:
-        image = ami or _baked_before()
+        image = _baked_before() if ami is None else ami
     else:
         deployment.check(stack)  # a bake takes minutes
-        image = _bake(stack, artifact_json, app, version, force, template).image
+        baked = _bake(stack, artifact_json, app, version, force, template)
+        image = baked.image
+        if baked.was_interrupted:
+            raise BakeInterrupted(
+                f"the release was interrupted; {image} is baked, and nothing was deployed",
+                f"`bluegreen release {stack} --skip-bake --ami {image}` deploys it.",
+            )
     _say(f"{stack}: deploying {image}")
     report(deployment.deploy(stack, ami=image, on_output=_say, on_step=lambda step: announce(step, say=_say)))
 
@@ -147,6 +156,14 @@ def _bake(
     return baked
 
 
+def _check_id(image: str) -> None:
+    from bluegreen.model.settings import image_fault
+
+    if image_fault(image):
+        message = f"{image!r} is not the id of an AMI; ids look like ami-0123456789abcdef0"
+        raise typer.BadParameter(message, param_hint="--ami")
+
+
 def _baked_before() -> str:
     from bluegreen.images.ami_file import read_ami
 
@@ -159,7 +176,7 @@ def _given(artifact_json: str | None) -> Artifact | None:
 
     if artifact_json is None:
         return None
-    if artifact_json.lstrip().startswith("{"):
+    if not artifact_json.strip() or artifact_json.lstrip().startswith("{"):
         return Artifact.parse(artifact_json, where="--artifact-json")
     if artifact_json == "-":
         return Artifact.parse(sys.stdin.read(), where="the artifact on stdin")

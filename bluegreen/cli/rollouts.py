@@ -66,8 +66,7 @@ def say(line: str) -> None:
 
 def announce(step: Step, say: Callable[[str], None] = say) -> None:
     shares = ", ".join(f"{group.role} {group.release.version} {group.weight} %" for group in step.fleet.groups)
-    watch = f"; stays for {step.watch_seconds} s" if step.watch_seconds else ""
-    say(f"step: {step.name} ({shares}){watch}")
+    say(f"step: {step.name} ({shares})")
 
 
 def report(update: Update) -> None:

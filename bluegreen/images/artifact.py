@@ -50,6 +50,8 @@ class Artifact:
     @classmethod
     def parse(cls, text: str, *, where: str) -> Artifact:
         """From the JSON that `to_json` writes. Raises ArtifactError with every fault, in the name of `where`."""
+        if not text.strip():
+            raise ArtifactError.from_faults(where, [Fault("artifact", "is empty")])
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
@@ -71,20 +73,29 @@ class Artifact:
 def build(app: Path, *, service: str, directory: Path, version: str | None = None) -> Artifact:
     """Pack an app to `dist/<service>-<version>.tar.gz` below `directory`, replaced whole.
 
-    Raises ArtifactError where no version is to be had, ContentError where the app can't be packed.
+    Raises ArtifactError where no version is to be had or `dist` can't be written, ContentError where the app can't be
+    packed.
     """
+    if not os.path.isdir(app):
+        raise ArtifactError(f"{app} is not a directory", "Name the app's with --app. Nothing was changed.")
     version = version_of(app, version)
     package = directory.resolve() / DIST / f"{service}-{version}.tar.gz"
-    package.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=package.parent, prefix=f".{package.name}.", delete=False) as file:
-        try:
-            sha256 = pack(app, file)
-            os.fchmod(file.fileno(), 0o644)
-            file.close()
-            os.replace(file.name, package)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    try:
+        package.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=package.parent, prefix=f".{package.name}.", delete=False) as file:
+            try:
+                sha256 = pack(app, file)
+                os.fchmod(file.fileno(), 0o644)
+                file.close()
+                os.replace(file.name, package)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise ArtifactError(
+            f"{package} can't be written: {error}", f"Mend that, then run again. {DIST}/ has what it had."
+        ) from error
     return Artifact(url=package.as_uri(), sha256=sha256, version=version, commit=commit_of(app))
 
 

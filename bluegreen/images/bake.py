@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bluegreen.aws.session import Session
-from bluegreen.errors import AwsError, BakeInterrupted, ImageError, PackerError
-from bluegreen.images.ami_file import AMI_FILE, write_ami
+from bluegreen.errors import AwsError, BakeInterrupted, BluegreenError, ImageError, PackerError
+from bluegreen.images.ami_file import AMI_FILE, check_ami_file, write_ami
 from bluegreen.images.artifact import Artifact, build
 from bluegreen.images.catalog import BaseImage, Catalog
 from bluegreen.images.content import Content, template_digest, tree_digest
+from bluegreen.images.lock import bake_lock
 from bluegreen.images.manifest import image_in
 from bluegreen.images.own_address import own_cidr
-from bluegreen.images.packer import Ended, OnLine, Packer, Template, packer_environment, run
-from bluegreen.images.packer_output import Cause, Phase, Temporaries, failure_of, phase_of, temporaries
+from bluegreen.images.packer import Ended, Interrupter, OnLine, Packer, Template, packer_environment, run
+from bluegreen.images.packer_output import (
+    LAST_LINES,
+    Cause,
+    Phase,
+    Temporaries,
+    began_image,
+    failure_of,
+    phase_of,
+    temporaries,
+)
 from bluegreen.images.repository import bucket_of, download_url, publish
 from bluegreen.images.stack_file import StackConfig, read_stack
 from bluegreen.images.variables import SOURCE_CIDRS, SUFFIX, Variables
@@ -31,18 +42,26 @@ SCRIPTS = Path("packer/scripts")
 LINUX = Path("packer/linux")
 APP = Path("app")
 
+SETTLE_SECONDS = 5.0
+"""After a request of a Packer that was killed, EC2 may take so long to show what it made."""
+
 OnPhase = Callable[[Phase], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baked:
-    """The image of a content. `was_there`: it had been baked before, and nothing was done now."""
+    """The image of a content.
+
+    `was_there`: it had been baked before, and nothing was done now. `was_interrupted`: the bake was told to stop when
+    the image was as good as made.
+    """
 
     image: str
     was_there: bool
     content_digest: str
     artifact: Artifact
     seconds: float
+    was_interrupted: bool = False
 
 
 def bake(
@@ -62,24 +81,27 @@ def bake(
     1. The stack's config and variables are read and checked.
     2. The artifact is the one given, or `app` packed now.
     3. The base image is looked up.
-    4. Where an available image of this content exists, that is the result; `force` bakes another.
+    4. Where an available image of this content exists, that is the result; `force` bakes another. What follows, two
+       bakes of one stack in one directory do one after the other, and the second looks again.
     5. Packer is found, the artifact published if it is only here, and asked for where it is.
     6. Packer builds: it launches a machine, configures it with Ansible, and makes an image of it.
     7. The image is looked at, and its tags completed.
     8. Its id goes to `packer/ami.txt`.
 
-    Nothing is launched before 6, and `packer/ami.txt` is as it was until 8. `directory` is the project's; `template`
-    and `app` are relative to it. `on_line` hears Packer's lines, `on_phase` each phase as it begins.
+    Nothing is launched before 6, and `packer/ami.txt` is as it was until 8. A bake that fails in 6 or 7 removes the
+    image that it made; what else is left, its error names. `directory` is the project's; `template` and `app` are
+    relative to it. `on_line` hears Packer's lines, `on_phase` each phase as it begins.
 
     Raises errors of `bluegreen.errors`, each for what went wrong: ContentError, ArtifactError, VariablesError,
-    SettingsError, ImageError, PackerError, AwsError; BakeInterrupted where it was told to stop.
+    SettingsError, ImageError, LockError, PackerError, AwsError; BakeInterrupted where it was told to stop.
     """
     began = time.monotonic()
     say = on_line or _unheard
     config = read_stack(stack, directory)
     variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
+    check_ami_file(directory)
+    service = config.settings.service
     if artifact is None:
-        service = config.settings.service
         artifact = build(directory / (app or APP), service=service, directory=directory, version=version)
 
     session = Session(config.session)
@@ -87,18 +109,30 @@ def bake(
     base = catalog.base_image(variables.base_image)
     _check_root_device(base, config)
     content = _content(config, variables, artifact, base, directory, template)
-    image = None if force else catalog.find(service=config.settings.service, content_digest=content.digest)
-    was_there = image is not None
-    if image is None:
-        baking = _Baking(config, variables, base, content, directory, template, session, catalog)
-        artifact, image = baking.bake(artifact, say, on_phase or _unseen)
-    write_ami(directory, image)
+
+    def find() -> str | None:
+        return None if force else catalog.find(service=service, content_digest=content.digest)
+
+    was_there, was_interrupted = True, False
+    if image := find():
+        write_ami(directory, image)
+    else:
+        with bake_lock(
+            directory, config.stack, lambda: say(f"another bake of {config.stack} runs here; waiting for it")
+        ):
+            if image := find():
+                write_ami(directory, image)
+            else:
+                was_there = False
+                baking = _Baking(config, variables, base, content, directory, template, session, catalog)
+                artifact, image, was_interrupted = baking.bake(artifact, say, on_phase or _unseen)
     return Baked(
         image=image,
         was_there=was_there,
         content_digest=content.digest,
         artifact=artifact,
         seconds=time.monotonic() - began,
+        was_interrupted=was_interrupted,
     )
 
 
@@ -120,26 +154,35 @@ class _Baking:
     session: Session
     catalog: Catalog
 
-    def bake(self, artifact: Artifact, say: OnLine, on_phase: OnPhase) -> tuple[Artifact, str]:
-        """The artifact, where it is published, and the image."""
+    def bake(self, artifact: Artifact, say: OnLine, on_phase: OnPhase) -> tuple[Artifact, str, bool]:
+        """The artifact, where it is published; the image, whose id is written down; whether it was told to stop."""
         packer = Packer.find()
-        with tempfile.TemporaryDirectory(prefix="bluegreen-bake-") as scratch:
-            template = packer.template(self.directory / self.template, Path(scratch))
+        with _scratch() as scratch:
+            with _preparing():
+                template = packer.template(self.directory / self.template, scratch)
             artifact = self._published(artifact)
             name = image_name(self.config.settings.service, artifact.version, datetime.now(UTC))
             image_tags = self._tags(name, artifact)
-            manifest = Path(scratch, "manifest.json")
-            given = Path(scratch, f"bake{SUFFIX}")
-            given.write_text(json.dumps(self._given(artifact, name, image_tags, manifest, say)), encoding="utf-8")
-            commands = packer.commands(template, [self.variables.file.resolve(), given])
-            self._run(commands, template, say, on_phase)
-            try:
-                written = manifest.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                written = '{"builds": [], "last_run_uuid": ""}'
-            image = image_in(written, self.session.region)
-        self.catalog.finish(image, image_tags)
-        return artifact, image
+            manifest, file = scratch / "manifest.json", scratch / f"bake{SUFFIX}"
+            given = json.dumps(self._given(artifact, name, image_tags, manifest, say))
+            with _preparing():
+                file.write_text(given, encoding="utf-8")
+            commands = packer.commands(template, [self.variables.file.resolve(), file])
+            trail = _Trail(name)
+            # Not to be cut off before what Packer made is either whole and written down, or removed.
+            with Interrupter() as interrupter:
+                try:
+                    self._run(commands, template, interrupter, trail, say, on_phase)
+                    image = image_in(_read(manifest), self.session.region)
+                    self.catalog.finish(image, image_tags)
+                except BluegreenError as error:
+                    error.next_step = " ".join(filter(None, (error.next_step, self._after(trail))))
+                    raise
+                except BaseException:  # nobody listens to Packer any more
+                    self._after(trail)
+                    raise
+                write_ami(self.directory, image)
+        return artifact, image, interrupter.count > 0
 
     def _published(self, artifact: Artifact) -> Artifact:
         if artifact.file is None:
@@ -184,7 +227,7 @@ class _Baking:
             "root_device": self.base.root_device,
             "image_name": name,
             "tags": image_tags,
-            "run_tags": {**self.config.settings.tags, "Name": f"{name}-builder"},
+            "run_tags": {**self.config.settings.tags, "Name": _builder(name)},
             "ansible_directory": str((self.directory / ANSIBLE).resolve()),
             "scripts_directory": str((self.directory / SCRIPTS).resolve()),
             "manifest": str(manifest),
@@ -194,49 +237,96 @@ class _Baking:
             given[SOURCE_CIDRS] = [own_cidr(endpoint, ssh_interface=self.variables.ssh_interface)]
         return given
 
-    def _run(self, commands: Sequence[Sequence[str]], template: Template, say: OnLine, on_phase: OnPhase) -> None:
+    def _run(
+        self,
+        commands: Sequence[Sequence[str]],
+        template: Template,
+        interrupter: Interrupter,
+        trail: _Trail,
+        say: OnLine,
+        on_phase: OnPhase,
+    ) -> None:
         """Raises PackerError, BakeInterrupted."""
         phases = _Phases(on_phase)
 
         def hear(line: str) -> None:
+            trail.lines.append(line)
             phases.hear(line)
             say(template.in_own_words(line))
 
         environment = packer_environment(self.session.environment())
         for command in commands:
-            ended = run(command, directory=self.directory, environment=environment, on_line=hear)
+            ended = run(
+                command, directory=self.directory, environment=environment, interrupter=interrupter, on_line=hear
+            )
+            if command is commands[-1]:
+                trail.code = ended.code
             if ended.code == 0 and not (ended.was_interrupted and command is not commands[-1]):
                 continue
             if ended.was_interrupted:
-                raise BakeInterrupted(f"the bake was interrupted{phases.where}, and made no image", self._after(ended))
-            raise PackerError(self._why(command[1], ended, template), self._after(ended))
+                raise BakeInterrupted(f"the bake was interrupted{phases.where}, and made no image")
+            raise PackerError(self._why(command[1], ended, template, phases.where))
 
-    def _why(self, command: str, ended: Ended, template: Template) -> str:
-        failure = failure_of([template.in_own_words(line) for line in ended.lines])
+    def _why(self, command: str, ended: Ended, template: Template, where: str) -> str:
+        lines = [template.in_own_words(line) for line in ended.lines]
+        failure = failure_of(lines)
         said = "".join(f"\n  {line}" for line in failure.lines)
         if command == "init":
-            return f"`packer init {self.template}` failed:{said}"
+            return f"`packer init {self.template}` {f'failed:{said}' if said and not ended.was_killed else ended.how}"
+        if ended.was_killed or not (failure.error or said):
+            last = [line for line in lines if line.strip()][-LAST_LINES:]
+            return f"Packer {ended.how}{where}" + "".join(f"\n  {line}" for line in last)
         match failure.cause:
             case Cause.TEMPLATE:
                 return f"Packer does not accept {self.template} with {self.variables.file}:{said}"
             case Cause.PROVISIONER:
                 return f"a provisioner failed: {failure.error}. The last lines:{said}"
             case Cause.BUILD:
-                return f"Packer failed: {failure.error}{said}"
+                return f"Packer failed: {failure.error or ended.how}{said}"
 
-    def _after(self, ended: Ended) -> str:
-        """What is left in AWS, and of what was there before."""
+    def _after(self, trail: _Trail) -> str:
+        """Removes the image of a bake that failed; says what is left in AWS, and of what was there before."""
         unchanged = f"{AMI_FILE} is as it was."
-        made = temporaries(ended.lines)
-        if made == Temporaries():
+        made, name = temporaries(trail.lines), trail.image_name
+        if trail.launched_nothing:
             return f"{unchanged} Nothing was launched."
+        if trail.was_cut_off:
+            time.sleep(SETTLE_SECONDS)
+        removed = ""
         try:
-            left = self.catalog.still_there(made)
+            # Another run's image may have the name if this one did not get so far.
+            gone, refused = self.catalog.discard(name) if began_image(trail.lines, name) else ([], [])
+            removed = f" The bake removed what it had made: {', '.join(gone)}." if gone else ""
+            removed += f" It could not remove {'; '.join(refused)}." if refused else ""
+            left = self.catalog.still_there(made, image_name=name, builder=_builder(name))
         except AwsError as error:
-            return f"{unchanged} What Packer made can't be looked for ({error.what}); it printed: {made}"
+            printed = f"; it printed: {made}" if made != Temporaries() else ""
+            return (
+                f"{unchanged}{removed} What Packer made can't be looked for ({error.what}){printed}. Its image would "
+                f"be called {name}, its machine and volumes {_builder(name)}."
+            )
         if left:
-            return f"{unchanged} Packer left behind, for you to delete: {', '.join(left)}."
-        return f"{unchanged} Nothing is left in AWS."
+            return f"{unchanged}{removed} Packer left behind, for you to delete: {', '.join(left)}."
+        return f"{unchanged}{removed} Nothing is left in AWS."
+
+
+@dataclass
+class _Trail:
+    """What a run of Packer leaves to find its things by. `code`: of the build, None while there was none."""
+
+    image_name: str
+    lines: list[str] = field(default_factory=list)
+    code: int | None = None
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Packer's own failures are 1. Killed, it is a negative code, or 255: of the process that watches over it."""
+        return self.code not in (None, 0, 1)
+
+    @property
+    def launched_nothing(self) -> bool:
+        """Packer was not run, or failed before it began to build."""
+        return self.code in (None, 1) and not any(phase_of(line) for line in self.lines)
 
 
 class _Phases:
@@ -261,6 +351,37 @@ class _Phases:
 
 
 _ORDER = list(Phase)
+
+
+def _builder(name: str) -> str:
+    """What the machine and the volumes are called that make the image of a name."""
+    return f"{name}-builder"
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for this bake alone: what is in it may be secret."""
+    with _preparing():
+        made = tempfile.TemporaryDirectory(prefix="bluegreen-bake-", ignore_cleanup_errors=True)
+    with made as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _preparing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PackerError(f"what Packer is given can't be written: {error}", "Nothing was launched.") from error
+
+
+def _read(manifest: Path) -> str:
+    try:
+        return manifest.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return '{"builds": [], "last_run_uuid": ""}'
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackerError(f"Packer's manifest can't be read: {error}") from error
 
 
 def _check_root_device(base: BaseImage, config: StackConfig) -> None:

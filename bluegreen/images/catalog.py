@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from bluegreen.aws.session import Session, in_our_words, is_fault
+from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.errors import ImageError
 from bluegreen.images.packer_output import Temporaries
 from bluegreen.images.variables import BaseImageQuery
@@ -16,6 +16,7 @@ from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
 
 AVAILABLE = "available"
 NO_SUCH_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed")
+NO_SUCH_SNAPSHOT = "InvalidSnapshot.NotFound"
 IMDS_V2 = "v2.0"
 
 
@@ -89,16 +90,54 @@ class Catalog:
                 raise ImageError(f"{image} was baked, but AWS does not show its tags {', '.join(sorted(still))}")
 
     @in_our_words
-    def still_there(self, made: Temporaries) -> list[str]:
-        """Which of the things that a failed bake made exist yet, each as words to act on."""
+    def discard(self, name: str) -> tuple[list[str], list[str]]:
+        """Remove the image that a failed bake made under its name, and its snapshots. Nothing else has that name.
+
+        Returns what went, and what AWS refused to remove, with its reason.
+        """
+        gone: list[str] = []
+        refused: list[str] = []
+
+        def remove(words: str, call: Any, **request: str) -> None:
+            try:
+                call(**request)
+                gone.append(words)
+            except ClientError as error:
+                if not is_fault(error, *NO_SUCH_IMAGE, NO_SUCH_SNAPSHOT):
+                    refused.append(f"{words} ({as_aws_error(error).what})")
+
+        for image in self._named(name):
+            # Asked for before and after: those of a pending image come one by one, those of one that is gone by nothing
+            # but their description.
+            disks = self._snapshots(image)
+            remove(f"image {image['ImageId']}", self._ec2.deregister_image, ImageId=image["ImageId"])
+            for disk in sorted(disks | self._snapshots(image)):
+                remove(f"snapshot {disk}", self._ec2.delete_snapshot, SnapshotId=disk)
+        return gone, refused
+
+    @in_our_words
+    def still_there(self, made: Temporaries, *, image_name: str, builder: str) -> list[str]:
+        """Which of the things that a failed bake made exist yet, each as words to act on.
+
+        Found by what Packer printed, and by what it was told to call them: it may have died before it printed more.
+        """
         left = []
-        if made.instance:
-            # By filter, not by id: what is no longer there is an empty answer then, not a refusal.
-            found = self._ec2.describe_instances(Filters=[_having("instance-id", made.instance)])["Reservations"]
-            states = [each["State"]["Name"] for reservation in found for each in reservation["Instances"]]
-            left += [f"machine {made.instance} ({state})" for state in states if state not in _ENDED]
+        machines = self._machines(made, builder)
+        left += [f"machine {machine} ({state})" for machine, state in machines.items() if state not in _ENDED]
+        for volume in self._ec2.describe_volumes(Filters=[_having("tag:Name", builder)])["Volumes"]:
+            users = {each["InstanceId"] for each in volume.get("Attachments", [])}
+            goes_with_its_machine = users and all(machines.get(user) in _ENDED for user in users)
+            if volume["State"] not in ("deleting", "deleted") and not goes_with_its_machine:
+                left.append(f"volume {volume['VolumeId']} ({volume['State']})")
+        found = {each["ImageId"]: each for each in self._named(image_name)}
         if made.image:
-            left += [f"image {image['ImageId']} ({image['State']})" for image in self._images([made.image])]
+            found |= {each["ImageId"]: each for each in self._images([made.image])}
+        for image in found.values():
+            left.append(f"image {image['ImageId']} ({image['State']})")
+        disks = {disk for image in found.values() for disk in self._snapshots(image)}
+        if made.image:
+            disks |= self._snapshots({"ImageId": made.image})
+        left += [f"snapshot {disk}" for disk in sorted(disks)]
         if made.security_group:
             filters = [_having("group-name", made.security_group)]
             if self._ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
@@ -106,6 +145,37 @@ class Catalog:
         if made.key_pair and self._ec2.describe_key_pairs(Filters=[_having("key-name", made.key_pair)])["KeyPairs"]:
             left.append(f"key pair {made.key_pair}")
         return left
+
+    def _machines(self, made: Temporaries, builder: str) -> dict[str, str]:
+        """The states of the machines of a bake."""
+        # By filter, not by id: what is no longer there is an empty answer then, not a refusal.
+        filters = [_having("tag:Name", builder)]
+        filters += [_having("instance-id", made.instance)] if made.instance else []
+        # A region may not take tags with the launch; the key pair's name is this bake's alone, too.
+        filters += [_having("key-name", made.key_pair)] if made.key_pair else []
+        answers = [self._ec2.describe_instances(Filters=[each])["Reservations"] for each in filters]
+        return {
+            each["InstanceId"]: each["State"]["Name"]
+            for answer in answers
+            for reservation in answer
+            for each in reservation["Instances"]
+        }
+
+    def _named(self, name: str) -> list[dict[str, Any]]:
+        """This account's image of a name: pending, failed or whole."""
+        return self._describe(Owners=["self"], Filters=[_having("name", name)])
+
+    def _snapshots(self, image: Mapping[str, Any]) -> set[str]:
+        """Those that exist of an image of this account, be it registered yet, or still."""
+        filters = [_having("description", f"Created by CreateImage(*) for {image['ImageId']}*")]
+        disks = [device.get("Ebs", {}).get("SnapshotId") for device in image.get("BlockDeviceMappings", [])]
+        ask = self._ec2.get_paginator("describe_snapshots").paginate
+        answers = list(ask(OwnerIds=["self"], Filters=filters))
+        if of_it := [disk for disk in disks if disk]:
+            # By filter: one that is gone is no refusal.
+            filters = [{"Name": "snapshot-id", "Values": of_it}]
+            answers += ask(OwnerIds=["self"], Filters=filters)
+        return {each["SnapshotId"] for answer in answers for each in answer["Snapshots"]}
 
     def _baked(self, image: str) -> dict[str, Any]:
         found = self._images([image])

@@ -5,19 +5,24 @@ What its lines mean is `packer_output`; which image it made is `manifest`.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from bluegreen.errors import PackerError
+from bluegreen.images.packer_output import LAST_LINES
 
 OLDEST = (1, 6, 6)
 """What Debian 12 ships."""
@@ -32,6 +37,10 @@ TEMPLATE_SUFFIX = ".pkr.hcl"
 HOW_TO_GET_IT = "Install it: `apt install packer` on Debian, or https://developer.hashicorp.com/packer/install."
 VERSION_SECONDS = 30
 
+LINGER_SECONDS = 5.0
+"""How long what Packer has left running may hold its output open, once Packer itself has ended."""
+POLL_SECONDS = 0.5
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 OnLine = Callable[[str], None]
@@ -44,6 +53,15 @@ class Ended:
     code: int
     lines: tuple[str, ...]
     was_interrupted: bool
+
+    @property
+    def was_killed(self) -> bool:
+        """By a signal: it had no time to clean up."""
+        return self.code < 0
+
+    @property
+    def how(self) -> str:
+        return how_ended(self.code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,41 +130,71 @@ class Packer:
         return Template(directory=made, sources=sources)
 
 
-def run(command: Sequence[str], *, directory: Path, environment: Mapping[str, str], on_line: OnLine) -> Ended:
-    """Run a command to its end, line by line, however often it is told to stop meanwhile.
+def run(
+    command: Sequence[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    interrupter: Interrupter,
+    on_line: OnLine,
+) -> Ended:
+    """Run a command to its end, line by line, however often it is told to stop meanwhile. Raises PackerError.
 
     SIGINT, SIGTERM and SIGHUP become a Ctrl-C for Packer, one for one: it then terminates what it has launched, and
     that is waited for. It has a process group of its own, since a terminal's Ctrl-C would reach it a second time.
     """
     lines: list[str] = []
-    with _Interrupter() as interrupter:
+    try:
         process = interrupter.start(command, directory, environment)
-        assert process.stdout is not None
-        output = (line.rstrip("\r\n") for line in process.stdout)
-        try:
-            for line in output:
-                lines.append(line)
-                on_line(line)
-        except BaseException:
-            # Nobody listens any more. Without a reader Packer would die at its next line, and leave its machine.
-            interrupter.interrupt()
-            lines.extend(output)
-            raise
-        finally:
-            process.stdout.close()
-            code = process.wait()
+    except OSError as error:
+        raise PackerError(f"{command[0]} can't be run: {error}") from error
+    assert process.stdout is not None
+    output = _lines(process)
+    try:
+        for line in output:
+            lines.append(line)
+            on_line(line)
+    except BaseException:
+        # Nobody listens any more. Without a reader Packer would die at its next line, and leave its machine.
+        interrupter.interrupt()
+        lines.extend(output)
+        raise
+    finally:
+        process.stdout.close()
+        code = process.wait()
     return Ended(code=code, lines=tuple(lines), was_interrupted=interrupter.count > 0)
 
 
-class _Interrupter:
-    """Hands on to a process what tells this one to stop."""
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """What a process prints, to its end: not to that of a child it has left, which may hold the pipe for ever."""
+    assert process.stdout is not None
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    begun, until = "", None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while until is None or time.monotonic() < until:
+            if until is None and process.poll() is not None:
+                until = time.monotonic() + LINGER_SECONDS
+            if not selector.select(POLL_SECONDS):
+                continue
+            chunk = os.read(process.stdout.fileno(), 65536)
+            *whole, begun = (begun + decoder.decode(chunk, final=not chunk)).split("\n")
+            yield from whole
+            if not chunk:
+                break
+    if begun:
+        yield begun
+
+
+class Interrupter:
+    """While it is entered, what tells this process to stop is handed on to the one that it started, or else counted."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._before: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> _Interrupter:
+    def __enter__(self) -> Interrupter:
         if threading.current_thread() is threading.main_thread():
             for each in STOP_SIGNALS:
                 if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
@@ -157,7 +205,7 @@ class _Interrupter:
         for each, handler in self._before.items():
             signal.signal(each, handler)  # type: ignore[arg-type]
 
-    def start(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    def start(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
             command,
             cwd=directory,
@@ -165,9 +213,6 @@ class _Interrupter:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
             process_group=0,
         )
         for _ in range(self.count):  # what came while it was being started
@@ -196,7 +241,7 @@ def packer_environment(session: Mapping[str, str]) -> dict[str, str]:
 
 def _version_of(executable: str) -> tuple[int, int, int]:
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             [executable, "version"],
             env=packer_environment({}),
             stdin=subprocess.DEVNULL,  # another program of this name reads words from it
@@ -205,17 +250,32 @@ def _version_of(executable: str) -> tuple[int, int, int]:
             errors="replace",
             timeout=VERSION_SECONDS,
             check=False,
-        ).stdout
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PackerError(f"{executable} can't be asked for its version: {error}", HOW_TO_GET_IT) from error
-    found = re.search(r"^Packer v(\d+)\.(\d+)\.(\d+)", said, flags=re.MULTILINE)
+    found = re.search(r"^Packer v(\d+)\.(\d+)\.(\d+)", done.stdout, flags=re.MULTILINE)
     if not found:
+        heard = [line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
+        said = "".join(f"\n  {line}" for line in heard[-LAST_LINES:])
+        if done.returncode < 0 or (done.returncode and heard):
+            raise PackerError(f"`{executable} version` {how_ended(done.returncode)}{said}", HOW_TO_GET_IT)
         raise PackerError(
-            f"{executable} is not HashiCorp's Packer: it does not tell its version (cracklib has a `packer`, too)",
+            f"{executable} is not HashiCorp's Packer: it does not tell its version (cracklib has a `packer`, too)"
+            f"{said}",
             f"{HOW_TO_GET_IT} Put it first on PATH.",
         )
     major, minor, patch = (int(part) for part in found.groups())
     return major, minor, patch
+
+
+def how_ended(code: int) -> str:
+    """What a process's exit code says, as the end of a sentence."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # one of the real-time signals
+        return f"was killed by signal {-code}"
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 LAST_LINES = 20
@@ -60,6 +60,9 @@ class Temporaries:
     security_group: str = ""
     instance: str = ""
     image: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(self).items() if value)
 
 
 class Cause(StrEnum):
@@ -114,6 +117,11 @@ def temporaries(lines: Iterable[str]) -> Temporaries:
     return Temporaries(**found)
 
 
+def began_image(lines: Iterable[str], name: str) -> bool:
+    """Whether the build has asked for the image of a name, be there an answer or not."""
+    return any((text_of(line) or "").startswith(f"Creating AMI {name} from ") for line in lines)
+
+
 def failure_of(lines: Sequence[str]) -> Failure:
     """Why a build that has ended with an error failed."""
     spoken = [text_of(line) for line in lines]
@@ -121,13 +129,14 @@ def failure_of(lines: Sequence[str]) -> Failure:
         return Failure(cause=Cause.TEMPLATE, lines=tuple(_diagnostics(lines)))
     error = "\n".join(_final_errors(lines))
     texts = [text for text in spoken if text]
+    said = [text or line for text, line in zip(spoken, lines, strict=True) if line.strip() and text != ""]
     end = next((at for at, text in enumerate(texts) if text.startswith(_HAD_ERRORS)), None)
     # Packer says that after an error of any later step, too.
     if end is not None and not any(text.startswith(_AFTER_PROVISION) for text in texts[:end]):
         beginnings = _BEGINNINGS[Phase.PROVISION]
         begin = next((at for at, text in enumerate(texts[:end]) if text.startswith(beginnings)), 0)
         return Failure(cause=Cause.PROVISIONER, error=error, lines=tuple(texts[begin:end][-LAST_LINES:]))
-    return Failure(cause=Cause.BUILD, error=error, lines=() if error else tuple(texts[-LAST_LINES:]))
+    return Failure(cause=Cause.BUILD, error=error, lines=() if error else tuple(said[-LAST_LINES:]))
 
 
 def _final_errors(lines: Sequence[str]) -> list[str]:

@@ -58,9 +58,12 @@ def walk(root: Path) -> Iterator[Entry]:
 
     Raises ContentError where there is no such tree, or it holds what can't go along: links that lead out, devices.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise ContentError(f"{root} is not a directory", "Name the right one. Nothing was changed.")
-    entries = list(_walk(root.resolve(), root, ""))
+    try:
+        entries = list(_walk(root.resolve(), root, ""))
+    except OSError as error:  # also a file that goes while it is looked at
+        raise ContentError(f"{root} can't be read: {error}") from error
     if not entries:
         raise ContentError(f"{root} is empty", "Name the right one. Nothing was changed.")
     yield from entries

@@ -122,7 +122,12 @@ def test_an_artifact_comes_in_three_forms(shell: Shell, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("word", "where"), [("{}", "--artifact-json has 4 faults"), ("gone.json", "gone.json can't be read")]
+    ("word", "where"),
+    [
+        ("{}", "--artifact-json has 4 faults"),
+        ("gone.json", "gone.json can't be read"),
+        ("", "--artifact-json has 1 fault:\n  artifact: is empty"),
+    ],
 )
 def test_an_artifact_that_is_none_is_an_error(shell: Shell, word: str, where: str) -> None:
     done = shell("bake", "dev", "--artifact-json", word)
@@ -170,6 +175,23 @@ def test_release_without_a_bake_deploys_the_image_that_is_named(shell: Shell) ->
     assert shell.deployed == [{"stack": "dev", "ami": AMI}]
 
 
+def test_release_of_a_wrong_id_in_the_file_deploys_nothing(shell: Shell) -> None:
+    Path("packer/ami.txt").write_text("xx\n")
+    done = shell("release", "dev", "--skip-bake")
+    assert (done.code, shell.deployed) == (1, [])
+    assert "packer/ami.txt holds 'xx', which is not the id of an AMI" in done.err
+
+
+def test_release_that_was_interrupted_while_the_image_was_finished_deploys_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bake = images.bake
+    monkeypatch.setattr(images, "bake", lambda *a, **k: dataclasses.replace(bake(*a, **k), was_interrupted=True))
+    done = shell("release", "dev")
+    assert (done.code, shell.deployed) == (1, [])
+    assert f"{AMI} is baked, and nothing was deployed" in done.err
+
+
 def test_release_without_a_bake_and_with_nothing_baked_is_an_error(shell: Shell) -> None:
     done = shell("release", "dev", "--skip-bake")
     assert done.code == 1
@@ -187,6 +209,9 @@ def test_release_without_a_deployment_prints_the_image(shell: Shell) -> None:
     [
         ["release", "dev", "--skip-bake", "--skip-deploy"],
         ["release", "dev", "--ami", AMI],
+        ["release", "dev", "--skip-bake", "--ami", "xx"],
+        ["release", "dev", "--skip-bake", "--ami", "ami-1"],
+        ["release", "dev", "--skip-bake", "--ami", ""],
         ["release", "dev", "--skip-bake", "--force"],
         ["release", "dev", "--skip-bake", "--artifact-json", "{}"],
         ["release", "dev", "--skip-bake", "--app", "app"],
@@ -210,6 +235,12 @@ def test_an_artifact_is_described_as_json(shell: Shell) -> None:
     built = Artifact.parse(done.out, where="stdout")
     assert built.file == Path("dist/web-1.tar.gz").absolute()
     assert list(json.loads(done.out)) == ["url", "sha256", "version", "commit"]
+
+
+def test_an_app_that_is_no_directory_is_an_error(shell: Shell) -> None:
+    done = shell("artifact", "build", "--app", "nope")
+    assert (done.code, done.out) == (1, "")
+    assert "error: nope is not a directory\n" in done.err
 
 
 def test_an_artifact_of_a_stack_is_named_after_its_service(shell: Shell) -> None:

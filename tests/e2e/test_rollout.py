@@ -77,11 +77,13 @@ def test_an_abort_gives_the_candidate_up_and_no_request_fails(served: Project) -
 def test_red_black_keeps_the_old_group_and_a_rollback_to_it_is_one_listener_change(served: Project) -> None:
     old = served.release
     served.configure(strategy="redBlack", promotion="auto", scale_down_delay_seconds=30)
-    deploying = served.begin_bluegreen("deploy", STACK, "--ami", served.image("2")).wait_for("stays for 30 s")
+    deploying = served.begin_bluegreen("deploy", STACK, "--ami", served.image("2")).wait_for("for 30 s; Ctrl-C")
     eventually(lambda: len(served.groups()) == 2 and served.ask()["release"] != old)
     eventually(lambda: roles(served) == {"active": 100, "standby": 0})
     deploying.interrupt()
-    deploying.finish()
+    interrupted = deploying.finish()
+    assert interrupted.has_no_traceback
+    assert "stays at the step `promoted`" in interrupted.output
     with Load(served.outputs["url"], per_second=REQUESTS_PER_SECOND) as load:
         back = served.bluegreen("rollback", STACK)
     assert back.code == 0, back.output

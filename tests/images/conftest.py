@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,9 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    (tmp_path / "temporary").mkdir()  # where a bake's lock stays
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     made = Project(tmp_path / "project", {})
     made.directory.mkdir()
     shutil.copy(REPOSITORY / "Pulumi.yaml", made.directory)

@@ -110,6 +110,31 @@ def test_a_build_that_fails_leaves_the_former_artifact(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "dist").iterdir()] == ["web-1.tar.gz"]
 
 
+@pytest.mark.parametrize("in_the_way", ["dist", "dist/web-1.tar.gz"])
+def test_a_dist_that_can_not_be_written_is_an_error(tmp_path: Path, in_the_way: str) -> None:
+    app = make_app(tmp_path / "app", ["server.py"])
+    if in_the_way == "dist":
+        (tmp_path / "dist").touch()
+    else:
+        (tmp_path / in_the_way).mkdir(parents=True)
+    with pytest.raises(ArtifactError, match=r"dist/web-1\.tar\.gz can't be written"):
+        build(app, service="web", directory=tmp_path, version="1")
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_an_app_that_is_no_directory_is_named(tmp_path: Path) -> None:
+    for app in (tmp_path / "nope", tmp_path / "nope/file"):
+        with pytest.raises(ArtifactError, match=r"nope(/file)? is not a directory"):
+            build(app, service="web", directory=tmp_path)
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_description_that_is_empty_is_told_so(text: str) -> None:
+    with pytest.raises(ArtifactError, match="x has 1 fault:\n  artifact: is empty"):
+        Artifact.parse(text, where="x")
+
+
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app(tmp_path, ["secret"])
 

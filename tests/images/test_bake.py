@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from bluegreen.aws.session import Session
 from bluegreen.errors import (
     ArtifactError,
+    AwsError,
     BakeInterrupted,
     BluegreenError,
     ContentError,
@@ -26,9 +29,10 @@ from bluegreen.errors import (
 from bluegreen.images import bake as baking
 from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked, image_name
+from bluegreen.images.catalog import Catalog
 from bluegreen.images.packer_output import Phase
 from bluegreen.model.tags import CONTENT_DIGEST
-from tests.images.conftest import FakePacker, Project, manifest, register_image
+from tests.images.conftest import FakePacker, Project, manifest, register_image, set_image
 
 FAILED = (Path(__file__).parent / "output/packer-1.6-provisioner-failed.txt").read_text()
 
@@ -62,6 +66,7 @@ class World:
 @pytest.fixture
 def world(project: Project, packer: FakePacker, session: Session, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(baking, "Session", lambda _: session)
+    monkeypatch.setattr(baking, "SETTLE_SECONDS", 0)
     image = register_image(session, "made-by-packer")
     packer.makes(image)
     return World(project, packer, session, register_image(session, "debian-12"), image, [], [])
@@ -303,6 +308,56 @@ def test_a_local_artifact_with_another_sha256_is_refused(world: World) -> None:
     assert not (world.packer.log / "commands").exists()
 
 
+def test_an_app_that_is_no_directory_is_refused(world: World) -> None:
+    refuse(world, ArtifactError, "nope is not a directory", app=Path("nope"))
+
+
+def test_an_ami_file_that_can_not_be_written_is_refused_before_anything(world: World, calls: list[str]) -> None:
+    (world.project.directory / "packer/ami.txt").mkdir()
+    with pytest.raises(ImageError, match=r"packer/ami.txt is a directory"):
+        world.bake()
+    assert not world.packer.was_run
+    assert calls == []
+
+
+def test_a_full_disk_is_an_error_before_anything_is_launched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", fail)
+    refuse(world, PackerError, "what Packer is given can't be written: .*No space left")
+
+
+def test_an_image_whose_id_can_not_be_written_down_is_named(world: World) -> None:
+    file = world.project.directory / "packer/ami.txt"
+    world.packer.does(f"cat > $manifest <<<'{manifest(world.image)}'; mkdir {file}")
+    with pytest.raises(ImageError, match=f"{world.image} is baked, but packer/ami.txt can't be written"):
+        world.bake()
+    assert world.tags(world.image)[CONTENT_DIGEST]
+
+
+def test_of_two_bakes_at_once_the_second_waits_and_takes_the_image_of_the_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def lock(directory: Path, stack: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        assert (directory, stack) == (world.project.directory, "dev")
+        with monkeypatch.context() as patch:
+            patch.setattr(baking, "bake_lock", lambda *_: contextlib.nullcontext())
+            first.append(world.bake())
+        world.packer.does("echo baked again; exit 1")
+        (directory / "packer/ami.txt").unlink()
+        on_wait()
+        yield
+
+    first: list[Baked] = []
+    monkeypatch.setattr(baking, "bake_lock", lock)
+    second = world.bake()
+    assert (second.image, second.was_there, first[0].was_there) == (first[0].image, True, False)
+    assert world.project.ami == f"{second.image}\n"
+    assert world.lines[-1] == "another bake of dev runs here; waiting for it"
+
+
 def fail(world: World, kind: type[BluegreenError], build: str, **kwargs: Any) -> BluegreenError:
     """Packer ends badly; packer/ami.txt stays."""
     world.packer.does(build)
@@ -352,6 +407,7 @@ def test_plugins_that_can_not_be_installed_are_told(world: World) -> None:
 def test_a_manifest_without_an_image_is_an_error(world: World, text: str) -> None:
     error = fail(world, PackerError, f"cat > $manifest <<<'{text}'")
     assert "manifest" in error.what
+    assert error.next_step.endswith("packer/ami.txt is as it was. Nothing is left in AWS.")
 
 
 def test_a_missing_manifest_is_an_error(world: World) -> None:
@@ -396,6 +452,123 @@ def test_an_interrupt_while_plugins_are_installed_starts_no_build(world: World) 
     with pytest.raises(BakeInterrupted):
         world.bake(on_line=lambda _: os.kill(os.getpid(), signal.SIGINT))
     assert [command[0] for command in world.packer.commands] == ["init"]
+
+
+def test_a_packer_that_crashes_is_told_by_the_signal_and_what_it_said(world: World) -> None:
+    error = fail(world, PackerError, "echo 'SIGSEGV: segmentation violation' >&2; kill -SEGV $$")
+    assert error.what == "Packer was killed by SIGSEGV\n  SIGSEGV: segmentation violation"
+    assert error.next_step == "packer/ami.txt is as it was. Nothing is left in AWS."
+
+
+def test_a_packer_that_ends_without_a_word_is_told_by_its_exit_code(world: World) -> None:
+    assert fail(world, PackerError, "exit 3").what == "Packer ended with exit code 3"
+
+
+def run_builder(world: World) -> str:
+    """A machine as Packer launches it, but for its name: nobody knows that before the bake."""
+    ec2 = world.session.client("ec2")
+    return str(ec2.run_instances(ImageId=world.base, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"])
+
+
+def name_it(world: World, machine: str) -> None:
+    tags = [{"Key": "Name", "Value": world.packer.given["run_tags"]["Name"]}]
+    world.session.client("ec2").create_tags(Resources=[machine], Tags=tags)
+
+
+def test_the_machine_of_a_packer_that_was_killed_before_it_told_is_named(world: World) -> None:
+    machine = run_builder(world)
+    error = fail(
+        world,
+        PackerError,
+        "echo '==> amazon-ebs.linux: Launching a source AWS instance...'; kill -KILL $$",
+        on_line=lambda _: name_it(world, machine),
+    )
+    assert error.what.startswith(
+        "Packer was killed by SIGKILL in its phase `launch`\n  ==> amazon-ebs.linux: Launching"
+    )
+    assert f"left behind, for you to delete: machine {machine} (running)" in error.next_step
+
+
+def test_an_image_that_packer_was_making_when_it_was_interrupted_is_removed(world: World) -> None:
+    ec2 = world.session.client("ec2")
+    machine = run_builder(world)
+    made: list[str] = []
+
+    def hear(line: str) -> None:
+        if "Creating AMI" in line:
+            made.append(ec2.create_image(InstanceId=machine, Name=world.packer.given["image_name"])["ImageId"])
+            os.kill(os.getpid(), signal.SIGINT)
+
+    build = """
+        trap 'exit 1' INT
+        name=$(grep -o '"image_name": "[^"]*"' "$given" | cut -d'"' -f4)
+        echo "==> amazon-ebs.linux: Creating AMI $name from instance i-1"
+        for i in $(seq 200); do sleep 0.05; done
+    """
+    error = fail(world, BakeInterrupted, build, on_line=hear)
+    assert f"The bake removed what it had made: image {made[0]}, snapshot snap-" in error.next_step
+    assert error.next_step.endswith("Nothing is left in AWS.")
+    assert ec2.describe_images(Filters=[{"Name": "image-id", "Values": made}])["Images"] == []
+
+
+def test_an_image_that_can_not_be_finished_is_removed_so_that_no_bake_takes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AwsError("AWS refused ModifyImageAttribute", "Allow it.")
+
+    monkeypatch.setattr(Catalog, "finish", refuse)
+    build = f"""
+        name=$(grep -o '"image_name": "[^"]*"' "$given" | cut -d'"' -f4)
+        echo "==> amazon-ebs.linux: Creating AMI $name from instance i-1"
+        cat > $manifest <<<'{manifest(world.image)}'
+    """
+    error = fail(world, AwsError, build, on_line=lambda line: set_image(world.image, name=line.split()[4]))
+    assert error.next_step.startswith(
+        "Allow it. packer/ami.txt is as it was. The bake removed what it had made: image "
+    )
+    assert world.session.client("ec2").describe_images(Owners=["self"])["Images"][0]["ImageId"] == world.base
+
+
+def test_an_image_of_the_same_name_that_this_run_did_not_make_stays(world: World) -> None:
+    def hear(line: str) -> None:
+        if "Prevalidating" in line:
+            set_image(world.image, name=world.packer.given["image_name"])
+
+    fail(world, PackerError, "echo '==> amazon-ebs.linux: Prevalidating AMI Name'; exit 1", on_line=hear)
+    assert world.session.client("ec2").describe_images(ImageIds=[world.image])["Images"]
+
+
+def test_an_image_that_a_provisioner_prints_stays(world: World) -> None:
+    said = f"==> amazon-ebs.linux: Provisioning with shell script: x\n==> amazon-ebs.linux: AMI: {world.base}"
+    error = fail(world, PackerError, f"echo '{said}'; exit 1")
+    assert world.session.client("ec2").describe_images(ImageIds=[world.base])["Images"]
+    assert f"image {world.base} (available)" in error.next_step
+
+
+def test_what_can_not_be_looked_for_is_told_by_its_names(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AwsError("AWS can't be asked: no network")
+
+    monkeypatch.setattr(Catalog, "still_there", refuse)
+    error = fail(world, PackerError, "echo '==> amazon-ebs.linux: Creating temporary keypair: packer_1'; exit 1")
+    assert "can't be looked for (AWS can't be asked: no network); it printed: key pair packer_1." in error.next_step
+    name = world.packer.given["image_name"]
+    assert f"image would be called {name}, its machine and volumes {name}-builder." in error.next_step
+
+
+def test_an_interrupt_while_the_image_is_finished_waits_until_it_is_written_down(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Catalog.finish
+
+    def interrupted(*args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        finish(*args)
+
+    monkeypatch.setattr(Catalog, "finish", interrupted)
+    baked = world.bake()
+    assert (baked.was_interrupted, world.project.ami) == (True, f"{world.image}\n")
 
 
 def test_names_of_images_are_apart_by_a_millisecond() -> None:

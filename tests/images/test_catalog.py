@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.ec2 import ec2_backends
 
 from bluegreen.aws.session import Session
 from bluegreen.errors import ImageError
@@ -12,7 +14,7 @@ from bluegreen.images.catalog import Catalog
 from bluegreen.images.packer_output import Temporaries
 from bluegreen.images.variables import BaseImageQuery
 from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
-from tests.images.conftest import register_image, set_image
+from tests.images.conftest import REGION, register_image, set_image
 
 TAGS = {"Name": "web-1", SERVICE: "web", CONTENT_DIGEST: "d1"}
 
@@ -127,12 +129,15 @@ def test_what_a_failed_bake_left_is_named(session: Session, catalog: Catalog) ->
     ec2 = session.client("ec2")
     image = register_image(session, "half")
     machine = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    (disk,) = disks(session, image)
     ec2.create_security_group(GroupName="packer_1", Description="x")
     ec2.create_key_pair(KeyName="packer_2")
     made = Temporaries(key_pair="packer_2", security_group="packer_1", instance=machine, image=image)
-    assert catalog.still_there(made) == [
+    names = {"image_name": "web-1", "builder": "web-1-builder"}
+    assert catalog.still_there(made, **names) == [
         f"machine {machine} (running)",
         f"image {image} (available)",
+        f"snapshot {disk}",
         "security group packer_1",
         "key pair packer_2",
     ]
@@ -140,5 +145,100 @@ def test_what_a_failed_bake_left_is_named(session: Session, catalog: Catalog) ->
     ec2.deregister_image(ImageId=image)
     ec2.delete_security_group(GroupName="packer_1")
     ec2.delete_key_pair(KeyName="packer_2")
-    assert catalog.still_there(made) == []
-    assert catalog.still_there(Temporaries()) == []
+    assert catalog.still_there(made, **names) == []
+    assert catalog.still_there(Temporaries(), **names) == []
+
+
+@pytest.mark.parametrize("by", ["tag", "key pair"])
+def test_a_machine_that_packer_did_not_tell_of_is_named(session: Session, catalog: Catalog, by: str) -> None:
+    ec2 = session.client("ec2")
+    tags = [{"Key": "Name", "Value": "web-1-builder"}]
+    found = {
+        "tag": {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]},
+        "key pair": {"KeyName": "packer_2"},
+    }[by]
+    ec2.create_key_pair(KeyName="packer_2")
+    base = register_image(session, "base")
+    machine = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1, **found)["Instances"][0]["InstanceId"]
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
+    )["VolumeId"]
+    assert catalog.still_there(Temporaries(key_pair="packer_2"), image_name="web-1", builder="web-1-builder") == [
+        f"machine {machine} (running)",
+        f"volume {volume} (available)",
+        "key pair packer_2",
+    ]
+
+
+def test_a_volume_that_goes_with_its_machine_is_not_left(session: Session, catalog: Catalog) -> None:
+    ec2 = session.client("ec2")
+    base = register_image(session, "base")
+    machine = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    (device,) = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [machine]}])["Volumes"]
+    ec2.create_tags(Resources=[machine, device["VolumeId"]], Tags=[{"Key": "Name", "Value": "web-1-builder"}])
+    made = Temporaries(instance=machine)
+    assert f"volume {device['VolumeId']} (in-use)" in catalog.still_there(made, image_name="x", builder="web-1-builder")
+    ec2_backends["123456789012"][REGION].get_instance(machine)._state.name = "shutting-down"
+    assert catalog.still_there(made, image_name="x", builder="web-1-builder") == []
+
+
+def made_image(session: Session, name: str) -> str:
+    ec2 = session.client("ec2")
+    base = register_image(session, f"base of {name}")
+    machine = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    return str(ec2.create_image(InstanceId=machine, Name=name)["ImageId"])
+
+
+def disks(session: Session, image: str) -> list[str]:
+    (found,) = session.client("ec2").describe_images(ImageIds=[image])["Images"]
+    return [device["Ebs"]["SnapshotId"] for device in found["BlockDeviceMappings"]]
+
+
+def snapshots(session: Session) -> set[str]:
+    return {each["SnapshotId"] for each in session.client("ec2").describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+
+
+def test_an_image_is_discarded_with_its_snapshots_and_no_other(session: Session, catalog: Catalog) -> None:
+    others = [made_image(session, name) for name in ("web-1-2", "web", "base")]
+    strangers = made_image(session, "web-1")
+    set_image(strangers, owner_id="111111111111")
+    before = snapshots(session)
+    image = made_image(session, "web-1")
+    set_image(image, state="pending")
+    (disk,) = disks(session, image)
+    assert catalog.discard("web-1") == ([f"image {image}", f"snapshot {disk}"], [])
+    assert disk not in snapshots(session)
+    assert before <= snapshots(session)
+    left = {each["ImageId"] for each in session.client("ec2").describe_images()["Images"]}
+    assert {*others, strangers} <= left
+    assert catalog.discard("web-1") == ([], [])
+
+
+def test_snapshots_that_a_pending_image_does_not_show_yet_are_found_by_their_description(
+    session: Session, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = made_image(session, "web-1")
+    (disk,) = disks(session, image)
+    named = Catalog._named
+    monkeypatch.setattr(
+        Catalog, "_named", lambda self, name: [{**each, "BlockDeviceMappings": []} for each in named(self, name)]
+    )
+    assert catalog.discard("web-1") == ([f"image {image}", f"snapshot {disk}"], [])
+
+
+def test_what_aws_does_not_let_go_is_named_with_the_reason(session: Session, catalog: Catalog) -> None:
+    image = made_image(session, "web-1")
+    (disk,) = disks(session, image)
+    ec2 = session.client("ec2")
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "DeregisterImage")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ec2, "deregister_image", refuse)
+        gone, refused = catalog.discard("web-1")
+    assert gone == []
+    assert refused[0] == f"image {image} (AWS refused DeregisterImage: UnauthorizedOperation: no)"
+    assert refused[1].startswith(f"snapshot {disk} (AWS refused DeleteSnapshot: InvalidSnapshot.InUse")
+    left = catalog.still_there(Temporaries(), image_name="web-1", builder="x")
+    assert left == [f"image {image} (available)", f"snapshot {disk}"]

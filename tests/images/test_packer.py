@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bluegreen.errors import PackerError
-from bluegreen.images.packer import Packer, Template, packer_environment, run
+from bluegreen.images import packer as packer_module
+from bluegreen.images.packer import Interrupter, Packer, Template, packer_environment, run
 
 OnPath = Callable[[str], Path]
 
@@ -61,6 +63,27 @@ def test_a_packer_that_is_too_old_is_named_with_the_one_that_is_wanted(on_path: 
 def test_another_program_of_that_name_is_told_apart(on_path: OnPath, script: str) -> None:
     on_path(f"#!/bin/sh\n{script}\n")
     with pytest.raises(PackerError, match="is not HashiCorp's Packer"):
+        Packer.find()
+
+
+@pytest.mark.parametrize(
+    ("script", "how"),
+    [
+        ("echo panic: no memory >&2; kill -SEGV $$", "was killed by SIGSEGV\n  panic: no memory"),
+        ("kill -KILL $$", "was killed by SIGKILL"),
+        ("echo a bad plugin >&2; exit 2", "ended with exit code 2\n  a bad plugin"),
+    ],
+)
+def test_a_packer_that_crashes_is_not_taken_for_another_program(on_path: OnPath, script: str, how: str) -> None:
+    executable = on_path(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(PackerError) as caught:
+        Packer.find()
+    assert caught.value.what == f"`{executable} version` {how}"
+
+
+def test_what_another_program_said_is_quoted(on_path: OnPath) -> None:
+    on_path("#!/bin/sh\necho usage: packer FILE\n")
+    with pytest.raises(PackerError, match=r"is not HashiCorp's Packer: .*\n  usage: packer FILE"):
         Packer.find()
 
 
@@ -120,7 +143,14 @@ def test_a_template_that_has_nothing_for_an_old_packer_is_an_error(template: Pat
 
 
 def go(script: Path, on_line: Callable[[str], None]) -> tuple[int, list[str], bool]:
-    ended = run([str(script)], directory=script.parent, environment=packer_environment({}), on_line=on_line)
+    with Interrupter() as interrupter:
+        ended = run(
+            [str(script)],
+            directory=script.parent,
+            environment=packer_environment({}),
+            interrupter=interrupter,
+            on_line=on_line,
+        )
     return ended.code, list(ended.lines), ended.was_interrupted
 
 
@@ -186,6 +216,36 @@ def test_signals_that_are_ignored_stay_so(on_path: OnPath) -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (code, lines, was_interrupted) == (0, ["hi"], False)
+
+
+def test_a_child_that_packer_left_does_not_hold_us_up(on_path: OnPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packer_module, "LINGER_SECONDS", 0.2)
+    pids: list[int] = []
+    began = time.monotonic()
+    code, lines, _ = go(
+        on_path("#!/bin/sh\nsleep 60 &\necho $!\nprintf unfinished; exit 4"),
+        lambda line: line.isdigit() and pids.append(int(line)),
+    )
+    os.kill(pids[0], signal.SIGKILL)
+    assert (code, lines) == (4, [str(pids[0]), "unfinished"])
+    assert time.monotonic() - began < 30
+
+
+def test_what_a_child_still_says_in_time_is_heard(on_path: OnPath) -> None:
+    code, lines, _ = go(on_path("#!/bin/sh\n(sleep 0.3; echo late) & exit 4"), lambda _: None)
+    assert (code, lines) == (4, ["late"])
+
+
+def test_lines_end_as_they_may_on_any_system(on_path: OnPath) -> None:
+    _, lines, _ = go(
+        on_path("#!/bin/sh\nprintf 'a\\r\\nb\\n\\nna\\303'; sleep 0.1; printf '\\257ve\\n'"), lambda _: None
+    )
+    assert lines == ["a", "b", "", "naïve"]
+
+
+def test_a_packer_that_is_gone_meanwhile_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PackerError, match="gone can't be run: "):
+        go(tmp_path / "gone", lambda _: None)
 
 
 def test_it_runs_in_any_thread(on_path: OnPath) -> None:

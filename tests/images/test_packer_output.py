@@ -12,6 +12,7 @@ from bluegreen.images.packer_output import (
     Cause,
     Phase,
     Temporaries,
+    began_image,
     failure_of,
     phase_of,
     temporaries,
@@ -144,3 +145,13 @@ def test_a_packer_that_died_is_told_by_its_last_lines() -> None:
 
 def test_a_packer_that_said_nothing_is_told_too() -> None:
     assert failure_of([]).lines == ()
+
+
+def test_what_a_packer_that_died_said_on_stderr_is_told() -> None:
+    assert failure_of([*IMAGE_FAILED[:2], "panic: runtime error"]).lines[-1] == "panic: runtime error"
+
+
+def test_an_image_was_asked_for_once_packer_says_so() -> None:
+    assert began_image(IMAGE_FAILED, "web-1")
+    assert not began_image(IMAGE_FAILED, "web")
+    assert not began_image(IMAGE_FAILED[:3], "web-1")

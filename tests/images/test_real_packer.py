@@ -6,6 +6,7 @@ The template here connects to nothing; the real one is baked with in `tests/e2e`
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import BakeInterrupted, PackerError
+from bluegreen.images import bake as baking
 from bluegreen.images.bake import Baked, bake
 from bluegreen.images.packer import Packer
 from bluegreen.images.packer_output import Phase
@@ -108,6 +110,10 @@ def run(project: Project, ec2: Any, endpoint: str) -> Bake:
     return run_it
 
 
+def snapshots(ec2: Any) -> set[str]:
+    return {each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+
+
 def left(ec2: Any) -> list[str]:
     reservations = ec2.describe_instances()["Reservations"]
     states = {each["State"]["Name"] for reservation in reservations for each in reservation["Instances"]}
@@ -142,6 +148,36 @@ def test_an_interrupted_bake_leaves_nothing(run: Bake, ec2: Any, project: Projec
         run("echo sleeping; sleep 30", on_line=interrupt)
     assert left(ec2) == []
     assert project.ami is None
+
+
+def test_an_interrupt_while_the_image_is_made_leaves_neither_image_nor_snapshot(
+    run: Bake, ec2: Any, project: Project
+) -> None:
+    def interrupt(line: str) -> None:
+        if "Creating AMI" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = snapshots(ec2)
+    with pytest.raises(BakeInterrupted, match="phase `image`") as caught:
+        run("true", on_line=interrupt)
+    assert caught.value.next_step.endswith("Nothing is left in AWS.")
+    assert left(ec2) == []
+    assert snapshots(ec2) == before
+    assert project.ami is None
+
+
+def test_what_a_packer_that_was_killed_left_is_named(run: Bake, ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baking, "SETTLE_SECONDS", 0)
+    with pytest.raises(PackerError, match="Packer was killed by SIGKILL in its phase `provision`") as caught:
+        run("kill -KILL 0")  # its process group
+    named = re.findall(
+        r"(machine|security group|key pair) (\S+?)[,. ]", caught.value.next_step.partition("delete: ")[2]
+    )
+    things = dict(named)
+    ec2.terminate_instances(InstanceIds=[things["machine"]])
+    ec2.delete_security_group(GroupName=things["security group"])
+    ec2.delete_key_pair(KeyName=things["key pair"])
+    assert left(ec2) == []
 
 
 def test_a_template_that_is_refused_is_told_apart(run: Bake, ec2: Any, project: Project) -> None:
