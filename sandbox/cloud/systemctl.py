@@ -260,8 +260,11 @@ def _tail(file: Path, count: int) -> list[str]:
 
 def main() -> int:
     program, *words = sys.argv[1:]
+    programs = {"systemctl": systemctl, "journalctl": journalctl}
     try:
-        return {"systemctl": systemctl, "journalctl": journalctl}[program](words)
+        if program not in programs:  # reboot, halt and the like are links to systemctl
+            raise SystemctlError(f"a machine of the sandbox does not {program}", "Stop or terminate it by the EC2 API.")
+        return programs[program](words)
     except BluegreenError as fault:
         print(fault, file=sys.stderr)
         return _NO_SUCH_UNIT

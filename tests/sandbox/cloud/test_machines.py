@@ -7,11 +7,13 @@ import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
 
-from sandbox.host import Sandbox
+from sandbox.cloud import cell
+from sandbox.host import REPOSITORY, Sandbox
 from tests.sandbox.cloud.world import Aws, commands_with, eventually, get_json
 
 
@@ -171,3 +173,30 @@ def test_no_process_outlives_its_sandbox(how: str, tmp_path: Path) -> None:
         os.kill(sandbox.pid, 9)
     eventually(lambda: not commands_with(mark), what="its processes are gone")
     sandbox.stop()
+
+
+@pytest.mark.skipif(cell.obstacle() is not None, reason="no cells here: paths are rewritten, not real")
+def test_a_units_script_finds_its_images_files_at_their_paths_and_writes_to_its_own_disk(
+    aws: Aws, tmp_path: Path
+) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "server.py").write_bytes((REPOSITORY / "app/server.py").read_bytes())
+    written = f"/var/tmp/{uuid4()}"
+    (app / "run.sh").write_text(
+        f"#!/bin/sh\ntest -d $STATE_DIRECTORY && test -e /run/prepared && echo $1 > {written}\n"
+        "exec /usr/bin/python3 /opt/app/server.py\n"
+    )
+    (app / "run.sh").chmod(0o755)
+    (app / "app.service").write_text(
+        "[Service]\nExecStartPre=/bin/touch /run/prepared\nExecStart=/opt/app/run.sh ${GREETING}\n"
+        'Environment="GREETING=good morning" APP_VERSION=7\nStateDirectory=thing\n'
+    )
+    made = aws.ec2.run_instances(ImageId=aws.image(app), MinCount=1, MaxCount=1, InstanceType="t3.small")
+    instance = made["Instances"][0]["InstanceId"]
+    eventually(lambda: state(aws, instance) == "running")
+    machine = aws.machines()[instance]
+    assert get_json(machine["address"], "/version")["app"] == "7"
+    assert not Path(written).exists()
+    assert (Path(machine["console"]).parent / "root" / written.lstrip("/")).read_text() == "good morning\n"
+    aws.ec2.terminate_instances(InstanceIds=[instance])

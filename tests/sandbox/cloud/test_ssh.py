@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ import asyncssh
 import pytest
 
 from sandbox.cloud import cell
-from sandbox.host import Sandbox
+from sandbox.host import REPOSITORY, Sandbox
 from tests.sandbox.cloud.builder import Builder
 from tests.sandbox.cloud.world import Aws, commands_with, eventually, get, get_json
 
@@ -188,6 +189,8 @@ def test_systemctl_runs_a_service_and_says_how_it_is(builder: Builder) -> None:
     builder.says("systemctl stop thing")
     assert builder.run("systemctl is-active thing").stdout == "inactive\n"
     assert builder.run("systemctl start nothing").exit_status == 5
+    refused = str(builder.run(f"PYTHONPATH={REPOSITORY} {sys.executable} -m sandbox.cloud.systemctl reboot").stderr)
+    assert "does not reboot" in refused
     assert "does not know 'isolate'" in str(builder.run("systemctl isolate rescue.target").stderr)
 
 
