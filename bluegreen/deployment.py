@@ -20,7 +20,7 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, Invali
 from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
-from bluegreen.errors import EngineError, RolloutError, StackLockedError
+from bluegreen.errors import EngineError, RolloutError, SettingsError, StackLockedError
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Step, bring_in, roll_back, standby_for_rollback
@@ -233,8 +233,10 @@ class _Driver:
         return self.fleet
 
     def walk(self, steps: Sequence[Step], settings: Settings) -> Update:
-        """The last update. Without steps, what is changed in the config besides the release is brought about."""
+        """The last update. Without steps the fleet stays, and what else is changed in the config is brought about."""
         if not steps:
+            if self.fleet and not self._config_means(self.fleet):
+                self._write(self.fleet, settings)
             return self._up()
         for step in steps:
             self._on_step(step)
@@ -245,6 +247,13 @@ class _Driver:
             if step.watch_seconds:
                 self._stay(step)
         return update
+
+    def _config_means(self, fleet: Fleet) -> bool:
+        """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
+        try:
+            return Fleet.from_settings(self.settings).shares == fleet.shares
+        except SettingsError:
+            return False
 
     def _stay(self, step: Step) -> None:
         self._on_output(f"staying at `{step.name}` for {step.watch_seconds} s; Ctrl-C leaves it there")

@@ -12,7 +12,7 @@ import pytest
 from pulumi import automation as auto
 
 from bluegreen import deployment
-from bluegreen.errors import RolloutError, SettingsError
+from bluegreen.errors import EngineError, RolloutError, SettingsError
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
@@ -53,6 +53,10 @@ class Stack:
     def destroy(self, **_: Any) -> Any:
         Settings.parse(self.config)
         return SimpleNamespace(summary=SimpleNamespace(resource_changes={}))
+
+    def refuse(self, **_: Any) -> Any:
+        """An `up` that a gate stops: the config is written, and nothing is put out."""
+        raise auto.errors.CommandError(SimpleNamespace(stdout="", stderr="", code=1))
 
     @property
     def traffic(self) -> list[dict[str, int]]:
@@ -110,6 +114,19 @@ def test_a_deploy_of_what_runs_is_one_up_that_writes_no_new_serial(stack: Stack)
     deployment.deploy("dev", ami=ONE)
     assert stack.traffic == [{"1": 100}]
     assert stack.serials == [1]
+
+
+def test_after_a_refused_release_a_deploy_of_what_runs_takes_the_refused_one_back(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as refusing:
+        refusing.setattr(stack, "up", stack.refuse)
+        with pytest.raises(EngineError):
+            deployment.deploy("dev", ami=TWO)
+    assert stack.config["ami"] == TWO
+    deployment.deploy("dev", ami=ONE)
+    assert stack.traffic == [{"1": 100}]
+    assert stack.config["ami"] == ONE
 
 
 def test_a_driver_that_died_in_the_middle_is_followed_by_one_that_goes_on(stack: Stack) -> None:

@@ -192,6 +192,11 @@ class Fleet:
         return tuple(group for group in self.groups if group.role is Role.STANDBY)
 
     @property
+    def shares(self) -> list[tuple[Role, int, str]]:
+        """What it is but for the machines: role, weight and release of each group."""
+        return [(group.role, group.weight, group.release.version) for group in self.groups]
+
+    @property
     def previewed(self) -> ServerGroupPlan:
         """What the preview listener shows: the candidate where there is one, else the active group."""
         return self.candidate or self.active
