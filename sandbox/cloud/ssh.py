@@ -163,11 +163,20 @@ async def _run(process: Any, environment: dict[str, str]) -> int:
     if terminal:
         return await _run_in_terminal(process, words, home, {**environment, "TERM": terminal})
     # Plain pipes: asyncssh reads an asyncio stream twice at once when its client is slow (seen in 2.24.1).
-    pipe = subprocess.PIPE
-    child = subprocess.Popen(  # noqa: ASYNC220 - it only forks
-        words, cwd=home, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    (output, its_output), (errors, its_errors) = os.pipe(), os.pipe()
+    child = await asyncio.create_subprocess_exec(
+        *words,
+        cwd=home,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=its_output,
+        stderr=its_errors,
+        start_new_session=True,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
+    os.close(its_output)
+    os.close(its_errors)
+    outputs = {"stdout": os.fdopen(output, "rb", 0), "stderr": os.fdopen(errors, "rb", 0)}
+    await process.redirect(stdin=child.stdin, **outputs, send_eof=False)
     return await _until_ended(process, child)
 
 
@@ -175,8 +184,8 @@ async def _run_in_terminal(process: Any, words: list[str], home: Path, environme
     ours, theirs = os.openpty()
     columns, rows, *_ = process.get_terminal_size()
     termios.tcsetwinsize(theirs, (rows, columns))
-    child = subprocess.Popen(  # noqa: ASYNC220 - it only forks
-        words,
+    child = await asyncio.create_subprocess_exec(
+        *words,
         cwd=home,
         env=environment,
         stdin=theirs,
@@ -190,10 +199,10 @@ async def _run_in_terminal(process: Any, words: list[str], home: Path, environme
     return await _until_ended(process, child)
 
 
-async def _until_ended(process: Any, child: subprocess.Popen[bytes]) -> int:
+async def _until_ended(process: Any, child: asyncio.subprocess.Process) -> int:
     """The command's exit code. One whose client has gone is ended, with all that it has started."""
     closed = asyncio.ensure_future(process.channel.wait_closed())
-    done = asyncio.ensure_future(asyncio.to_thread(child.wait))
+    done = asyncio.ensure_future(child.wait())
     await asyncio.wait({closed, done}, return_when=asyncio.FIRST_COMPLETED)
     if not done.done():
         with suppress(ProcessLookupError):

@@ -121,6 +121,7 @@ def test_exit_codes_signals_and_both_streams_come_through(builder: Builder) -> N
     assert (done.exit_status, done.stdout, done.stderr) == (7, "out\n", "err\n")
     assert builder.run("kill -TERM $$").exit_status == 128 + 15
     assert builder.says("cat", input="typed") == "typed"
+    assert builder.says("wc -c", input="x" * 3_000_000) == "3000000"
 
 
 def test_a_client_that_reads_slowly_gets_everything(builder: Builder) -> None:
