@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, InvalidVersionError, StackNotFoundError
@@ -48,6 +48,17 @@ OnStep = Callable[[Step], None]
 Sleep = Callable[[float], None]
 
 
+class Options(TypedDict, total=False):
+    """What every verb takes. `directory`: that of Pulumi.yaml, the current one by default. `on_step` hears of each step
+    before it begins. `sleep` passes the time between steps."""
+
+    directory: Path | None
+    on_event: OnEvent | None
+    on_output: OnOutput | None
+    on_step: OnStep | None
+    sleep: Sleep
+
+
 @dataclass(frozen=True, kw_only=True)
 class Update:
     """A finished update. `changes`: how many resources by what was done to them (create, update, delete, same)."""
@@ -57,88 +68,46 @@ class Update:
     changes: Mapping[str, int]
 
 
-def deploy(
-    stack: str,
-    *,
-    ami: str | None = None,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-    on_step: OnStep | None = None,
-    sleep: Sleep = time.sleep,
-) -> Update:
+def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) -> Update:
     """Bring a stack to what its config says, with `ami` in place of the config's where given.
 
     A release that isn't active comes in step by step, as the setting `strategy` says, one `pulumi up` a step. With
     `promotion` manual it stops before the last of them; `promote` goes on. A rollout that was left in the middle goes
     on from where it is.
 
-    `directory`: that of Pulumi.yaml; the current one by default. `on_step` hears of each step before it begins.
-
     Raises StackLockedError where another update holds the stack, EngineError with the engine's own reasons where an
     update failed: a gate that refused, a guard that kept a group, a fault of the config; SettingsError, and
     RolloutError where another rollout is open.
     """
-    with _Driver(stack, directory, on_event, on_output, on_step, sleep) as driver:
-        settings = driver.settings.with_image(ami) if ami else driver.settings
-        release = Release.from_settings(settings)
-        return driver.walk(bring_in(release, driver.fleet, settings), settings)
+    driver = _Driver(stack, **options)
+    settings = driver.settings.with_image(ami) if ami else driver.settings
+    release = Release.from_settings(settings)
+    return driver.walk(bring_in(release, driver.fleet, settings), settings)
 
 
-def promote(
-    stack: str,
-    *,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-    on_step: OnStep | None = None,
-    sleep: Sleep = time.sleep,
-) -> Update:
+def promote(stack: str, **options: Unpack[Options]) -> Update:
     """Make the candidate of an open rollout active, now. Raises as `deploy` does, RolloutError where there is none."""
-    with _Driver(stack, directory, on_event, on_output, on_step, sleep) as driver:
-        return driver.walk(plan_promotion(driver.deployed_fleet, driver.settings), driver.settings)
+    driver = _Driver(stack, **options)
+    return driver.walk(plan_promotion(driver.deployed_fleet, driver.settings), driver.settings)
 
 
-def abort(
-    stack: str,
-    *,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-    on_step: OnStep | None = None,
-) -> Update:
+def abort(stack: str, **options: Unpack[Options]) -> Update:
     """Give the candidate of an open rollout up: all traffic is the active group's. Raises as `promote` does."""
-    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
-        return driver.walk(plan_abort(driver.deployed_fleet), driver.settings)
+    driver = _Driver(stack, **options)
+    return driver.walk(plan_abort(driver.deployed_fleet), driver.settings)
 
 
-def rollback(
-    stack: str,
-    *,
-    to: str | None = None,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-    on_step: OnStep | None = None,
-) -> Update:
+def rollback(stack: str, *, to: str | None = None, **options: Unpack[Options]) -> Update:
     """Give all traffic to a standby: the newest, or the release of version `to`. Raises as `promote` does."""
-    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
-        plan = roll_back(standby_for_rollback(driver.deployed_fleet, to), driver.deployed_fleet, driver.settings)
-        return driver.walk(plan.steps, driver.settings)
+    driver = _Driver(stack, **options)
+    plan = roll_back(standby_for_rollback(driver.deployed_fleet, to), driver.deployed_fleet, driver.settings)
+    return driver.walk(plan.steps, driver.settings)
 
 
-def retire(
-    stack: str,
-    versions: Sequence[str],
-    *,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-    on_step: OnStep | None = None,
-) -> Update:
+def retire(stack: str, versions: Sequence[str], **options: Unpack[Options]) -> Update:
     """Take standbys away, by the versions of their releases. Raises as `promote` does."""
-    with _Driver(stack, directory, on_event, on_output, on_step) as driver:
-        return driver.walk(plan_retirement(versions, driver.deployed_fleet), driver.settings)
+    driver = _Driver(stack, **options)
+    return driver.walk(plan_retirement(versions, driver.deployed_fleet), driver.settings)
 
 
 def destroy(
@@ -194,23 +163,21 @@ class _Driver:
     def __init__(
         self,
         stack: str,
-        directory: Path | None,
-        on_event: OnEvent | None,
-        on_output: OnOutput | None,
-        on_step: OnStep | None,
+        *,
+        directory: Path | None = None,
+        on_event: OnEvent | None = None,
+        on_output: OnOutput | None = None,
+        on_step: OnStep | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
         self._stack = stack
-        self._directory = directory
         self._errors = _Errors(stack)
         self._on_event = on_event
         self._on_output = on_output or _unheard
         self._on_step = on_step or _unseen
         self._sleep = sleep
-
-    def __enter__(self) -> _Driver:
         with self._errors:
-            self._opened = _open(self._stack, self._directory)
+            self._opened = _open(stack, directory)
             values = {name: value.value for name, value in self._opened.get_all_config().items()}
             outputs = {name: output.value for name, output in self._opened.outputs().items()}
         prefix = f"{NAMESPACE}:"
@@ -220,10 +187,6 @@ class _Driver:
         record = outputs.get("fleet")
         self.fleet = Fleet.from_record(record) if record else None
         self._serial = max(record["serial"] if record else 0, self.settings.fleet.serial)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     @property
     def deployed_fleet(self) -> Fleet:
