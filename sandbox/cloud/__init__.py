@@ -8,6 +8,7 @@
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services
     autoscaling.py  Auto Scaling groups launch, replace and terminate
     routing.py      the load balancers' table, as values; balancers.py: made from moto's tables
+    stickiness.py   the cookies by which they know a client again
     meter.py        counts what the load balancers do; samples.py: in distributions
     metrics.py      CloudWatch's metrics and queries, with metric_math.py; alarms.py: its alarms
     cloudwatch.py   the API in front of them

@@ -33,6 +33,8 @@ _CONFIG_OF = {
     "source-ip": "SourceIpConfig",
 }
 
+_STICKY_SECONDS = 24 * 60 * 60  # unless the target group says otherwise
+
 
 def table(address_of: Callable[[str], str | None]) -> Table:
     """`address_of` gives a target's address by its id; None where it can't be reached now."""
@@ -85,7 +87,10 @@ def _action(actions: list[dict[str, Any]]) -> Action:
             case "forward":
                 config = action.get("ForwardConfig") or {"TargetGroups": [{"TargetGroupArn": action["TargetGroupArn"]}]}
                 groups = config.get("TargetGroups", [])
-                return Forward(tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in groups))
+                return Forward(
+                    tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in groups),
+                    sticky_seconds(config),
+                )
             case "fixed-response":
                 config = action["FixedResponseConfig"]
                 content_type = config.get("ContentType") or "text/plain"
@@ -106,6 +111,20 @@ def _action(actions: list[dict[str, Any]]) -> Action:
                     ),
                 )
     return Forward(())
+
+
+def sticky_seconds(config: dict[str, Any]) -> int | None:
+    """For how long a ForwardConfig keeps a client in its target group; None if it doesn't."""
+    stickiness = config.get("TargetGroupStickinessConfig") or {}
+    return int(stickiness.get("DurationSeconds") or 0) if _is_true(stickiness.get("Enabled")) else None
+
+
+def has_sticky_targets(group: FakeTargetGroup) -> bool:
+    return _is_true(group.attributes.get("stickiness.enabled"))
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
 
 
 def _condition(condition: dict[str, Any]) -> Condition:
@@ -135,5 +154,10 @@ def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> G
         members=tuple(
             Member(target["Id"], int(target["Port"]), address_of(target["Id"]), is_draining)
             for target, is_draining in members
+        ),
+        sticky_seconds=(
+            int(str(group.attributes.get("stickiness.lb_cookie.duration_seconds") or _STICKY_SECONDS))
+            if has_sticky_targets(group)
+            else None
         ),
     )

@@ -102,6 +102,7 @@ class TargetGroup:
     def __init__(self, group: Group) -> None:
         self.arn = group.arn
         self.check = group.check
+        self.sticky_seconds = group.sticky_seconds
         self.fault: Fault | None = None
         self.targets: dict[tuple[str, int], Target] = {}
         self._rotation: list[Target] = []
@@ -109,6 +110,7 @@ class TargetGroup:
 
     def follow(self, group: Group, *, is_used: bool) -> None:
         self.check = group.check
+        self.sticky_seconds = group.sticky_seconds
         wanted = {(member.id, member.port): member for member in group.members}
         for key in self.targets.keys() - wanted.keys():
             self._forget(self.targets.pop(key))
@@ -127,6 +129,10 @@ class TargetGroup:
             return None
         self._turn = (self._turn + 1) % len(self._rotation)
         return self._rotation[self._turn]
+
+    def in_turn(self) -> list[Target]:
+        """Those that may be next."""
+        return self._rotation
 
     def rotate(self) -> None:
         """Healthy targets share the traffic; if there are none, all do: an ALB fails open."""

@@ -2,7 +2,7 @@
 
 Runs in the data plane's thread. `ClientConnection` is the side of the user, `TargetConnection` that of the app;
 `ListenerServer` binds a listener's port and chooses. What it answers itself (400, 502, 503, 504, redirects, fixed
-responses) looks as an Application Load Balancer's. Not here yet: TLS, stickiness, websockets.
+responses) looks as an Application Load Balancer's. Not here yet: TLS, websockets.
 
 The path of a small request is the hot one: no tasks, no futures, no copies that httptools doesn't make anyway.
 """
@@ -21,7 +21,7 @@ from typing import cast
 
 import httptools
 
-from sandbox.cloud import routing
+from sandbox.cloud import routing, stickiness
 from sandbox.cloud.health import Fault, Target, TargetGroup
 from sandbox.cloud.meter import Meter
 
@@ -86,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._connecting: asyncio.Task[None] | None = None
         self._chosen: Target | None = None
         self._group_arn = ""
+        self.cookies = b""  # lines for the head of the answer under way, where a client is to stick
         self._sent_at = 0.0
         self._late_seconds = 0.0
         self._closes_after_answer = False
@@ -211,8 +212,13 @@ class ClientConnection(asyncio.Protocol):
                 self._answer(action.status, _page(action.status), "text/html", f"Location: {location}\r\n")
 
     def _forward(self, request: _Request, action: routing.Forward) -> None:
-        group = self.server.groups.get(action.choose() or "")
-        target = group.next() if group else None
+        self.cookies = b""
+        arn = action.choose() if action.sticky_seconds is None else self._stay(request, action, action.sticky_seconds)
+        group = self.server.groups.get(arn or "")
+        if group is None or group.sticky_seconds is None:
+            target = group.next() if group else None
+        else:
+            target = self._return(request, group, group.sticky_seconds)
         if target is None:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
@@ -230,6 +236,23 @@ class ClientConnection(asyncio.Protocol):
             _pause(self.transport)
             self._connecting = self.server.loop.create_task(self._suffer(target, group.fault))
 
+    def _stay(self, request: _Request, action: routing.Forward, seconds: int) -> str | None:
+        """The group that this client had, whatever its weight is now, and without a target even: then it gets a 503."""
+        arn = stickiness.known(request.fields, stickiness.GROUP, action.arns) or action.choose()
+        if arn:
+            self.cookies += stickiness.set_cookies(stickiness.GROUP, arn, seconds)
+        return arn
+
+    def _return(self, request: _Request, group: TargetGroup, seconds: int) -> Target | None:
+        """The target that this client had, if it still takes requests; else whose turn it is."""
+        names = {stickiness.target_name(group.arn, it.id, it.port): it for it in group.in_turn()}
+        name = stickiness.known(request.fields, stickiness.TARGET, names)
+        target = names[name] if name else group.next()
+        if target:
+            destination = stickiness.target_name(group.arn, target.id, target.port)
+            self.cookies += stickiness.set_cookies(stickiness.TARGET, destination, seconds)
+        return target
+
     def _reach(self, target: Target) -> None:
         while target.idle:
             connection = target.idle.pop()
@@ -246,7 +269,8 @@ class ClientConnection(asyncio.Protocol):
         _resume(self.transport)
         if fault.strikes():
             self.count_answer(500)
-            self._answer(500, b'{"error": "a fault of the sandbox says so"}\n', "application/json")
+            body = b'{"error": "a fault of the sandbox says so"}\n'
+            self._answer(500, body, "application/json", self.cookies.decode())
         else:
             self._reach(target)
 
@@ -507,7 +531,8 @@ class TargetConnection(asyncio.Protocol):
         if not closing and client.is_http_1_0():
             closing = b"Connection: keep-alive\r\n"
         client.transport.write(
-            b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, self._phrase, b"".join(self._fields), framing, closing)
+            b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n"
+            % (status, self._phrase, b"".join(self._fields), client.cookies, framing, closing)
         )
         if self._is_head:
             # The parser would wait for the body that a HEAD's Content-Length speaks of.

@@ -2,7 +2,7 @@
 
 Pure: no sockets, no moto. `balancers.py` makes these from moto's tables, `proxy.py` and `health.py` follow them.
 Sources of the rules: the Elastic Load Balancing guides on listener rules (condition types, wildcards, priorities).
-Not here yet: stickiness, authentication actions, HTTPS listeners.
+Not here yet: authentication actions, HTTPS listeners.
 """
 
 from __future__ import annotations
@@ -76,9 +76,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Forward:
-    """To one of these target groups (ARN, weight)."""
+    """To one of these target groups (ARN, weight); `sticky_seconds` is how long a client stays, None: not at all."""
 
     groups: tuple[tuple[str, int], ...]
+    sticky_seconds: int | None = None
+
+    @property
+    def arns(self) -> tuple[str, ...]:
+        return tuple(arn for arn, _ in self.groups)
 
     def choose(self) -> str | None:
         """The ARN of a group, by weight; None if no group has any."""
@@ -153,7 +158,7 @@ class Listener:
 
     def group_arns(self) -> set[str]:
         actions = [self.default, *(rule.action for rule in self.rules)]
-        return {arn for action in actions if isinstance(action, Forward) for arn, _ in action.groups}
+        return {arn for action in actions if isinstance(action, Forward) for arn in action.arns}
 
 
 @dataclass(frozen=True)
@@ -188,9 +193,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
+    """A target group; `sticky_seconds` is how long a client stays with its target, None: not at all."""
+
     arn: str
     check: Check = Check()
     members: tuple[Member, ...] = ()
+    sticky_seconds: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 
 from sandbox.host import Sandbox
+from tests.sandbox.cloud.site import Site
 from tests.sandbox.cloud.world import Aws
 
 
@@ -54,3 +55,11 @@ def aws(sandbox: Sandbox, ec2: Any, elb: Any, autoscaling: Any) -> Iterator[Aws]
     it = Aws(sandbox, ec2, elb, autoscaling)
     yield it
     it.clear()
+
+
+@pytest.fixture
+def site(aws: Aws) -> Iterator[Site]:
+    it = Site(aws)
+    yield it
+    for backend in it.backends:
+        backend.close()

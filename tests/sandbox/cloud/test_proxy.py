@@ -9,74 +9,13 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sandbox.cloud.backend import PORT, Backend
-from tests.sandbox.cloud.world import Aws, eventually, get
-
-
-class Site:
-    """A load balancer with a listener on 8080, and target groups of backends behind it."""
-
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-        self.balancer = aws.balancer()
-        self.address = aws.address(self.balancer)
-        self.listener = ""
-        self.backends: list[Backend] = []
-
-    def group(self, *names: str) -> tuple[str, list[Backend]]:
-        """A target group with a backend for each name."""
-        arn = self.aws.target_group(TargetType="ip", Port=PORT)
-        backends = [Backend(name) for name in names]
-        self.backends += backends
-        targets = [{"Id": it.address, "Port": PORT} for it in backends]
-        self.aws.elb.register_targets(TargetGroupArn=arn, Targets=targets)
-        return arn, backends
-
-    def serve(self, *names: str) -> tuple[str, list[Backend]]:
-        """A group that the listener forwards to, all healthy."""
-        arn, backends = self.group(*names)
-        self.listener = self.aws.listener(self.balancer, arn)
-        eventually(lambda: self.aws.states(arn) == ["healthy"] * len(names))
-        return arn, backends
-
-    def forward(self, **weights: int) -> None:
-        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
-        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
-        self.aws.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[action])
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.address, 8080, timeout=10)
-
-    def raw(self, data: bytes) -> bytes:
-        """What comes back until the load balancer closes."""
-        with socket.create_connection((self.address, 8080), timeout=10) as sock:
-            sock.sendall(data)
-            return received(sock)
-
-
-@pytest.fixture
-def site(aws: Aws) -> Iterator[Site]:
-    it = Site(aws)
-    yield it
-    for backend in it.backends:
-        backend.close()
-
-
-def received(sock: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
-    return b"".join(iter(lambda: sock.recv(65536), b""))
-
-
-def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET", **options: Any) -> tuple[int, bytes]:
-    connection.request(method, path, **options)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+from tests.sandbox.cloud.backend import PORT
+from tests.sandbox.cloud.site import Site, ask, received
+from tests.sandbox.cloud.world import eventually, get
 
 
 def test_a_target_learns_who_asks_and_how(site: Site) -> None:
