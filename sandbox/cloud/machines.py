@@ -34,7 +34,8 @@ from sandbox.cloud.unit import Unit, UnitError, enabled_in, units_of
 # port, this long at most: otherwise the first health check would come too early and cost a whole interval.
 _PORT_WAIT_SECONDS = 2.0
 
-_DISK = "root"
+_DISK, _CONSOLE = "root", "console.log"
+_CONSOLE_BYTES = 64 * 1024  # as much as EC2 keeps of it
 _SSH_PORT, _SSH_PORT_WITHOUT_RIGHTS = 22, 2222
 _SSH_STOP_SECONDS = 5.0
 
@@ -67,7 +68,7 @@ class Machine:
 
     @property
     def console(self) -> Path:
-        return self.directory / "console.log"
+        return self.directory / _CONSOLE
 
     @property
     def tree(self) -> Path:
@@ -138,6 +139,16 @@ class Machines:
     def tree(self, instance_id: str) -> Path:
         """The disk of an instance that has been booted, also while it is stopped."""
         return self._root / instance_id / _DISK
+
+    def console(self, instance_id: str) -> tuple[bytes, float] | None:
+        """The end of what it has written, with the time of that; also of one that is over, unless it was wiped."""
+        try:
+            with (self._root / instance_id / _CONSOLE).open("rb") as log:
+                status = os.fstat(log.fileno())
+                log.seek(max(0, status.st_size - _CONSOLE_BYTES))
+                return log.read(_CONSOLE_BYTES), status.st_mtime
+        except FileNotFoundError:
+            return None
 
     def address(self, instance_id: str) -> str:
         """The instance's own address; it keeps it when it is stopped and started again."""

@@ -6,8 +6,10 @@ is called once per process. The replacements run inside API calls, hence with `C
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,12 +17,14 @@ from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.general import General
 from moto.ec2.responses.instances import InstanceResponse
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeAction, FakeHealthStatus, FakeListener, FakeTargetGroup
@@ -40,6 +44,7 @@ _LONGEST_STICKY_SECONDS = 7 * 24 * 60 * 60
 
 def fill(cloud: Cloud) -> None:
     _instances(cloud)
+    _consoles(cloud)
     _images(cloud)
     _groups(cloud)
     _activities(cloud)
@@ -137,6 +142,20 @@ def _instances(cloud: Cloud) -> None:
     # moto's response for TerminateInstances drops the instances from their groups by itself; the rounds do it properly.
     for backend in (AutoScalingBackend, ELBv2Backend):
         replace(backend, "notify_terminate_instances")(lambda self, instance_ids: None)
+
+
+def _consoles(cloud: Cloud) -> None:
+    """moto knows one console output for all instances, of 2006."""
+
+    @replace(General, "get_console_output")
+    def get_console_output(self: General) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        answer = {"InstanceId": instance.id, "Timestamp": datetime.now(UTC)}
+        if console := cloud.machines.console(instance.id):
+            text, written_at = console
+            answer["Output"] = Base64EncodedString.from_encoded_bytes(base64.b64encode(text))
+            answer["Timestamp"] = datetime.fromtimestamp(written_at, UTC)
+        return ActionResult(answer)
 
 
 def _give_public_address(cloud: Cloud, instance: Instance) -> None:

@@ -7,10 +7,12 @@ import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.cloud import cell
 from sandbox.host import REPOSITORY, Sandbox
@@ -62,6 +64,40 @@ def test_an_instance_is_pending_then_runs_its_app_then_is_gone(aws: Aws) -> None
     eventually(lambda: state(aws, instance) == "terminated")
     assert not is_alive(machine["pids"][0])
     assert Path(machine["console"]).read_text().endswith("stopped\n")
+
+
+def console(aws: Aws, instance: str) -> dict[str, Any]:
+    found: dict[str, Any] = aws.ec2.get_console_output(InstanceId=instance)
+    return found
+
+
+def test_the_console_has_what_the_machine_wrote_to_its_end_and_after_it(aws: Aws) -> None:
+    instance = run_instance(aws)
+    eventually(lambda: "listens on" in console(aws, instance).get("Output", ""))
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    eventually(lambda: state(aws, instance) == "terminated")
+    assert console(aws, instance)["Output"].endswith("stopped\n")
+
+
+def test_the_console_of_a_machine_that_failed_says_why(aws: Aws) -> None:
+    made = aws.ec2.run_instances(ImageId=aws.image(env={"PORT": "none"}), MinCount=1, MaxCount=1)
+    instance = made["Instances"][0]["InstanceId"]
+    eventually(lambda: state(aws, instance) == "terminated")
+    assert "ValueError" in console(aws, instance)["Output"]
+
+
+def test_the_console_is_the_last_64_kb(aws: Aws) -> None:
+    instance = run_instance(aws)
+    eventually(lambda: state(aws, instance) == "running")
+    with Path(aws.machines()[instance]["console"]).open("a") as log:
+        log.write("begin" + "\u00e9" * 32 * 1024)
+    assert console(aws, instance)["Output"].encode() == ("\u00e9" * 32 * 1024).encode()
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_an_instance_that_there_never_was_has_no_console(aws: Aws) -> None:
+    with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
+        console(aws, "i-00000000000000000")
 
 
 def test_a_root_device_without_a_size_takes_the_images(aws: Aws) -> None:
