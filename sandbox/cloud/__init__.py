@@ -3,6 +3,7 @@
     api.py          the HTTP server: moto, /_sandbox/ and /_imds/ on one port; the log of AWS calls
     cloud.py        what joins the two: reads moto's tables, keeps the data plane in line with them
     moto_gaps.py    what moto 5.2.5 lacks or gets wrong, in one place
+    quotas.py       how many vCPUs may run
     images.py       an AMI as a directory tree; unit.py: what of it starts
     machines.py     an instance as OS processes; warden.py: none of them outlives the sandbox
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services

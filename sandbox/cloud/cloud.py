@@ -20,7 +20,7 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, cloudwatch, moto_gaps
+from sandbox.cloud import balancers, cloudwatch, moto_gaps, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
@@ -68,6 +68,7 @@ class Cloud:
         self.region = region
         self.boot_seconds = boot_seconds
         self.launches_left: int | None = None  # a fault: None means that capacity never runs out
+        self.vcpu_quota = quotas.DEFAULT_VCPUS
         self.images = Images(directory / "images")
         self.machines = Machines(directory / "machines", self.images, loopback, endpoint)
         self.autoscaling = AutoScaling(self)
@@ -344,6 +345,7 @@ class Cloud:
                 "endpoint": self.endpoint,
                 "bootSeconds": self.boot_seconds,
                 "launchesLeft": self.launches_left,
+                "vcpuQuota": self.vcpu_quota,
                 "metricSeconds": self.metrics.period_seconds,
                 "machines": [self._machine_status(machine) for machine in self.machines.all()],
                 "loadBalancers": [

@@ -4,6 +4,8 @@ GET  status                                   machines, load balancers, target h
 POST images         {app, name?, tags, environment, architecture, state}   -> {id}
 PUT  boot-seconds   {seconds}                 of machines launched from now on
 PUT  capacity       {launches}                so many launches succeed, then capacity runs out; null: it never does
+PUT  quota          {vcpus}                   of running standard instances, in each region (64 at the start): launches
+                                              that would pass it fail; null: 64 again
 PUT  metric-seconds {seconds}                 how long a minute of CloudWatch's lasts; whole seconds
 PUT  faults         {targetGroup, errorRate?, delaySeconds?, failsHealthChecks?}
                                               the group's targets, by its name or ARN, are bad from now on: a share of
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bluegreen.errors import BluegreenError
+from sandbox.cloud import quotas
 from sandbox.cloud.cloud import Cloud
 from sandbox.cloud.health import Fault
 
@@ -53,6 +56,11 @@ class Control:
                     with self._cloud.lock:
                         self._cloud.launches_left = None if launches is None else int(launches)
                     return HTTPStatus.OK, {}
+                case "PUT", ["quota"]:
+                    vcpus = given["vcpus"]
+                    with self._cloud.lock:
+                        self._cloud.vcpu_quota = quotas.DEFAULT_VCPUS if vcpus is None else _count(vcpus)
+                    return HTTPStatus.OK, {}
                 case "POST", ["machines", instance_id, "kill"]:
                     return self._kill(instance_id)
                 case _:
@@ -81,6 +89,12 @@ class Control:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
         return HTTPStatus.OK, {}
+
+
+def _count(given: float) -> int:
+    if given != int(given) or given < 0:
+        raise ValueError(f"{given} is no number of things")
+    return int(given)
 
 
 def _whole(seconds: float) -> int:

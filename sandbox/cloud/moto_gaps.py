@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,17 +20,22 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
-from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.general import General
 from moto.ec2.responses.instances import InstanceResponse
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeAction, FakeHealthStatus, FakeListener, FakeTargetGroup
+from moto.iam.models import iam_backends
+from moto.servicequotas.models import ServiceQuotasBackend
+from moto.servicequotas.responses import ServiceQuotasResponse
 
+from sandbox.cloud import quotas
 from sandbox.cloud.balancers import has_sticky_targets, sticky_seconds
 from sandbox.cloud.health import DRAINING, NOT_REGISTERED, Health
 from sandbox.cloud.plane import PortUnavailable
@@ -45,6 +52,8 @@ _LONGEST_STICKY_SECONDS = 7 * 24 * 60 * 60
 def fill(cloud: Cloud) -> None:
     _instances(cloud)
     _consoles(cloud)
+    _dry_runs()
+    _quotas(cloud)
     _images(cloud)
     _groups(cloud)
     _activities(cloud)
@@ -84,20 +93,25 @@ def replace(owner: type, name: str) -> Callable[[F], F]:
 
 
 def _instances(cloud: Cloud) -> None:
-    """moto calls an instance running, stopped or terminated at once, and launches images that are not there."""
-    run_instances = InstanceBackend.run_instances
+    """moto calls an instance running, stopped or terminated at once, and looks for nothing that a launch names."""
+    run_instances, answer_run_instances = InstanceBackend.run_instances, InstanceResponse.run_instances
 
     @replace(InstanceBackend, "run_instances")
     def launch(self: Any, image_id: str, count: int, *args: Any, **kwargs: Any) -> Any:
         template = self._get_template_from_args(kwargs["launch_template"]).data if kwargs.get("launch_template") else {}
         image_id = image_id or template.get("ImageId", "")
-        _check_image(self, image_id)
+        _check_launch(self, template, image_id=image_id, key_name=kwargs.get("key_name"))
         if kwargs.get("key_name") or template.get("KeyName"):
             _check_cells(cloud)
+        # moto says m1.small where a request is silent, and only that
+        type_of_request = None if kwargs.get("is_instance_type_default") else kwargs.get("instance_type")
+        instance_type = type_of_request or template.get("InstanceType") or kwargs.get("instance_type") or ""
+        if not (kwargs.get("instance_market_options") or template.get("InstanceMarketOptions")):
+            _check_quota(cloud, self, [instance_type] * count)
         subnet_id, zone = kwargs.get("subnet_id"), kwargs.get("placement")
         if subnet_id:
             zone = self.get_subnet(subnet_id).availability_zone
-        if refusal := cloud.take_capacity(kwargs.get("instance_type") or template.get("InstanceType", ""), zone, count):
+        if refusal := cloud.take_capacity(instance_type, zone, count):
             raise EC2ClientError("InsufficientInstanceCapacity", refusal)
         # moto reads neither of these from a launch template
         if not kwargs.get("metadata_options"):
@@ -112,11 +126,27 @@ def _instances(cloud: Cloud) -> None:
             _give_public_address(cloud, instance)
         return reservation
 
+    @replace(InstanceResponse, "run_instances")
+    def check_and_run(self: InstanceResponse) -> ActionResult:
+        """A dry run ends after these checks; moto takes it for a success in any case."""
+        given = self._get_param("LaunchTemplate", {})
+        template = self.ec2_backend._get_template_from_args(given).data if given else {}
+        _check_launch(
+            self.ec2_backend,
+            template,
+            image_id=self._get_param("ImageId"),
+            key_name=self._get_param("KeyName"),
+            profile=self._get_param("IamInstanceProfile"),
+        )
+        return answer_run_instances(self)
+
     # It asks for a size or a snapshot of every device, where AWS takes the root's from the image.
     replace(InstanceResponse, "_validate_block_device_mapping")(staticmethod(lambda device: None))
 
     @replace(InstanceBackend, "start_instances")
     def start_instances(self: Any, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        stopped = [it for it in self.get_multi_instances_by_id(instance_ids) if it.state == "stopped"]
+        _check_quota(cloud, self, [it.instance_type for it in stopped if it.lifecycle != "spot"])
         moved = _move(self, instance_ids, {"stopped": "pending"})
         for instance, _ in moved:
             instance.nics[0].check_auto_public_ip()
@@ -156,6 +186,45 @@ def _consoles(cloud: Cloud) -> None:
             answer["Output"] = Base64EncodedString.from_encoded_bytes(base64.b64encode(text))
             answer["Timestamp"] = datetime.fromtimestamp(written_at, UTC)
         return ActionResult(answer)
+
+
+def _dry_runs() -> None:
+    """moto answers DryRunOperation with 400."""
+    serialize = EC2BaseResponse.serialized
+
+    @replace(EC2BaseResponse, "serialized")
+    def serialized(self: EC2BaseResponse, action_result: ActionResult) -> tuple[int, Any, Any]:
+        status, headers, body = serialize(self, action_result)
+        is_dry = isinstance(action_result.result, DryRunClientError)
+        return HTTPStatus.PRECONDITION_FAILED if is_dry else status, headers, body
+
+
+def _quotas(cloud: Cloud) -> None:
+    """moto has no quotas of EC2's, and lists none that are applied."""
+    get, listed = ServiceQuotasBackend.get_service_quota, ServiceQuotasBackend.list_aws_default_service_quotas
+
+    def of_ec2(backend: ServiceQuotasBackend) -> dict[str, Any]:
+        return quotas.as_answer(cloud.vcpu_quota, region=backend.region_name, account=backend.account_id)
+
+    @replace(ServiceQuotasBackend, "get_service_quota")
+    def get_service_quota(self: ServiceQuotasBackend, service_code: str, quota_code: str) -> dict[str, Any]:
+        if (service_code, quota_code) == ("ec2", quotas.STANDARD):
+            return of_ec2(self)
+        return get(self, service_code, quota_code)
+
+    @replace(ServiceQuotasResponse, "list_service_quotas")
+    def list_service_quotas(self: ServiceQuotasResponse) -> str:
+        given = json.loads(self.body)
+        service = str(given.get("ServiceCode"))
+        found = [of_ec2(self.backend)] if service == "ec2" else listed(self.backend, service)
+        code = given.get("QuotaCode")
+        return json.dumps({"Quotas": [it for it in found if code in (None, it["QuotaCode"])]})
+
+
+def _check_quota(cloud: Cloud, backend: Any, instance_types: list[str]) -> None:
+    wanted = sum(map(quotas.vcpus_of, instance_types))
+    if refusal := quotas.refusal(cloud.vcpu_quota, backend.all_instances(), wanted):
+        raise EC2ClientError("VcpuLimitExceeded", refusal)
 
 
 def _give_public_address(cloud: Cloud, instance: Instance) -> None:
@@ -246,6 +315,31 @@ def _root_volume(instance: Instance, device: str) -> Any:
     return attached and instance.ec2_backend.volumes.get(attached.volume_id)
 
 
+def _check_launch(
+    backend: Any,
+    template: dict[str, Any],
+    *,
+    image_id: str | None = None,
+    key_name: str | None = None,
+    profile: dict[str, str] | None = None,
+) -> None:
+    """What a launch names must be there; where the request is silent, its template speaks."""
+    _check_image(backend, image_id or template.get("ImageId", ""))
+    key_name = key_name or template.get("KeyName")
+    if key_name and key_name not in backend.key_pairs:
+        raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
+    profile = profile or template.get("IamInstanceProfile") or {}
+    for key, word in (("Arn", "ARN"), ("Name", "name")):
+        value = profile.get(key)
+        profiles = iam_backends[backend.account_id][backend.partition].get_instance_profiles() if value else ()
+        if value and value not in (it.arn if key == "Arn" else it.name for it in profiles):
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({value}) for parameter iamInstanceProfile.{key.lower()} is invalid. "
+                f"Invalid IAM Instance Profile {word}",
+            )
+
+
 def _check_image(backend: Any, image_id: str) -> None:
     ami = backend.amis.get(image_id)
     if ami is None:
@@ -306,7 +400,9 @@ def _groups(cloud: Cloud) -> None:
         group: FakeAutoScalingGroup = create(self, name, **kwargs)
         group.health_check_grace_period = grace or 0  # moto: 300 for 0 and for none; the API's default is 0
         try:
-            _check_image(self.ec2_backend, group.image_id)
+            template = group.ec2_launch_template
+            named = template.get_version(group.launch_template_version).data if template else {}
+            _check_launch(self.ec2_backend, named, image_id=group.image_id)
         except EC2ClientError as fault:
             del self.autoscaling_groups[name]
             raise ValidationError(f"You must use a valid fully-formed launch template. {fault.message}") from fault

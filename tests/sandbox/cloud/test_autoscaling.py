@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.cloud import cell
 from tests.sandbox.cloud.world import Aws, eventually, get, get_json
 
 
@@ -125,6 +128,43 @@ def test_an_image_that_is_gone_is_a_failed_activity(aws: Aws) -> None:
     assert f"The image id '[{image}]' does not exist. Launching EC2 instance failed." in failed["StatusMessage"]
 
 
+@pytest.mark.skipif(cell.obstacle() is not None, reason="no cells here, and no machine has a key pair without")
+def test_a_key_pair_that_is_gone_is_a_failed_activity(aws: Aws) -> None:
+    aws.ec2.create_key_pair(KeyName="mine")
+    name = aws.scaling_group(aws.template(aws.image(), KeyName="mine"), 0)
+    aws.ec2.delete_key_pair(KeyName="mine")
+    assert failure_of_a_launch(aws, name) == "The key pair 'mine' does not exist. Launching EC2 instance failed."
+
+
+def test_an_instance_profile_that_is_gone_is_a_failed_activity(aws: Aws, client: Callable[[str], Any]) -> None:
+    iam = client("iam")
+    arn = iam.create_instance_profile(InstanceProfileName="web")["InstanceProfile"]["Arn"]
+    by_name, by_arn = (
+        aws.scaling_group(aws.template(aws.image(), IamInstanceProfile=profile), 0)
+        for profile in ({"Name": "web"}, {"Arn": arn})
+    )
+    iam.delete_instance_profile(InstanceProfileName="web")
+    assert failure_of_a_launch(aws, by_name) == (
+        "Value (web) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name. "
+        "Launching EC2 instance failed."
+    )
+    assert failure_of_a_launch(aws, by_arn).endswith("Invalid IAM Instance Profile ARN. Launching EC2 instance failed.")
+
+
+def test_an_instance_profile_that_is_there_is_no_obstacle(aws: Aws, client: Callable[[str], Any]) -> None:
+    client("iam").create_instance_profile(InstanceProfileName="app")
+    name = aws.scaling_group(aws.template(aws.image(), IamInstanceProfile={"Name": "app"}), 1)
+    eventually(lambda: len(aws.instances(name, "InService")) == 1)
+
+
+def failure_of_a_launch(aws: Aws, name: str) -> str:
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1)
+    activity = eventually(lambda: aws.activities(name))[0]
+    assert activity["StatusCode"] == "Failed"
+    assert aws.instances(name) == []
+    return str(activity["StatusMessage"])
+
+
 def test_a_machine_that_dies_while_it_boots_never_gets_in_service(aws: Aws, tmp_path: object) -> None:
     name = aws.scaling_group(aws.template(aws.image(env={"PORT": "none"})), 1)
     cancelled = eventually(lambda: [it for it in aws.activities(name) if it["StatusCode"] == "Cancelled"])[0]
@@ -164,6 +204,16 @@ def test_new_limits_move_the_desired_capacity_along(aws: Aws) -> None:
     assert group["DesiredCapacity"] == 1
 
 
-def test_a_group_of_an_image_that_does_not_exist_is_refused(aws: Aws) -> None:
-    with pytest.raises(ClientError, match="You must use a valid fully-formed launch template"):
-        aws.scaling_group(aws.template("ami-00000000000000000"), 1)
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({"ImageId": "ami-00000000000000000"}, "The image id '[ami-00000000000000000]' does not exist"),
+        ({"KeyName": "nobodys"}, "The key pair 'nobodys' does not exist"),
+        ({"IamInstanceProfile": {"Name": "nobodys"}}, "Invalid IAM Instance Profile name"),
+    ],
+)
+def test_a_group_whose_template_names_what_does_not_exist_is_refused(aws: Aws, named: dict[str, Any], why: str) -> None:
+    template = aws.template(aws.image(), **named)
+    with pytest.raises(ClientError, match="You must use a valid fully-formed launch template") as refused:
+        aws.scaling_group(template, 1)
+    assert refused.value.response["Error"]["Message"].endswith(why)

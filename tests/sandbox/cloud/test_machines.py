@@ -100,6 +100,46 @@ def test_an_instance_that_there_never_was_has_no_console(aws: Aws) -> None:
         console(aws, "i-00000000000000000")
 
 
+@pytest.mark.parametrize("by_template", [False, True])
+@pytest.mark.parametrize(
+    ("named", "code", "message"),
+    [
+        ({}, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."),
+        ({"ImageId": "ami-0"}, "InvalidAMIID.NotFound", "The image id '[ami-0]' does not exist"),
+        ({"KeyName": "nobodys"}, "InvalidKeyPair.NotFound", "The key pair 'nobodys' does not exist"),
+        (
+            {"IamInstanceProfile": {"Name": "nobodys"}},
+            "InvalidParameterValue",
+            "Value (nobodys) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        ),
+    ],
+)
+def test_a_dry_run_says_what_a_launch_would_and_starts_nothing(
+    aws: Aws, by_template: bool, named: dict[str, Any], code: str, message: str
+) -> None:
+    before = aws.machines().keys()
+    reservations = len(aws.ec2.describe_instances()["Reservations"])
+    given = {"ImageId": aws.image(), "InstanceType": "t3.small"} | named
+    if by_template:
+        image = given.pop("ImageId")
+        given = {"LaunchTemplate": {"LaunchTemplateId": aws.template(image, **given)}}
+    with pytest.raises(ClientError) as refused:
+        aws.ec2.run_instances(**given, MinCount=1, MaxCount=1, DryRun=True)
+    assert refused.value.response["Error"] == {"Code": code, "Message": message}
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == (412 if code == "DryRunOperation" else 400)
+    assert len(aws.ec2.describe_instances()["Reservations"]) == reservations
+    assert aws.machines().keys() <= before
+
+
+def test_a_launch_that_names_what_does_not_exist_is_refused(aws: Aws) -> None:
+    for named, code in (
+        ({"KeyName": "nobodys"}, "InvalidKeyPair.NotFound"),
+        ({"IamInstanceProfile": {"Name": "nobodys"}}, "InvalidParameterValue"),
+    ):
+        with pytest.raises(ClientError, match=code):
+            aws.ec2.run_instances(ImageId=aws.image(), MinCount=1, MaxCount=1, **named)
+
+
 def test_a_root_device_without_a_size_takes_the_images(aws: Aws) -> None:
     device = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeType": "gp3"}}
     template = aws.template(aws.image(), BlockDeviceMappings=[device])
