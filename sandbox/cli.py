@@ -37,7 +37,8 @@ MetricSeconds = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="How long a minute of CloudWatch's lasts. Default: BLUEGREEN_SANDBOX_METRIC_SECONDS, else 60.",
+        help="How long a minute of CloudWatch's lasts; 60: as in reality. "
+        "Default: BLUEGREEN_SANDBOX_METRIC_SECONDS, else 2.",
         show_default=False,
     ),
 ]

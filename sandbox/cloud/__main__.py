@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bluegreen.errors import BluegreenError
 from sandbox.cloud.loopback import DEFAULT_PORT, Loopback
-from sandbox.host import Marker
+from sandbox.host import DEFAULT_METRIC_SECONDS, Marker
 
 # Read by moto when it is imported: its thousands of public AMIs are of no use here.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--boot-seconds", type=float, default=1.0)
-    parser.add_argument("--metric-seconds", type=int, default=60)
+    parser.add_argument("--metric-seconds", type=int, default=DEFAULT_METRIC_SECONDS)
     parser.add_argument("--ready-fd", type=int, required=True, help="gets one line of JSON: {endpoint}, or {error}")
     parser.add_argument("--lifeline-fd", type=int, help="the sandbox stops when this pipe breaks")
     options = parser.parse_args()

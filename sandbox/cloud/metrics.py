@@ -4,7 +4,7 @@ No moto, no clock. `Cloud.lock` guards it. What the load balancers did comes fro
 publishes from PutMetricData (`add`).
 
 How time goes. Points in time are always real: timestamps, StartTime and EndTime. Lengths in requests are CloudWatch's:
-where a caller says 60 seconds, it gets one metric period, which lasts `period_seconds` here (60 unless set), and other
+where a caller says 60 seconds, it gets one metric period, which lasts `period_seconds` here, and other
 periods are stretched alike. So the last N periods of 60 seconds are the newest N values of the answer, and the values
 between two moments are those between StartTime and EndTime. As CloudWatch's, periods are aligned, and a load balancer's
 are published when they are over.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.host import REPOSITORY, Marker
+from sandbox.host import REPOSITORY, Marker, Sandbox
 from tests.sandbox.cloud.world import eventually
 
 MAIN = [sys.executable, "-c", "from sandbox.cli import main; main()"]
@@ -46,6 +46,10 @@ def test_a_second_sandbox_in_the_same_directory_is_refused(place: Path) -> None:
     assert refused.returncode == 2
     assert f"error: a sandbox is already running in {place / '.sandbox'}" in refused.stderr
     assert "bluegreen-sandbox stop" in refused.stderr
+
+
+def test_a_minute_of_cloudwatch_lasts_two_seconds_unless_set(place: Path) -> None:
+    assert Sandbox.attach(place / ".sandbox").status()["metricSeconds"] == 2
 
 
 def test_the_environment_can_be_evaluated_and_knows_no_real_account(place: Path) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.cloud.metrics import Metric, Metrics, Queries
 from sandbox.cloud.samples import Samples
-from sandbox.host import Sandbox, SandboxError
+from sandbox.host import DEFAULT_METRIC_SECONDS, Sandbox, SandboxError
 from tests.sandbox.cloud.backend import PORT, Backend
 from tests.sandbox.cloud.world import Aws, eventually, get
 
@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 def cloudwatch(sandbox: Sandbox, client: Callable[[str], Any]) -> Iterator[Any]:
     sandbox.ask("PUT", "metric-seconds", {"seconds": 1})
     yield client("cloudwatch")
-    sandbox.ask("PUT", "metric-seconds", {"seconds": 60})
+    sandbox.ask("PUT", "metric-seconds", {"seconds": DEFAULT_METRIC_SECONDS})
 
 
 class Watched:
