@@ -28,6 +28,7 @@ def vcpus_in_use(aws: Aws) -> int:
 @pytest.fixture
 def limit(aws: Aws) -> Iterator[int]:
     """Room for one t3.small, of two vCPUs, and not for two."""
+    eventually(lambda: not aws.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"], what="earlier ones go")
     vcpus = vcpus_in_use(aws) + 3
     aws.sandbox.ask("PUT", "quota", {"vcpus": vcpus})
     yield vcpus
