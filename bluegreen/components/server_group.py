@@ -153,6 +153,12 @@ class ServerGroup(pulumi.ComponentResource):
             self._release.name,
             image_id=self._release.image,
             instance_type=launch.instance_type,
+            key_name=launch.key_pair or None,
+            iam_instance_profile=(
+                aws.ec2.LaunchTemplateIamInstanceProfileArgs(name=launch.instance_profile)
+                if launch.instance_profile
+                else None
+            ),
             user_data=base64.b64encode(launch.user_data.encode()).decode() if launch.user_data else None,
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled",

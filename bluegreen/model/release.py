@@ -18,6 +18,10 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from bluegreen.model.settings import Settings
 
+NOT_DIGESTED_WHERE_EMPTY = ("key_pair", "instance_profile")
+"""Of the launch settings, those that came later: a release that names neither keeps the version that it was recorded
+with, so that its record is still read and nobody's stack deploys anew."""
+
 VERSION_LENGTH = 8
 """Hex digits: with a service of 15 characters and Pulumi's suffix of 8, a target group has the 32 that AWS allows."""
 
@@ -34,6 +38,8 @@ class LaunchSettings:
     metadata_tokens: str = "required"
     metadata_hop_limit: int = 1
     has_metadata_tags: bool = True  # a machine learns its release from its tag
+    key_pair: str = ""  # by name, empty where there is none
+    instance_profile: str = ""  # by name, empty where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,8 @@ class Release:
                 instance_type=settings.instance_type,
                 user_data=settings.user_data,
                 root_device=settings.root_device,
+                key_pair=settings.key_pair,
+                instance_profile=settings.instance_profile,
             ),
             target=TargetSettings(
                 port=settings.port,
@@ -115,7 +123,11 @@ class Release:
     @property
     def version(self) -> str:
         """Eight hex digits that stay the same as long as every setting does."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        fields = dataclasses.asdict(self)
+        for name in NOT_DIGESTED_WHERE_EMPTY:
+            if not fields["launch"][name]:
+                del fields["launch"][name]
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
     @property

@@ -101,6 +101,26 @@ def _user_data(value: str) -> str:
     return value
 
 
+def _key_pair(value: str) -> str:
+    """EC2 API, CreateKeyPair: up to 255 ASCII characters, without spaces at either end."""
+    if value.startswith("arn:"):
+        raise refusal(f"{value!r} should be the name, not the ARN")
+    if value and not re.fullmatch(r"[!-~]([ -~]{0,253}[!-~])?", value):
+        raise refusal(f"{value!r} is not the name of a key pair: at most 255 ASCII characters, no space at either end")
+    return value
+
+
+def _instance_profile(value: str) -> str:
+    """IAM API, CreateInstanceProfile."""
+    if value.startswith("arn:"):
+        raise refusal(f"{value!r} should be the name, not the ARN")
+    if value and not re.fullmatch(r"[\w+=,.@-]{1,128}", value, re.ASCII):
+        raise refusal(
+            f"{value!r} is not the name of an instance profile: at most 128 letters, digits and _ + = , . @ - (no path)"
+        )
+    return value
+
+
 def _tags(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_TAGS:
         raise refusal(f"has {len(value)} tags; AWS takes 50 for a resource, and bluegreen sets some itself")
@@ -256,6 +276,8 @@ class Settings(ConfigModel):
     fleet: Annotated[FleetConfig, BeforeValidator(decoded)] = FleetConfig()
     root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
+    key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
+    instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 

@@ -301,6 +301,16 @@ def test_user_data_is_encoded_once(declare: Any) -> None:
     assert "userData" not in declare().one("LaunchTemplate")
 
 
+def test_machines_have_the_key_pair_and_the_instance_profile_that_are_named(declare: Any) -> None:
+    template = declare(keyPair="ops", instanceProfile="web").one("LaunchTemplate")
+    assert template["keyName"] == "ops"
+    assert template["iamInstanceProfile"] == {"name": "web"}
+
+
+def test_machines_have_no_key_pair_and_no_role_unless_told(declare: Any) -> None:
+    assert {"keyName", "iamInstanceProfile"}.isdisjoint(declare().one("LaunchTemplate"))
+
+
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:
     declared = declare(tags={"team": "a"}, port="8081")
     version = declared.outputs["activeRelease"]["version"]

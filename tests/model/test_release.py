@@ -31,6 +31,8 @@ def test_the_same_settings_always_give_the_same_version() -> None:
         {"instanceType": "t3.medium"},
         {"userData": "#!/bin/sh\n"},
         {"rootDevice": "/dev/sda1"},
+        {"keyPair": "ops"},
+        {"instanceProfile": "web"},
         {"port": "8081"},
         {"vpcCidr": "10.1.0.0/16"},
         {"drainSeconds": "21"},
@@ -101,6 +103,13 @@ def test_a_record_gives_the_release_back() -> None:
     assert record["launch"]["instanceType"] == "t3.small", "outputs are camelCase, as the config is"
     assert record["target"]["health"]["intervalSeconds"] == 5
     assert record["image"] == AMI
+
+
+def test_a_record_from_before_key_pairs_is_still_read() -> None:
+    record = release().as_record()
+    for name in ("keyPair", "instanceProfile"):
+        del record["launch"][name]
+    assert Release.from_record(record) == release()
 
 
 def test_a_record_that_was_changed_is_refused() -> None:

@@ -253,6 +253,37 @@ def test_a_share_of_healthy_machines_is_a_percentage(percentage: str) -> None:
     assert "minHealthyPercentage" in faults(minHealthyPercentage=percentage)
 
 
+@pytest.mark.parametrize("name", ["ops", "ops team (2024)", "~", "k" * 255])
+def test_names_of_key_pairs_that_ec2_takes(name: str) -> None:
+    assert Settings.parse({"ami": AMI, "keyPair": name}).key_pair == name
+
+
+@pytest.mark.parametrize("name", [" ops", "ops ", "schlüssel", "a\nb", "ops\n", "k" * 256])
+def test_names_of_key_pairs_that_ec2_would_refuse(name: str) -> None:
+    assert "is not the name of a key pair" in faults(keyPair=name)["keyPair"]
+
+
+@pytest.mark.parametrize("name", ["web", "Web_1+=,.@-", "p" * 128])
+def test_names_of_instance_profiles_that_iam_takes(name: str) -> None:
+    assert Settings.parse({"ami": AMI, "instanceProfile": name}).instance_profile == name
+
+
+@pytest.mark.parametrize("name", ["a b", "/team/web", "wéb", "web\n", "p" * 129])
+def test_names_of_instance_profiles_that_iam_would_refuse(name: str) -> None:
+    assert "is not the name of an instance profile" in faults(instanceProfile=name)["instanceProfile"]
+
+
+@pytest.mark.parametrize(
+    ("key", "arn"),
+    [
+        ("keyPair", "arn:aws:ec2:us-east-1:111111111111:key-pair/key-0123456789abcdef0"),
+        ("instanceProfile", "arn:aws:iam::111111111111:instance-profile/web"),
+    ],
+)
+def test_an_arn_in_place_of_a_name_is_refused_as_one(key: str, arn: str) -> None:
+    assert "the name, not the ARN" in faults(**{key: arn})[key]
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
     assert faults(minSiz="1") == {"minSiz": "unknown key; did you mean minSize?"}
     assert faults(healthCheck={"pat": "/x"}) == {"healthCheck.pat": "unknown key; did you mean path?"}
