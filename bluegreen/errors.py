@@ -100,6 +100,10 @@ class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
 
 
+class NotPermitted(AwsError):
+    """AWS can be asked, but not this by this caller."""
+
+
 class RolloutError(BluegreenError):
     """What was asked for can't be done from where the fleet is."""
 

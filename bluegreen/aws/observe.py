@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
-from bluegreen.model.observation import Group, Image, InstanceType, Listener, Preview, ScalingActivity, Target
+from bluegreen.model.observation import (
+    Group,
+    Image,
+    InstanceType,
+    Listener,
+    Machine,
+    Preview,
+    ScalingActivity,
+    Target,
+)
 from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
 MOST_ACTIVITIES = 20
@@ -180,8 +189,62 @@ class Observer:
             return InstanceType(
                 name=each["InstanceType"],
                 architectures=tuple(each.get("ProcessorInfo", {}).get("SupportedArchitectures", [])),
+                vcpus=each.get("VCpuInfo", {}).get("DefaultVCpus"),
             )
         return None
+
+    @in_our_words
+    def has_key_pair(self, name: str) -> bool:
+        """Whether the region has a key pair of that name. One call."""
+        try:
+            pairs = self._session.client("ec2").describe_key_pairs(KeyNames=[name])["KeyPairs"]
+        except ClientError as error:
+            if is_fault(error, "InvalidKeyPair.NotFound"):
+                return False
+            raise
+        return bool(pairs)
+
+    @in_our_words
+    def has_instance_profile(self, name: str) -> bool:
+        """Whether the account has an instance profile of that name. One call."""
+        try:
+            self._session.client("iam").get_instance_profile(InstanceProfileName=name)
+        except ClientError as error:
+            if is_fault(error, "NoSuchEntity"):
+                return False
+            raise
+        return True
+
+    @in_our_words
+    def vcpu_quota(self, code: str) -> int | None:
+        """The account's EC2 quota of that code in this region; None where Service Quotas does not say. One call."""
+        try:
+            quotas = self._session.client("service-quotas")
+            answer = quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
+        except EndpointConnectionError:  # not every region has the service
+            return None
+        except ClientError as error:
+            if is_fault(error, "NoSuchResourceException"):
+                return None
+            raise
+        return int(answer["Quota"]["Value"])
+
+    @in_our_words
+    def on_demand_machines(self) -> tuple[Machine, ...]:
+        """Every instance of the region that counts against a quota of on-demand vCPUs. One call for each page.
+
+        Those that stop or end no longer count, and spot instances have quotas of their own (EC2 User Guide,
+        "On-Demand Instance quotas").
+        """
+        running = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        pages = self._session.client("ec2").get_paginator("describe_instances").paginate(Filters=running)
+        return tuple(
+            Machine(instance_type=each["InstanceType"], vcpus=_vcpus(each.get("CpuOptions", {})))
+            for page in pages
+            for reservation in page["Reservations"]
+            for each in reservation["Instances"]
+            if each.get("InstanceLifecycle") != "spot"
+        )
 
     def _describe_groups(self, **request: Any) -> Iterator[Group]:
         pages = self._session.client("autoscaling").get_paginator("describe_auto_scaling_groups").paginate(**request)
@@ -259,6 +322,13 @@ class Observer:
             return [] if len(listeners) == 1 else [each for arn in listeners for each in self._describe_tags([arn])]
         found: list[dict[str, Any]] = answer["TagDescriptions"]
         return found
+
+
+def _vcpus(options: dict[str, Any]) -> int | None:
+    try:
+        return int(options["CoreCount"] * options["ThreadsPerCore"])
+    except KeyError:
+        return None
 
 
 def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bluegreen.errors import AwsError, Fault, SettingsError
+from bluegreen.errors import AwsError, Fault, NotPermitted, SettingsError
 
 # Reads are cheap to repeat, and a deployment must outlive a throttled minute.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=30)
@@ -176,7 +176,7 @@ def as_aws_error(error: BotoCoreError | ClientError) -> AwsError:
                     what, "Renew the credentials (`aws sts get-caller-identity` shows them), then run again."
                 )
             if "AccessDenied" in code or "Unauthorized" in code:
-                return AwsError(what, f"Allow this caller {error.operation_name}, then run again.")
+                return NotPermitted(what, f"Allow this caller {error.operation_name}, then run again.")
             return AwsError(what)
         case _:
             return AwsError(f"AWS can't be asked: {error}", CHECK_SESSION)

@@ -103,7 +103,16 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """What an instance type can run."""
+    """What an instance type can run, and with how much."""
 
     name: str
     architectures: tuple[str, ...]
+    vcpus: int | None = None  # of a machine that is launched without CPU options; None where AWS does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """An instance that runs or starts, whosever it is. `vcpus` is None where AWS says no more than its type."""
+
+    instance_type: str
+    vcpus: int | None = None

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
-from bluegreen.errors import AwsError
-from bluegreen.model.observation import Preview
+from bluegreen.errors import AwsError, NotPermitted
+from bluegreen.model.observation import Machine, Preview
 from bluegreen.model.tags import LISTENER, Owner, Purpose
 
 WEB = Owner(project="bluegreen", stack="dev", service="web")
@@ -80,7 +81,7 @@ def recorded_session() -> Iterator[tuple[Session, list[str]]]:
             patch.setenv(name, "test")
         session = Session(SessionSettings(region="us-east-1"))
         calls: list[str] = []
-        for service in ("ec2", "elbv2", "autoscaling"):
+        for service in ("ec2", "elbv2", "autoscaling", "iam", "service-quotas"):
             events = session.client(service).meta.events
             events.register("before-call", lambda model, **_: calls.append(model.name))
         yield session, calls
@@ -300,8 +301,104 @@ def test_an_instance_type_says_its_architectures(world: World) -> None:
     assert "arm64" in arm.architectures
 
 
+def test_an_instance_type_says_how_many_vcpus_it_has(world: World) -> None:
+    small = world.observer.instance_type("t3.small")
+    assert small is not None
+    assert small.vcpus == 2
+
+
 def test_an_instance_type_that_does_not_exist_is_none(world: World) -> None:
     assert world.observer.instance_type("t3.gigantic") is None
+
+
+def test_a_key_pair_is_known_by_its_name_in_one_call(world: World) -> None:
+    world.session.client("ec2").create_key_pair(KeyName="ops team")
+    world.calls.clear()
+    assert world.observer.has_key_pair("ops team")
+    assert world.calls == ["DescribeKeyPairs"]
+    assert not world.observer.has_key_pair("ops")
+
+
+def test_an_instance_profile_is_known_by_its_name_in_one_call(world: World) -> None:
+    world.session.client("iam").create_instance_profile(InstanceProfileName="web", Path="/team/")
+    world.calls.clear()
+    assert world.observer.has_instance_profile("web")
+    assert world.calls == ["GetInstanceProfile"]
+    assert not world.observer.has_instance_profile("api")
+
+
+def test_a_quota_is_read_by_its_code(world: World) -> None:
+    with Stubber(world.session.client("service-quotas")) as stub:
+        asked = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
+        stub.add_response("get_service_quota", {"Quota": {"Value": 32.0}}, asked)
+        assert world.observer.vcpu_quota("L-1216C47A") == 32
+
+
+def test_a_quota_that_service_quotas_does_not_know_is_none(world: World) -> None:
+    assert world.observer.vcpu_quota("L-00000000") is None
+    assert world.calls == ["GetServiceQuota"]
+
+
+def test_a_region_without_service_quotas_has_no_answer_and_is_no_error(world: World) -> None:
+    def nobody_there(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://servicequotas.nowhere.amazonaws.com")
+
+    events = world.session.client("service-quotas").meta.events
+    events.register("before-call", nobody_there)
+    try:
+        assert world.observer.vcpu_quota("L-1216C47A") is None
+    finally:
+        events.unregister("before-call", nobody_there)
+
+
+def test_machines_that_run_count_and_those_that_stopped_do_not(world: World) -> None:
+    ec2 = world.session.client("ec2")
+    image = world.register_image()
+    ran = ec2.run_instances(ImageId=image, MinCount=3, MaxCount=3, InstanceType="m5.large")["Instances"]
+    ec2.stop_instances(InstanceIds=[ran[0]["InstanceId"]])
+    ec2.terminate_instances(InstanceIds=[ran[1]["InstanceId"]])
+    world.calls.clear()
+    assert world.observer.on_demand_machines() == (Machine(instance_type="m5.large", vcpus=None),)
+    assert world.calls == ["DescribeInstances"]
+
+
+def test_machines_of_every_page_count_with_the_vcpus_that_they_were_given_and_spot_ones_do_not(world: World) -> None:
+    def page(*instances: dict[str, Any], more: str = "") -> dict[str, Any]:
+        return {"Reservations": [{"Instances": list(instances)}], **({"NextToken": more} if more else {})}
+
+    given = {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 1}}
+    with Stubber(world.session.client("ec2")) as stub:
+        filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        spot = {"InstanceType": "m5.large", "InstanceLifecycle": "spot"}
+        stub.add_response("describe_instances", page(given, spot, more="next"), {"Filters": filters})
+        metal = {"InstanceType": "c5.metal", "CpuOptions": {}}
+        stub.add_response("describe_instances", page(metal), {"Filters": filters, "NextToken": "next"})
+        assert world.observer.on_demand_machines() == (
+            Machine(instance_type="m5.large", vcpus=2),
+            Machine(instance_type="c5.metal", vcpus=None),
+        )
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "ask"),
+    [
+        ("ec2", "UnauthorizedOperation", lambda observer: observer.has_key_pair("ops")),
+        ("ec2", "UnauthorizedOperation", lambda observer: observer.on_demand_machines()),
+        ("iam", "AccessDenied", lambda observer: observer.has_instance_profile("web")),
+        ("service-quotas", "AccessDeniedException", lambda observer: observer.vcpu_quota("L-1216C47A")),
+    ],
+)
+def test_what_may_not_be_asked_is_neither_there_nor_missing(world: World, service: str, code: str, ask: Any) -> None:
+    def refuse(model: Any, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, model.name)
+
+    events = world.session.client(service).meta.events
+    events.register("before-call", refuse)
+    try:
+        with pytest.raises(NotPermitted, match=code):
+            ask(world.observer)
+    finally:
+        events.unregister("before-call", refuse)
 
 
 def test_capacity_is_raised_and_read_back(world: World) -> None:
