@@ -1,4 +1,7 @@
-"""Checks of an image before a launch template names it: there, available, and right for the instance type."""
+"""Checks of an image before a launch template names it: there, available, and right for the instance type.
+
+The rules are in `bluegreen.model.launchable`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bluegreen.errors import ImageError, SettingsError
+from bluegreen.model.launchable import (
+    Finding,
+    Standing,
+    judge_architecture,
+    judge_image,
+    judge_instance_type,
+    judge_root_device,
+)
 from bluegreen.model.observation import Image, InstanceType
 from bluegreen.model.settings import image_fault
-
-AVAILABLE = "available"
 
 
 class Sight(Protocol):
@@ -35,32 +44,14 @@ def check_image(sight: Sight, request: LaunchRequest) -> None:
     if fault := image_fault(request.image):
         raise SettingsError([fault])
     image = sight.image(request.image)
-    if image is None:
-        raise ImageError(
-            f"bluegreen:ami: {request.image} does not exist in {sight.region}, or this account may not use it",
-            "Check the id, the region and that the image is shared with this account. The traffic was not touched.",
-        )
-    if image.state != AVAILABLE:
-        raise ImageError(
-            f"bluegreen:ami: {image.id} is {image.state}, not {AVAILABLE}",
-            "Wait until it is available, or deploy another. The traffic was not touched.",
-        )
+    _refuse_broken("ami", judge_image(image, request.image, sight.region))
     instance_type = sight.instance_type(request.instance_type)
-    if instance_type is None:
-        raise ImageError(
-            f"bluegreen:instanceType: {request.instance_type} does not exist in {sight.region}",
-            "Choose one that the region offers. The traffic was not touched.",
-        )
-    if image.architecture not in instance_type.architectures:
-        raise ImageError(
-            f"bluegreen:ami: {image.id} is built for {image.architecture}, and {instance_type.name} runs "
-            f"{' or '.join(instance_type.architectures)}",
-            "Deploy an image of that architecture, or choose another instanceType. The traffic was not touched.",
-        )
-    if image.root_device != request.root_device:
-        raise ImageError(
-            f"bluegreen:rootDevice: {request.root_device} is not the root device of {image.id}, which is "
-            f"{image.root_device}",
-            f"Run `pulumi config set rootDevice {image.root_device}`: its volume would stay unencrypted otherwise. "
-            "The traffic was not touched.",
-        )
+    _refuse_broken("instanceType", judge_instance_type(instance_type, request.instance_type, sight.region))
+    if image and instance_type:  # as they are by now
+        _refuse_broken("ami", judge_architecture(image, instance_type))
+        _refuse_broken("rootDevice", judge_root_device(image, request.root_device))
+
+
+def _refuse_broken(key: str, finding: Finding) -> None:
+    if finding.state is Standing.BROKEN:
+        raise ImageError(f"bluegreen:{key}: {finding.detail}", f"{finding.next_step} The traffic was not touched.")

@@ -1,0 +1,75 @@
+"""Asks AWS whether a release, as it was recorded, could be launched now. Changes nothing.
+
+The rules are in `bluegreen.model.launchable`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ParamSpec, Protocol, TypeVar
+
+from bluegreen.errors import NotPermitted
+from bluegreen.model.launchable import Launchable, LaunchFacts, NotKnown, VcpuQuota, judge, quota_of
+from bluegreen.model.observation import Image, InstanceType, Machine
+from bluegreen.model.release import Release
+
+
+class Sight(Protocol):
+    """What the check asks AWS; `bluegreen.aws.observe.Observer` answers."""
+
+    @property
+    def region(self) -> str: ...
+    def image(self, image: str) -> Image | None: ...
+    def instance_type(self, name: str) -> InstanceType | None: ...
+    def has_key_pair(self, name: str) -> bool: ...
+    def has_instance_profile(self, name: str) -> bool: ...
+    def vcpu_quota(self, code: str) -> int | None: ...
+    def on_demand_machines(self) -> tuple[Machine, ...]: ...
+
+
+def check_launchable(sight: Sight, release: Release, machines: int) -> Launchable:
+    """What stands in the way of so many more machines of the release. Blocks.
+
+    A question that this caller may not ask is a finding that says so. Raises AwsError where AWS can't be asked at all.
+    """
+    launch, quota = release.launch, quota_of(release.launch.instance_type)
+    facts = LaunchFacts(
+        region=sight.region,
+        image=_ask(sight.image, release.image),
+        instance_type=_ask(sight.instance_type, launch.instance_type),
+    )
+    if launch.key_pair:
+        facts = replace(facts, has_key_pair=_ask(sight.has_key_pair, launch.key_pair))
+    if launch.instance_profile:
+        facts = replace(facts, has_instance_profile=_ask(sight.has_instance_profile, launch.instance_profile))
+    if quota:
+        facts = replace(facts, quota=_ask(sight.vcpu_quota, quota.code), machines=_ask(_machines_in, sight, quota))
+    return judge(release, machines, facts)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _ask(question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | NotKnown:
+    try:
+        return question(*args, **kwargs)
+    except NotPermitted as error:
+        return NotKnown(error.what, error.next_step)
+
+
+def _machines_in(sight: Sight, quota: VcpuQuota) -> tuple[Machine, ...]:
+    """Those that count against a quota; where AWS does not say how many vCPUs one has, it is what its type has."""
+
+    @functools.cache
+    def vcpus_of(name: str) -> int | None:
+        found = sight.instance_type(name)
+        return found.vcpus if found else None
+
+    return tuple(
+        each if each.vcpus is not None else replace(each, vcpus=vcpus_of(each.instance_type))
+        for each in sight.on_demand_machines()
+        if quota_of(each.instance_type) == quota
+    )
