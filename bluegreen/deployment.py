@@ -1,113 +1,188 @@
-"""Drives a stack with Pulumi's Automation API: the library that the command and CI call.
+"""Deployments that span more than one `up`: the library that the command and CI call.
 
-The only importer of `pulumi.automation`; never imports the program, which the engine starts in a process of its own.
-No printing: progress goes to a callback, failures are errors of `bluegreen.errors`.
+A verb plans the fleets to go through (`bluegreen.model.rollout`), writes each to the stack's config, has the engine
+bring it about, and watches what got traffic before it goes on. The config is written first: whoever dies in the middle
+is followed by a plain `pulumi up` or the next verb, which go on from there. No printing: progress goes to callbacks,
+failures are errors of `bluegreen.errors`.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-import re
+import asyncio
+import getpass
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, Unpack
 
-from pulumi import automation as auto
-from pulumi.automation.errors import CommandError, ConcurrentUpdateError, InvalidVersionError, StackNotFoundError
-from pulumi.automation.events import EngineEvent
-from semver import VersionInfo
-
-from bluegreen.errors import EngineError, RolloutError, SettingsError, StackLockedError
+from bluegreen.aws.observe import Observer
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.checks.launchable import check_launchable
+from bluegreen.checks.watch import Shift, Watch
+from bluegreen.engine import Engine, OnEvent, OnOutput, Result
+from bluegreen.errors import (
+    BluegreenError,
+    EngineError,
+    Interrupted,
+    RolledBack,
+    RolloutError,
+    SettingsError,
+    WatchFailed,
+)
+from bluegreen.ledger.file import FileLedger
+from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.model.attest import Attest
+from bluegreen.model.compat import judge as judge_schema
 from bluegreen.model.fleet import Fleet
+from bluegreen.model.history import WATCH_FAILURES, Event, History, Kind
+from bluegreen.model.launchable import Launchable
 from bluegreen.model.release import Release
-from bluegreen.model.rollout import Step, bring_in, roll_back, standby_for_rollback
+from bluegreen.model.rollout import Rollback, Step, Way, bring_in, choose_rollback, roll_back
 from bluegreen.model.rollout import abort as plan_abort
 from bluegreen.model.rollout import promote as plan_promotion
 from bluegreen.model.rollout import retire as plan_retirement
 from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.model.soak import SoakPolicy, check_credentials_last
+from bluegreen.model.tags import Owner
+from bluegreen.model.verdict import Hopeless
 
-ENGINE_ENVIRONMENT = {
-    # Delete hooks need the program, on a destroy as well.
-    "PULUMI_RUN_PROGRAM": "true",
-    # The program checks the config itself, and names all faults at once.
-    "PULUMI_OPTION_SKIP_CONFIG_VALIDATION": "true",
-}
-
-OLDEST_ENGINE = VersionInfo(3, 230)
-"""The first with all that the hooks need."""
-
-SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred: program exited with .*")
-"""Errors that the engine adds to the one that says why."""
-
-OnEvent = Callable[[EngineEvent], None]
-OnOutput = Callable[[str], None]
 OnStep = Callable[[Step], None]
-Sleep = Callable[[float], None]
+
+
+class KeepWatch(Protocol):
+    """Attests and soaks a shift. Raises WatchFailed."""
+
+    def __call__(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None: ...
 
 
 class Options(TypedDict, total=False):
     """What every verb takes. `directory`: that of Pulumi.yaml, the current one by default. `on_step` hears of each step
-    before it begins. `sleep` passes the time between steps."""
+    before it begins. `keep_watch` watches a release that has got traffic; AWS is asked where none is given."""
 
     directory: Path | None
     on_event: OnEvent | None
     on_output: OnOutput | None
     on_step: OnStep | None
-    sleep: Sleep
+    keep_watch: KeepWatch | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """A finished update. `changes`: how many resources by what was done to them (create, update, delete, same)."""
+    """A finished deployment, by its last update. `changes`: how many resources by what was done to them."""
 
     stack: str
     outputs: Mapping[str, Any]
     changes: Mapping[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RollbackPlan:
+    """What a rollback will be. `last_seconds`: how long it took the traffic to be back the last time that a rollback of
+    this stack went this way, None where none did."""
+
+    stack: str
+    release: Release
+    way: Way
+    last_seconds: float | None
+
+
 def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) -> Update:
     """Bring a stack to what its config says, with `ami` in place of the config's where given.
 
-    A release that isn't active comes in step by step, as the setting `strategy` says, one `pulumi up` a step. With
-    `promotion` manual it stops before the last of them; `promote` goes on. A rollout that was left in the middle goes
-    on from where it is.
+    A release that isn't active comes in step by step, as the setting `strategy` says, one `pulumi up` a step, each
+    attested and, for its time, watched. With `promotion` manual it stops before the last of them; `promote` goes on. A
+    rollout that was left in the middle goes on from where it is. A watch that fails takes the traffic back, unless
+    `autoRollback` is off.
 
     Raises StackLockedError where another update holds the stack, EngineError with the engine's own reasons where an
-    update failed: a gate that refused, a guard that kept a group, a fault of the config; SettingsError, and
+    update failed: a gate that refused, a guard that kept a group, a fault of the config; RolledBack where a watch
+    failed and the traffic is back, WatchFailed where it stays; Interrupted, SettingsError, AwsError, LedgerError, and
     RolloutError where another rollout is open.
     """
     driver = _Driver(stack, **options)
     settings = driver.settings.with_image(ami) if ami else driver.settings
     release = Release.from_settings(settings)
-    return driver.walk(bring_in(release, driver.fleet, settings), settings)
+    steps = bring_in(release, driver.fleet, settings)
+    with driver.recorded("deploy", release):
+        return driver.walk(steps, settings)
 
 
 def promote(stack: str, **options: Unpack[Options]) -> Update:
     """Make the candidate of an open rollout active, now. Raises as `deploy` does, RolloutError where there is none."""
     driver = _Driver(stack, **options)
-    return driver.walk(plan_promotion(driver.deployed_fleet, driver.settings), driver.settings)
+    fleet = driver.rollout
+    steps = plan_promotion(fleet, driver.settings)
+    with driver.recorded("promote", fleet.candidate.release if fleet.candidate else fleet.active.release):
+        return driver.walk(steps, driver.settings)
 
 
 def abort(stack: str, **options: Unpack[Options]) -> Update:
-    """Give the candidate of an open rollout up: all traffic is the active group's. Raises as `promote` does."""
+    """Give the candidate of an open rollout up: all traffic is the active group's. Raises as `promote` does.
+
+    Also what an update left behind whose gate refused, or which was killed.
+    """
     driver = _Driver(stack, **options)
-    return driver.walk(plan_abort(driver.deployed_fleet), driver.settings)
+    fleet = driver.deployed_fleet
+    was_left = not fleet.candidate and not driver.config_means(fleet)
+    steps = (Step(name="aborted", fleet=fleet),) if was_left else plan_abort(fleet)
+    with driver.recorded("abort", fleet.active.release):
+        return driver.walk(steps, driver.settings, is_way_back=True)
 
 
-def rollback(stack: str, *, to: str | None = None, **options: Unpack[Options]) -> Update:
-    """Give all traffic to a standby: the newest, or the release of version `to`. Raises as `promote` does."""
-    driver = _Driver(stack, **options)
-    plan = roll_back(standby_for_rollback(driver.deployed_fleet, to), driver.deployed_fleet, driver.settings)
-    return driver.walk(plan.steps, driver.settings)
+def rollback(
+    stack: str,
+    *,
+    to: str | None = None,
+    force: bool = False,
+    on_plan: Callable[[RollbackPlan], None] | None = None,
+    **options: Unpack[Options],
+) -> Update:
+    """Give all traffic back to an earlier release: the newest standby, the one that served before, or version `to`.
+
+    The release comes back as it was recorded, whatever the settings say today. There is no soak on the way back.
+    `on_plan` hears beforehand how it will go. Raises RolloutError where there is no such release, and, unless `force`
+    lets it pass, for one that was not seen healthy, whose image is gone, or which does not suit the database.
+    """
+    driver = _Driver(stack, is_forced=force, **options)
+    plan = driver.plan_rollback(to)
+    if not force:
+        driver.refuse_unsafe(plan)
+    if on_plan:
+        on_plan(driver.described(plan))
+    with driver.recorded("rollback", plan.release):
+        began = datetime.now(UTC)
+        update = driver.walk(plan.steps, driver.settings, is_way_back=True)
+        driver.record_rollback(plan, began)
+        return update
+
+
+def check_rollback(
+    stack: str, *, to: str | None = None, directory: Path | None = None
+) -> tuple[RollbackPlan, Launchable, BluegreenError | None]:
+    """Whether a rollback would work, without changing anything: its plan, what its machines need, and what refuses it.
+
+    Raises as `rollback` does where there is nothing to go back to.
+    """
+    driver = _Driver(stack, directory=directory)
+    plan = driver.plan_rollback(to)
+    refusal: BluegreenError | None = None
+    try:
+        driver.refuse_unsafe(plan)
+    except RolloutError as error:
+        refusal = error
+    return driver.described(plan), driver.check_launchable(plan), refusal
 
 
 def retire(stack: str, versions: Sequence[str], **options: Unpack[Options]) -> Update:
     """Take standbys away, by the versions of their releases. Raises as `promote` does."""
     driver = _Driver(stack, **options)
-    return driver.walk(plan_retirement(versions, driver.deployed_fleet), driver.settings)
+    steps = plan_retirement(versions, driver.deployed_fleet)
+    with driver.recorded("retire", driver.deployed_fleet.active.release):
+        return driver.walk(steps, driver.settings)
 
 
 def destroy(
@@ -118,43 +193,61 @@ def destroy(
     on_output: OnOutput | None = None,
 ) -> Update:
     """Destroy everything of a stack; its config and history stay. Raises as `deploy` does."""
-    with _Errors(stack) as errors:
-        opened = _open(stack, directory)
-        _take_serial(opened)
-        result = opened.destroy(
-            on_event=errors.watching(on_event),
-            on_output=on_output or _unheard,
-            on_error=on_output or _unheard,
-            run_program=True,
-        )
-    return Update(stack=stack, outputs={}, changes=_changes(result.summary))
+    place = directory or Path.cwd()
+    run = Run.new(place, _short(stack), datetime.now(UTC), is_destroy=True)
+    engine = Engine(stack, place, environment=run.environment, on_event=on_event, on_output=on_output)
+    _take_serial(engine)
+    return _update(stack, engine.destroy())
 
 
 def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
     """What the stack's last update put out; empty where it was never deployed. Raises EngineError."""
-    with _Errors(stack):
-        return {name: output.value for name, output in _open(stack, directory).outputs().items()}
+    return Engine(stack, directory or Path.cwd()).outputs()
+
+
+def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
+    """The stack's events, oldest first. Raises LedgerError."""
+    run = Run.new(directory or Path.cwd(), _short(stack), datetime.now(UTC))
+    return FileLedger(run.ledger).read().events
 
 
 def check(stack: str, *, directory: Path | None = None) -> None:
     """See that there is an engine, and such a stack, before anything long is begun. Raises EngineError."""
-    with _Errors(stack):
-        _open(stack, directory)
+    Engine(stack, directory or Path.cwd())
 
 
-def create(stack: str, *, directory: Path | None = None) -> None:
-    """Make the stack where it does not exist yet. Raises EngineError."""
-    with _Errors(stack):
-        auto.Stack.create_or_select(stack, _workspace(directory))
-
-
-def _take_serial(opened: auto.Stack) -> None:
+def _take_serial(engine: Engine) -> None:
     """A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one."""
-    record = opened.outputs().get("fleet")
-    written = opened.get_all_config().get(f"{NAMESPACE}:fleet")
-    serial = Settings.parse({"fleet": written.value}).fleet.serial if written else 0
-    if record and serial < record.value["serial"]:
-        opened.set_config("fleet", auto.ConfigValue(json.dumps({"serial": record.value["serial"]})))
+    record = engine.outputs().get("fleet")
+    written = engine.config().get(f"{NAMESPACE}:fleet")
+    serial = Settings.parse({"fleet": written}).fleet.serial if written else 0
+    if record and serial < record["serial"]:
+        engine.configure({"fleet": f'{{"serial": {record["serial"]}}}'})
+
+
+@dataclass
+class _Recorded:
+    """Writes what a verb is about to do to the ledger, and how it ended."""
+
+    recorder: Recorder
+    verb: str
+    release: Release
+    began: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> None:
+        evidence = {"verb": self.verb, "image": self.release.image, "operator": _operator()}
+        self.recorder.record(Kind.BEGAN, release=self.release.version, summary=self.verb, evidence=evidence)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        outcome = "done" if error is None else type(error).__name__
+        evidence = {
+            "verb": self.verb,
+            "outcome": outcome,
+            "seconds": round(time.monotonic() - self.began, 1),
+            "error": str(error) if isinstance(error, BluegreenError) else "",
+        }
+        summary = f"{self.verb}: {outcome}"
+        self.recorder.record(Kind.ENDED, release=self.release.version, summary=summary, evidence=evidence)
 
 
 class _Driver:
@@ -168,25 +261,25 @@ class _Driver:
         on_event: OnEvent | None = None,
         on_output: OnOutput | None = None,
         on_step: OnStep | None = None,
-        sleep: Sleep = time.sleep,
+        keep_watch: KeepWatch | None = None,
+        is_forced: bool = False,
     ) -> None:
         self._stack = stack
-        self._errors = _Errors(stack)
-        self._on_event = on_event
-        self._on_output = on_output or _unheard
+        self._report = on_output or _unheard
         self._on_step = on_step or _unseen
-        self._sleep = sleep
-        with self._errors:
-            self._opened = _open(stack, directory)
-            values = {name: value.value for name, value in self._opened.get_all_config().items()}
-            outputs = {name: output.value for name, output in self._opened.outputs().items()}
-        prefix = f"{NAMESPACE}:"
-        self.settings = Settings.parse(
-            {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
-        )
-        record = outputs.get("fleet")
+        self._keep_watch = keep_watch or self._ask_aws
+        place = directory or Path.cwd()
+        self.run = Run.new(place, _short(stack), datetime.now(UTC), is_forced=is_forced)
+        self.ledger = FileLedger(self.run.ledger)
+        self._recorder = Recorder(ledger=self.ledger, run=self.run.name)
+        self._engine = Engine(stack, place, environment=self.run.environment, on_event=on_event, on_output=on_output)
+        self._config = self._engine.config()
+        self.settings = Settings.parse(_of_namespace(self._config, NAMESPACE))
+        record = self._engine.outputs().get("fleet")
         self.fleet = Fleet.from_record(record) if record else None
         self._serial = max(record["serial"] if record else 0, self.settings.fleet.serial)
+
+    # -- where the stack is
 
     @property
     def deployed_fleet(self) -> Fleet:
@@ -195,61 +288,240 @@ class _Driver:
             raise RolloutError(f"nothing is deployed in {self._stack}", f"Run `bluegreen deploy {self._stack}` first.")
         return self.fleet
 
-    def walk(self, steps: Sequence[Step], settings: Settings) -> Update:
-        """The last update. Without steps the fleet stays, and what else is changed in the config is brought about."""
+    @property
+    def rollout(self) -> Fleet:
+        """What runs, or, where an update that did not end was to open a rollout, what that was to bring about."""
+        fleet = self.deployed_fleet
+        if fleet.candidate:
+            return fleet
+        meant = self._meant_fleet
+        return meant if meant and meant.candidate else fleet
+
+    def config_means(self, fleet: Fleet) -> bool:
+        """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
+        return self._meant_fleet is not None and self._meant_fleet.shares == fleet.shares
+
+    @cached_property
+    def _meant_fleet(self) -> Fleet | None:
+        try:
+            return Fleet.from_settings(self.settings)
+        except SettingsError:
+            return None
+
+    @cached_property
+    def history(self) -> History:
+        return self.ledger.read()
+
+    @cached_property
+    def _session(self) -> Session:
+        return Session(SessionSettings.parse(_of_namespace(self._config, "aws")))
+
+    @property
+    def _owner(self) -> Owner:
+        return Owner(project=self._engine.project, stack=_short(self._stack), service=self.settings.service)
+
+    # -- going on from there
+
+    def recorded(self, verb: str, release: Release) -> _Recorded:
+        return _Recorded(self._recorder, verb, release)
+
+    def walk(self, steps: Sequence[Step], settings: Settings, *, is_way_back: bool = False) -> Update:
+        """The last update. Without steps the fleet stays, and what else is changed in the config is brought about.
+
+        `is_way_back`: what gains traffic has served before, and is neither proven nor watched again.
+        """
         if not steps:
-            if self.fleet and not self._config_means(self.fleet):
-                self._write(self.fleet, settings)
-            return self._up()
+            if self.fleet and not self.config_means(self.fleet):
+                self._write(self.fleet, settings, self.history.healthy)
+            return _update(self._stack, self._engine.up())
+        if not is_way_back:
+            self._check_credentials(steps, settings)
         for step in steps:
             self._on_step(step)
-            self._write(step.fleet, settings)
-            update = self._up()
+            proven = {step.fleet.active.release.version} if is_way_back else set()
+            self._write(step.fleet, settings, self.history.healthy | proven)
+            try:
+                result = self._engine.up()
+                if not is_way_back:
+                    self._watch(step, settings)
+            except (EngineError, WatchFailed) as failed:
+                if is_way_back or not self._was_failed_watch(failed):
+                    raise
+                self._go_back(step.fleet, settings, failed)
             if step.needs_promotion:
                 break
-            if step.watch_seconds:
-                self._stay(step)
-        return update
+        return _update(self._stack, result)
 
-    def _config_means(self, fleet: Fleet) -> bool:
-        """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
-        try:
-            return Fleet.from_settings(self.settings).shares == fleet.shares
-        except SettingsError:
-            return False
+    def _check_credentials(self, steps: Sequence[Step], settings: Settings) -> None:
+        """A soak that can't be watched to its end is not begun."""
+        soaks = sum(step.watch_seconds for step in steps) + settings.soak_seconds
+        if soaks:
+            needed = soaks + settings.progress_deadline_seconds
+            check_credentials_last(self._session.credentials_end(), datetime.now(UTC), needed)
 
-    def _stay(self, step: Step) -> None:
-        self._on_output(f"staying at `{step.name}` for {step.watch_seconds} s; Ctrl-C leaves it there")
+    def _write(self, fleet: Fleet, settings: Settings, proven: frozenset[str]) -> None:
+        self._serial += 1
+        there = settings.with_image(fleet.active.release.image)
+        config = fleet.as_config(serial=self._serial, basis=Release.from_settings(there), proven=proven)
+        written = config.model_dump_json(by_alias=True, exclude_none=True)
+        self._engine.configure({"ami": there.image, "fleet": written})
+
+    # -- watching
+
+    def _watch(self, step: Step, settings: Settings) -> None:
+        """After a shift, and after a cutover that leaves the old group: elsewhere the guard has watched."""
+        watched = step.watched
+        if not watched:
+            return
+        shares = {group.release.version: group.weight for group in step.fleet.groups if group.weight}
+        if step.watch_seconds:
+            self._report(f"staying at `{step.name}` for {step.watch_seconds} s; Ctrl-C leaves it there")
         try:
-            self._sleep(step.watch_seconds)
+            self._keep_watch(
+                Shift(owner=self._owner, release=watched.version, shares=shares),
+                settings.attest,
+                SoakPolicy.from_settings(settings),
+                step.watch_seconds,
+            )
         except KeyboardInterrupt:
-            raise RolloutError(
+            raise Interrupted(
                 f"interrupted: {self._stack} stays at the step `{step.name}`",
                 "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`.",
             ) from None
 
-    def _write(self, fleet: Fleet, settings: Settings) -> None:
-        self._serial += 1
-        there = settings.with_image(fleet.active.release.image)
-        config = fleet.as_config(serial=self._serial, basis=Release.from_settings(there))
-        with self._errors:
-            self._opened.set_all_config(
-                {
-                    "ami": auto.ConfigValue(there.image),
-                    "fleet": auto.ConfigValue(config.model_dump_json(by_alias=True, exclude_none=True)),
-                }
-            )
-
-    def _up(self) -> Update:
-        with self._errors:
-            result = self._opened.up(
-                on_event=self._errors.watching(self._on_event), on_output=self._on_output, on_error=self._on_output
-            )
-        return Update(
-            stack=self._stack,
-            outputs={name: output.value for name, output in result.outputs.items()},
-            changes=_changes(result.summary),
+    def _ask_aws(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        watch = Watch(
+            sight=Observer(self._session),
+            record=self._recorder.record,
+            report=self._report,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
         )
+        asyncio.run(watch.keep(shift, attest, policy, seconds))
+
+    def _was_failed_watch(self, failed: BluegreenError) -> bool:
+        """The guard watches in the program's process: what it saw is in the ledger."""
+        if isinstance(failed, WatchFailed):
+            return True
+        return any(event.kind in WATCH_FAILURES for event in self.ledger.read().of_run(self.run.name))
+
+    def _go_back(self, fleet: Fleet, settings: Settings, failed: BluegreenError) -> None:
+        """The traffic first, then, in the same update, what is to be cleaned up. Raises RolledBack, WatchFailed."""
+        before = self.fleet.active.release if self.fleet else None
+        bad = fleet.candidate.release if fleet.candidate else fleet.active.release
+        events = [event for event in self.ledger.read().of_run(self.run.name) if event.kind in WATCH_FAILURES]
+        why = events[-1].summary if events else failed.what
+        if before is None or before == bad or not settings.auto_rollback:
+            way = (
+                "`bluegreen rollback` takes the traffic back."
+                if before
+                else "There is no earlier release to go back to."
+            )
+            raise WatchFailed(f"{why}\n  The traffic stays as it is.", way) from failed
+        self._report(f"rolling back to release {before.version}: {why}")
+        began = datetime.now(UTC)
+        plan = roll_back(before, fleet, settings)
+        try:
+            self.walk(plan.steps, settings, is_way_back=True)
+        except BluegreenError as error:
+            raise RolloutError(
+                f"{why}\n  and the rollback to release {before.version} failed: {error}",
+                "`bluegreen rollback` tries again; `bluegreen status` says what takes the traffic.",
+            ) from error
+        self.record_rollback(plan, began)
+        raise RolledBack(
+            f"release {bad.version} was rolled back: {why}\n  Release {before.version} has all traffic again.",
+            f"What is known of it: {self._evidence_of(bad)}",
+        )
+
+    def _evidence_of(self, release: Release) -> str:
+        folders = [
+            event.evidence["folder"]
+            for event in self.ledger.read().events
+            if event.kind is Kind.FORENSICS and event.release == release.version
+        ]
+        return str(folders[-1] if folders else self.run.ledger)
+
+    # -- going back
+
+    def plan_rollback(self, to: str | None) -> Rollback:
+        fleet = self.deployed_fleet
+        return roll_back(choose_rollback(fleet, self.history, to), fleet, self.settings)
+
+    def described(self, plan: Rollback) -> RollbackPlan:
+        return RollbackPlan(
+            stack=self._stack,
+            release=plan.release,
+            way=plan.way,
+            last_seconds=self.history.seconds_of_last_rollback(plan.way),
+        )
+
+    def refuse_unsafe(self, plan: Rollback) -> None:
+        """Raises RolloutError for a release that should not come back."""
+        version, image = plan.release.version, plan.release.image
+        seen = self.history.seen().get(version)
+        if seen is None or not seen.is_healthy:
+            doubt = seen.doubt if seen else "the ledger does not know it"
+            raise RolloutError(
+                f"release {version} was not seen healthy: {doubt}",
+                "Go back to another (`--to VERSION`), or say `--force`. Nothing was changed.",
+            )
+        observer = Observer(self._session)
+        found = observer.image(image)
+        if found is None and plan.way is not Way.FLIP:
+            raise RolloutError(
+                f"the image {image} of release {version} is gone, and its machines have to be launched",
+                "Restore the image, or go back to another release (`--to VERSION`). Nothing was changed.",
+            )
+        serving = observer.image(self.deployed_fleet.active.release.image)
+        beside = {serving.id: serving.tags} if serving else {}
+        match judge_schema(image, found.tags if found else {}, beside, self.history.schema):
+            case Hopeless(summary):
+                raise RolloutError(
+                    f"release {version} can't come back: {summary}",
+                    "Go back to another (`--to VERSION`), or say `--force`. Nothing was changed.",
+                )
+
+    def check_launchable(self, plan: Rollback) -> Launchable:
+        """Whether its machines could be launched: those that a standby has already are not counted again."""
+        observer = Observer(self._session)
+        groups = {group.release: group for group in observer.groups(self._owner)}
+        active = groups.get(self.deployed_fleet.active.release.version)
+        there = groups.get(plan.release.version)
+        wanted = max(self.settings.min_size, active.desired if active else self.settings.desired_capacity)
+        return check_launchable(observer, plan.release, max(0, wanted - (there.desired if there else 0)))
+
+    def record_rollback(self, plan: Rollback, began: datetime) -> None:
+        """How it went, for the next one to tell beforehand."""
+        cutovers = [event.at for event in self.ledger.read().of_run(self.run.name) if event.kind is Kind.CUTOVER]
+        took = (cutovers[-1] - began).total_seconds() if cutovers and cutovers[-1] > began else 0.0
+        self._recorder.record(
+            Kind.ROLLED_BACK,
+            release=plan.release.version,
+            summary=f"to release {plan.release.version}, {plan.way}",
+            evidence={"way": plan.way.value, "trafficSeconds": round(took, 1)},
+        )
+
+
+def _update(stack: str, result: Result) -> Update:
+    return Update(stack=stack, outputs=result.outputs, changes=result.changes)
+
+
+def _of_namespace(config: Mapping[str, str], namespace: str) -> dict[str, str]:
+    prefix = f"{namespace}:"
+    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+
+
+def _short(stack: str) -> str:
+    """A stack's own name: with Pulumi Cloud, organization and project stand before it."""
+    return stack.rpartition("/")[2]
+
+
+def _operator() -> str:
+    try:
+        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name
+        return str(os.getuid())
 
 
 def _unseen(_step: Step) -> None:
@@ -257,74 +529,4 @@ def _unseen(_step: Step) -> None:
 
 
 def _unheard(_line: str) -> None:
-    """Without a callback the Automation API prints; this library does not."""
-
-
-def _changes(summary: auto.UpdateSummary) -> dict[str, int]:
-    return {auto.OpType(kind).value: count for kind, count in (summary.resource_changes or {}).items()}
-
-
-def _open(stack: str, directory: Path | None) -> auto.Stack:
-    return auto.Stack.select(stack, _workspace(directory))
-
-
-def _workspace(directory: Path | None) -> auto.LocalWorkspace:
-    return auto.LocalWorkspace(
-        work_dir=str(directory or Path.cwd()), env_vars=ENGINE_ENVIRONMENT, pulumi_command=_engine()
-    )
-
-
-@functools.cache
-def _engine() -> auto.PulumiCommand:
-    """The `pulumi` on PATH. Making one asks it for its version: once is enough."""
-    return auto.PulumiCommand(version=OLDEST_ENGINE)
-
-
-class _Errors:
-    """Turns what the Automation API raises into our errors, with the reasons that the engine reported by event."""
-
-    def __init__(self, stack: str) -> None:
-        self._stack = stack
-        self._reasons: list[str] = []
-
-    def __enter__(self) -> _Errors:
-        return self
-
-    def watching(self, on_event: OnEvent | None) -> OnEvent:
-        def see(event: EngineEvent) -> None:
-            diagnostic = event.diagnostic_event
-            if diagnostic and diagnostic.severity == "error":
-                self._reasons.append(diagnostic.message.strip())
-            if on_event:
-                on_event(event)
-
-        return see
-
-    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
-        match error:
-            case ConcurrentUpdateError():
-                raise StackLockedError(
-                    f"another update holds the stack {self._stack}",
-                    "Wait until it ends. If its process is gone, `pulumi cancel` frees the stack.",
-                ) from error
-            case StackNotFoundError():
-                raise EngineError(
-                    f"there is no stack {self._stack}", f"Make it with `pulumi stack init {self._stack}`."
-                ) from error
-            case FileNotFoundError(filename="pulumi"):
-                raise EngineError(
-                    "there is no `pulumi` on PATH",
-                    "Install the Pulumi CLI, or rehearse without it: `bluegreen-sandbox run -- bash`.",
-                ) from error
-            case InvalidVersionError():
-                raise EngineError(f"this `pulumi` is too old: {error}", "Install a newer Pulumi CLI.") from error
-            case CommandError():
-                reasons = [reason for reason in self._reasons if not SAYS_NOTHING.fullmatch(reason)]
-                what = "\n  ".join(reasons) or _last_words(str(error))
-                raise EngineError(f"{self._stack}: {what}") from error
-
-
-def _last_words(text: str) -> str:
-    """The engine's error line out of a command's whole output."""
-    errors = [line.strip() for line in text.splitlines() if line.strip().startswith("error:")]
-    return errors[-1] if errors else text.strip()
+    """Nobody listens."""

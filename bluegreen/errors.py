@@ -89,11 +89,29 @@ class ImageError(BluegreenError):
 
 
 class GateFailed(BluegreenError):
-    """The candidate was not proven; the traffic stays where it was."""
+    """The candidate was not proven; the traffic stays where it was. `target_group`: the candidate's ARN, if known."""
+
+    target_group = ""
 
 
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
+
+
+class WatchFailed(BluegreenError):
+    """A release that takes traffic was not what it should be: its attest or its soak has failed."""
+
+
+class RolledBack(BluegreenError):
+    """A deployment failed, and the traffic is back where it was."""
+
+
+class Interrupted(BluegreenError):
+    """A person stopped it; what was reached is kept."""
+
+
+class LedgerError(BluegreenError):
+    """The ledger can't be read or written."""
 
 
 class AwsError(BluegreenError):

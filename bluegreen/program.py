@@ -17,14 +17,16 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.components.admission import Admission
 from bluegreen.components.balancer import Balancer, BalancerArgs
-from bluegreen.components.hooks import Hooks
+from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.errors import BluegreenError, Fault, SettingsError
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.observation import Group
-from bluegreen.model.settings import NAMESPACE, Settings, image_fault
+from bluegreen.model.release import Release
+from bluegreen.model.settings import NAMESPACE, Settings, Strategy, image_fault
+from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import Owner
 
 INTERRUPTED = 130
@@ -63,6 +65,7 @@ def declare(settings: Settings, session: Session) -> None:
         ),
     )
     fleet = Fleet.from_settings(settings)
+    _tell_strategy(settings, fleet, active)
     service = Service(
         owner.service,
         ServiceArgs(
@@ -70,7 +73,14 @@ def declare(settings: Settings, session: Session) -> None:
             network=network,
             balancer=balancer,
             hooks=hooks,
-            gate=GatePolicy.from_settings(settings, fleet),
+            policy=ServicePolicy(
+                fleet=fleet,
+                gate=GatePolicy.from_settings(settings, fleet),
+                soak=SoakPolicy.from_settings(settings),
+                soak_seconds=settings.soak_seconds,
+                sticky_seconds=settings.group_stickiness_seconds,
+            ),
+            alarms=settings.alarms,
             live_desired=active.desired if active else None,
             tags=settings.tags,
         ),
@@ -81,6 +91,17 @@ def declare(settings: Settings, session: Session) -> None:
     pulumi.export("serverGroups", service.server_groups)
     record = fleet.as_record(serial=settings.fleet.serial)
     pulumi.export("fleet", service.active_release.apply(lambda _: admission.holding_back(record)))
+
+
+def _tell_strategy(settings: Settings, fleet: Fleet, active: Group | None) -> None:
+    """A program sees one point of a rollout: the steps of a strategy are the bluegreen command's to walk."""
+    is_plain = settings.fleet.basis != Release.from_settings(settings).version
+    is_change = active is not None and active.release != fleet.active.release.version
+    if settings.strategy is not Strategy.BLUE_GREEN and is_plain and is_change:
+        pulumi.log.info(
+            f"a plain `pulumi up` does blueGreen, in one cutover; `bluegreen deploy` does {settings.strategy}, the "
+            "stack's strategy"
+        )
 
 
 def _active_group(observer: Observer, owner: Owner, settings: Settings) -> Group | None:

@@ -80,9 +80,9 @@ class Rehearsal:
         return self._sandbox.image(REPOSITORY / "app", tags={"version": version}, env={"BROKEN": "1"})
 
     def create_stack(self) -> None:
-        from bluegreen import deployment
+        from bluegreen import engine
 
-        deployment.create(STACK, directory=self._project)
+        engine.create(STACK, self._project)
 
     def see_answer(self, answer: Answer) -> None:
         """Called for each answer: the first one of a release is worth a line."""

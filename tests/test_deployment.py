@@ -5,29 +5,47 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pulumi import automation as auto
 
-from bluegreen import deployment
-from bluegreen.errors import EngineError, RolloutError, SettingsError
+from bluegreen import deployment, engine
+from bluegreen.checks.watch import Shift
+from bluegreen.errors import EngineError, Interrupted, RolledBack, RolloutError, SettingsError, WatchFailed
+from bluegreen.ledger.file import FileLedger
+from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
+from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
+from bluegreen.model.history import Kind
+from bluegreen.model.observation import Image
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
+from bluegreen.model.soak import SoakPolicy
 
 ONE, TWO, THREE = "ami-00000001", "ami-00000002", "ami-00000003"
 
 
 @dataclasses.dataclass
 class Stack:
-    """A Pulumi stack whose program is the pure part of ours: an `up` puts out what the config says."""
+    """A Pulumi stack whose program is the pure part of ours: an `up` puts out what the config says, and its hooks write
+    to the ledger. `refusing`: how many `up`s a gate stops. `bad`: images whose soak the guard finds failing."""
 
     config: dict[str, str]
     last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     ups: list[Fleet] = dataclasses.field(default_factory=list)
     serials: list[int] = dataclasses.field(default_factory=list)
+    proven: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+    refusing: int = 0
+    bad: set[str] = dataclasses.field(default_factory=set)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def workspace(self) -> Any:
+        return SimpleNamespace(project_settings=lambda: SimpleNamespace(name="bluegreen"))
 
     def get_all_config(self) -> dict[str, auto.ConfigValue]:
         return {f"bluegreen:{key}": auto.ConfigValue(value) for key, value in self.config.items()}
@@ -38,25 +56,36 @@ class Stack:
     def set_all_config(self, values: dict[str, auto.ConfigValue]) -> None:
         self.config |= {key: value.value for key, value in values.items()}
 
-    def set_config(self, key: str, value: auto.ConfigValue) -> None:
-        self.config[key] = value.value
-
     def up(self, **_: Any) -> Any:
+        if self.refusing:
+            self.refusing -= 1
+            self.fail()
         settings = Settings.parse(self.config)
         fleet = Fleet.from_settings(settings)
         self.ups.append(fleet)
         self.serials.append(settings.fleet.serial)
+        self.proven.append(settings.fleet.proven)
         record = json.loads(json.dumps(fleet.as_record(serial=settings.fleet.serial)))
         self.last_outputs = {"fleet": record, "activeRelease": fleet.active.release.as_record(), "url": "http://web"}
+        self.hooks(fleet, settings)
         return SimpleNamespace(outputs=self.outputs(), summary=SimpleNamespace(resource_changes={}))
+
+    def hooks(self, fleet: Fleet, settings: Settings) -> None:
+        recorder = Recorder(ledger=LEDGER, run=self.environment[RUN_VARIABLE])
+        weights = {group.release.version: group.weight for group in fleet.groups}
+        releases = {group.release.version: group.release.as_record() for group in fleet.groups}
+        active = fleet.active.release
+        recorder.record(Kind.CUTOVER, release=active.version, evidence={"weights": weights, "releases": releases})
+        if active.image in self.bad and not fleet.candidate and active.version not in settings.fleet.proven:
+            recorder.record(Kind.SOAK_FAILED, release=active.version, summary="soak: alarm is on")
+            self.fail()
+
+    def fail(self) -> None:
+        raise auto.errors.CommandError(SimpleNamespace(stdout="", stderr="", code=1))
 
     def destroy(self, **_: Any) -> Any:
         Settings.parse(self.config)
         return SimpleNamespace(summary=SimpleNamespace(resource_changes={}))
-
-    def refuse(self, **_: Any) -> Any:
-        """An `up` that a gate stops: the config is written, and nothing is put out."""
-        raise auto.errors.CommandError(SimpleNamespace(stdout="", stderr="", code=1))
 
     @property
     def traffic(self) -> list[dict[str, int]]:
@@ -64,19 +93,63 @@ class Stack:
         return [{group.release.image[-1]: group.weight for group in fleet.groups} for fleet in self.ups]
 
 
+LEDGER = FileLedger(Path())
+
+
+@dataclasses.dataclass
+class Watch:
+    """Stands for AWS after a shift. `bad`: shares of the candidate at which its soak fails."""
+
+    bad: set[int] = dataclasses.field(default_factory=set)
+    seen: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+    error: BaseException | None = None
+
+    def __call__(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        share = shift.shares[shift.release]
+        self.seen.append((share, seconds))
+        if self.error:
+            raise self.error
+        if share in self.bad:
+            raise WatchFailed(f"soak: {shift.release}: alarm is on")
+
+
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
     made = Stack({"ami": ONE})
-    monkeypatch.setattr(deployment, "_open", lambda *_: made)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(globals(), "LEDGER", FileLedger(tmp_path / "runs/dev/ledger.jsonl"))
+
+    def open_stack(_stack: str, _directory: Path, environment: dict[str, str]) -> Stack:
+        made.environment = dict(environment)
+        return made
+
+    monkeypatch.setattr(engine, "_open", open_stack)
+    monkeypatch.setattr(deployment, "Observer", Images)
     deployment.deploy("dev")
     made.ups.clear()
     made.serials.clear()
+    made.proven.clear()
     return made
 
 
-@pytest.fixture
-def slept() -> list[float]:
-    return []
+class Images:
+    """All images there are, but those that are gone."""
+
+    gone: frozenset[str] = frozenset()
+    ranges: dict[str, str] = {}
+
+    def __init__(self, _session: object) -> None:
+        pass
+
+    def image(self, image: str) -> Image | None:
+        tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
+        there = Image(id=image, state="available", architecture="x86_64", root_device="/dev/xvda", tags=tags)
+        return None if image in self.gone else there
 
 
 def canary(stack: Stack, **config: str) -> None:
@@ -84,27 +157,27 @@ def canary(stack: Stack, **config: str) -> None:
     stack.config |= {"strategy": "canary", "steps": json.dumps(steps), **config}
 
 
-def test_each_step_is_one_up_with_a_serial_of_its_own_and_its_pause(stack: Stack, slept: list[float]) -> None:
+def test_each_step_is_one_up_with_a_serial_of_its_own_and_its_pause(stack: Stack, watch: Watch) -> None:
     canary(stack)
     heard: list[Step] = []
-    deployment.deploy("dev", ami=TWO, sleep=slept.append, on_step=heard.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch, on_step=heard.append)
     assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"2": 100}]
     assert stack.serials == [2, 3, 4]
-    assert slept == [60, 90]
+    assert watch.seen == [(10, 60), (50, 90)]
     assert [step.fleet for step in heard] == stack.ups
 
 
-def test_the_config_names_the_active_releases_image_at_every_step(stack: Stack, slept: list[float]) -> None:
+def test_the_config_names_the_active_releases_image_at_every_step(stack: Stack, watch: Watch) -> None:
     canary(stack, promotion="manual")
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
     assert stack.config["ami"] == ONE
     deployment.promote("dev")
     assert stack.config["ami"] == TWO
 
 
-def test_manual_promotion_stops_before_the_last_step(stack: Stack, slept: list[float]) -> None:
+def test_manual_promotion_stops_before_the_last_step(stack: Stack, watch: Watch) -> None:
     canary(stack, promotion="manual")
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
     assert stack.traffic[-1] == {"1": 50, "2": 50}
     deployment.abort("dev")
     assert stack.traffic[-1] == {"1": 100}
@@ -116,78 +189,219 @@ def test_a_deploy_of_what_runs_is_one_up_that_writes_no_new_serial(stack: Stack)
     assert stack.serials == [1]
 
 
-def test_after_a_refused_release_a_deploy_of_what_runs_takes_the_refused_one_back(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as refusing:
-        refusing.setattr(stack, "up", stack.refuse)
-        with pytest.raises(EngineError):
-            deployment.deploy("dev", ami=TWO)
+def test_after_a_refused_release_a_deploy_of_what_runs_takes_the_refused_one_back(stack: Stack) -> None:
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.deploy("dev", ami=TWO)
     assert stack.config["ami"] == TWO
     deployment.deploy("dev", ami=ONE)
     assert stack.traffic == [{"1": 100}]
     assert stack.config["ami"] == ONE
 
 
-def test_a_driver_that_died_in_the_middle_is_followed_by_one_that_goes_on(stack: Stack) -> None:
+def test_a_driver_that_died_in_the_middle_is_followed_by_one_that_watches_that_step_again(
+    stack: Stack, watch: Watch
+) -> None:
     canary(stack)
-
-    def die(_: float) -> None:
-        raise SystemExit
-
     with pytest.raises(SystemExit):
-        deployment.deploy("dev", ami=TWO, sleep=die)
-    deployment.deploy("dev", ami=TWO, sleep=lambda _: None)
-    assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"2": 100}]
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=SystemExit()))
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    assert stack.traffic == [{"1": 90, "2": 10}, {"1": 90, "2": 10}, {"1": 50, "2": 50}, {"2": 100}]
+    assert watch.seen == [(10, 60), (50, 90)]
 
 
 def test_ctrl_c_in_a_pause_says_where_the_rollout_stays(stack: Stack) -> None:
     canary(stack)
-
-    def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(RolloutError, match="stays at the step `10 %"):
-        deployment.deploy("dev", ami=TWO, sleep=interrupt)
+    with pytest.raises(Interrupted, match="stays at the step `10 %"):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=KeyboardInterrupt()))
+    assert stack.traffic == [{"1": 90, "2": 10}]
 
 
-def test_a_checkout_of_last_week_does_not_bring_last_weeks_fleet_back(stack: Stack, slept: list[float]) -> None:
+def test_a_checkout_of_last_week_does_not_bring_last_weeks_fleet_back(stack: Stack, watch: Watch) -> None:
     stack.config |= {"strategy": "redBlack"}
     last_week = dict(stack.config)
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
     stack.config = last_week
-    deployment.deploy("dev", ami=THREE, sleep=slept.append)
+    deployment.deploy("dev", ami=THREE, keep_watch=watch)
     assert stack.traffic[-1] == {"3": 100, "2": 0}
     assert stack.serials == sorted(set(stack.serials)), "each is newer than the one before"
 
 
-def test_a_rollback_goes_to_the_newest_standby_or_to_the_one_that_is_named(stack: Stack, slept: list[float]) -> None:
+def test_a_rollback_goes_to_the_newest_standby_or_to_the_one_that_is_named(stack: Stack, watch: Watch) -> None:
     stack.config |= {"strategy": "redBlack", "maxRemainingGroups": "3"}
     first = stack.last_outputs["activeRelease"]["version"]
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
-    deployment.deploy("dev", ami=THREE, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    deployment.deploy("dev", ami=THREE, keep_watch=watch)
     deployment.rollback("dev", to=first)
     assert stack.traffic[-1] == {"1": 100, "2": 0}
     deployment.rollback("dev")
     assert stack.traffic[-1] == {"2": 100}
-    with pytest.raises(RolloutError, match="no standby to go back to"):
+
+
+def test_a_failed_soak_of_a_canary_brings_the_traffic_back_in_one_update_and_the_ledger_tells_it(stack: Stack) -> None:
+    canary(stack)
+    with pytest.raises(RolledBack, match=r"was rolled back: soak: .* alarm is on"):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
+    assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"1": 100}]
+    assert stack.config["ami"] == ONE
+    kinds = [event.kind for event in LEDGER.read().events]
+    assert kinds[-2:] == [Kind.ROLLED_BACK, Kind.ENDED]
+    assert LEDGER.read().events[-1].evidence["outcome"] == "RolledBack"
+
+
+def test_a_failed_soak_in_the_guard_brings_the_traffic_back_too(stack: Stack) -> None:
+    stack.bad = {TWO}
+    with pytest.raises(RolledBack, match="alarm is on"):
+        deployment.deploy("dev", ami=TWO)
+    assert stack.traffic == [{"2": 100}, {"1": 100}]
+    assert stack.proven[-1] == (stack.last_outputs["activeRelease"]["version"],), "no soak on the way back"
+
+
+def test_a_failed_soak_of_red_black_gives_the_traffic_back_to_the_standby(stack: Stack) -> None:
+    stack.config |= {"strategy": "redBlack"}
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={100}))
+    assert stack.traffic == [{"2": 100, "1": 0}, {"1": 100}]
+
+
+def test_without_auto_rollback_a_failed_soak_leaves_the_traffic_where_it_is_and_says_what_to_do(stack: Stack) -> None:
+    canary(stack, autoRollback="false")
+    with pytest.raises(WatchFailed, match="stays as it is") as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={10}))
+    assert "bluegreen rollback" in caught.value.next_step
+    assert stack.traffic == [{"1": 90, "2": 10}]
+
+
+def test_a_gate_that_refuses_is_no_failed_soak_and_nothing_is_taken_back(stack: Stack) -> None:
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.deploy("dev", ami=TWO)
+    assert stack.ups == []
+
+
+def test_a_rollback_that_fails_says_both_what_happened_and_what_to_do(stack: Stack) -> None:
+    canary(stack)
+
+    def bad(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        stack.refusing = 1
+        raise WatchFailed("soak: alarm is on")
+
+    with pytest.raises(RolloutError, match=r"alarm is on\n.*the rollback to release .* failed") as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=bad)
+    assert "bluegreen rollback" in caught.value.next_step
+
+
+def test_a_rollback_without_a_standby_deploys_the_release_before_from_its_record_and_not_from_todays_settings(
+    stack: Stack,
+) -> None:
+    before = stack.last_outputs["activeRelease"]
+    deployment.deploy("dev", ami=TWO)
+    stack.config["port"] = "9090"
+    heard: list[deployment.RollbackPlan] = []
+    deployment.rollback("dev", on_plan=heard.append)
+    assert stack.last_outputs["activeRelease"] == before
+    assert [(plan.way, plan.last_seconds) for plan in heard] == [("redeploy", None)]
+    deployment.rollback("dev", to=stack.ups[0].active.release.version, on_plan=heard.append)
+    assert heard[-1].last_seconds is not None, "it tells how long it took last time"
+
+
+def test_a_rollback_goes_only_to_a_release_that_the_ledger_saw_healthy_unless_forced(stack: Stack) -> None:
+    stack.bad = {TWO}
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO)
+    bad = stack.ups[0].active.release.version
+    ups = len(stack.ups)
+    with pytest.raises(RolloutError, match=f"release {bad} was not seen healthy: soak failed") as caught:
+        deployment.rollback("dev", to=bad)
+    assert "--force" in caught.value.next_step
+    assert len(stack.ups) == ups
+    deployment.rollback("dev", to=bad, force=True)
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_rollback_to_a_release_that_nobody_knows_names_those_that_are_known(stack: Stack) -> None:
+    with pytest.raises(RolloutError, match=stack.last_outputs["activeRelease"]["version"]):
+        deployment.rollback("dev", to="00000000")
+
+
+def test_a_rollback_whose_image_is_gone_is_refused_before_anything_is_changed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.deploy("dev", ami=TWO)
+    monkeypatch.setattr(Images, "gone", frozenset({ONE}))
+    with pytest.raises(RolloutError, match=f"{ONE} of release .* is gone"):
         deployment.rollback("dev")
+    assert stack.traffic == [{"2": 100}]
+
+
+def test_a_rollback_to_an_image_that_does_not_suit_the_database_is_refused_unless_forced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.deploy("dev", ami=TWO)
+    monkeypatch.setattr(Images, "ranges", {ONE: "11-12", TWO: "13-"})
+    with pytest.raises(RolloutError, match="no schema suits both"):
+        deployment.rollback("dev")
+    recorder = Recorder(ledger=LEDGER, run="x", now=lambda: datetime.now(UTC))
+    recorder.record(Kind.MIGRATED, release="x", evidence={"schema": 13})
+    with pytest.raises(RolloutError, match="the database has schema 13"):
+        deployment.rollback("dev")
+    deployment.rollback("dev", force=True)
+    assert stack.environment["BLUEGREEN_FORCE"] == "true"
+    assert stack.traffic[-1] == {"1": 100}
+
+
+def test_an_abort_takes_back_what_a_killed_update_was_to_begin(stack: Stack) -> None:
+    canary(stack)
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.deploy("dev", ami=TWO)
+    deployment.abort("dev")
+    assert stack.traffic == [{"1": 100}]
+    with pytest.raises(RolloutError, match="no candidate to abort"):
+        deployment.abort("dev")
+
+
+def test_a_promotion_goes_on_from_what_a_killed_update_was_to_begin(stack: Stack) -> None:
+    canary(stack)
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.deploy("dev", ami=TWO)
+    deployment.promote("dev")
+    assert stack.traffic == [{"2": 100}]
+
+
+def test_where_a_person_is_to_promote_the_same_deploy_again_does_not(stack: Stack, watch: Watch) -> None:
+    canary(stack, promotion="manual")
+    for _ in range(2):
+        deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    assert [each.get("2") for each in stack.traffic] == [10, 50, 50]
+
+
+def test_credentials_that_end_before_the_soaks_do_are_refused_before_anything_is_changed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary(stack)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", datetime.now(UTC).isoformat())
+    with pytest.raises(deployment.BluegreenError, match="the credentials end in 0 s"):
+        deployment.deploy("dev", ami=TWO)
+    assert stack.ups == []
+    assert stack.config["ami"] == ONE
 
 
 def test_settings_that_changed_meanwhile_come_in_with_the_new_release_and_not_earlier(
-    stack: Stack, slept: list[float]
+    stack: Stack, watch: Watch
 ) -> None:
     canary(stack, port="8081")
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
     ports = [{group.release.image[-1]: group.release.target.port for group in fleet.groups} for fleet in stack.ups]
     assert ports == [{"1": 8080, "2": 8081}, {"1": 8080, "2": 8081}, {"2": 8081}]
 
 
 @pytest.mark.parametrize("verb", [deployment.promote, deployment.abort, deployment.rollback])
-def test_where_nothing_is_deployed_there_is_nothing_to_do(
-    monkeypatch: pytest.MonkeyPatch, verb: Callable[..., Any]
-) -> None:
-    monkeypatch.setattr(deployment, "_open", lambda *_: Stack({"ami": ONE}))
+def test_where_nothing_is_deployed_there_is_nothing_to_do(stack: Stack, verb: Callable[..., Any]) -> None:
+    stack.last_outputs = {}
     with pytest.raises(RolloutError, match="nothing is deployed in dev"):
         verb("dev")
 
@@ -199,9 +413,9 @@ def test_a_config_with_faults_is_refused_before_the_engine_is_asked(stack: Stack
     assert stack.ups == []
 
 
-def test_a_destroy_takes_the_serial_of_what_runs(stack: Stack, slept: list[float]) -> None:
+def test_a_destroy_takes_the_serial_of_what_runs(stack: Stack, watch: Watch) -> None:
     old = dict(stack.config)
-    deployment.deploy("dev", ami=TWO, sleep=slept.append)
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
     stack.config = {key: value for key, value in old.items() if key != "fleet"}
     deployment.destroy("dev")
     assert Settings.parse(stack.config).fleet.serial == stack.last_outputs["fleet"]["serial"]

@@ -6,20 +6,23 @@ Methods block: from a program's event loop they are called in a thread.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.model.observation import (
+    Alarm,
+    Entrance,
     Group,
     Image,
     InstanceType,
     Listener,
     Machine,
-    Preview,
     ScalingActivity,
     Target,
+    Traffic,
 )
 from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
@@ -27,6 +30,9 @@ MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
 MOST_ARNS_IN_A_CALL = 20
 """DescribeTags of Elastic Load Balancing takes twenty."""
+
+METRIC_PERIOD_SECONDS = 60
+"""How often load balancers report (ELB User Guide, "CloudWatch metrics for your Application Load Balancer")."""
 
 
 class Observer:
@@ -123,8 +129,8 @@ class Observer:
         return tuple(seen)
 
     @in_our_words
-    def preview(self, target_group: str) -> Preview | None:
-        """The preview listener of the load balancer that a target group (ARN) is behind; None where there is none.
+    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None:
+        """The listener for this purpose of the load balancer that a target group (ARN) is behind; None where none is.
 
         Four calls. A target group that no listener names is behind no load balancer.
         """
@@ -133,9 +139,10 @@ class Observer:
             listeners = self._describe_listeners(balancer)
             purposes = self._purposes([each["ListenerArn"] for each in listeners])
             for each in listeners:
-                if purposes.get(each["ListenerArn"]) is Purpose.PREVIEW:
+                if purposes.get(each["ListenerArn"]) is purpose:
                     weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
-                    return Preview(url=f"http://{self._address(balancer)}:{each['Port']}", weights=weights)
+                    url = f"http://{self._address(balancer)}:{each['Port']}"
+                    return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
         return None
 
     @in_our_words
@@ -159,6 +166,79 @@ class Observer:
         return float(attributes["deregistration_delay.timeout_seconds"])
 
     @in_our_words
+    def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]:
+        """Those of the alarms with these names that exist, composite ones too. One call, none without names."""
+        if not names:
+            return ()
+        answer = self._session.client("cloudwatch").describe_alarms(
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
+        return tuple(_alarm(each) for each in (*answer["MetricAlarms"], *answer.get("CompositeAlarms", [])))
+
+    @in_our_words
+    def alarms_of(self, release: str, target_group: str) -> tuple[Alarm, ...]:
+        """The alarms that came with a release: named after it (`web-4d197941`), on its target group (ARN). One call."""
+        pages = self._session.client("cloudwatch").get_paginator("describe_alarms")
+        dimension = {"Name": "TargetGroup", "Value": target_group_dimension(target_group)}
+        return tuple(
+            _alarm(each)
+            for page in pages.paginate(AlarmNamePrefix=f"{release}-", AlarmTypes=["MetricAlarm"])
+            for each in page["MetricAlarms"]
+            if dimension in _dimensions(each)
+        )
+
+    @in_our_words
+    def traffic(self, listener: str, target_group: str, since: datetime, clock: str | None = None) -> Traffic:
+        """What the load balancer of a listener (ARN) has reported of a target group (ARN) since a moment. One call.
+
+        Periods are counted by the healthy hosts of `clock`, the same target group unless another is named: they are
+        reported every period, requests only when there are some.
+        """
+        balancer = load_balancer_dimension(listener)
+
+        def query(name: str, metric: str, statistic: str, group: str) -> dict[str, Any]:
+            dimensions = {"LoadBalancer": balancer, "TargetGroup": target_group_dimension(group)}
+            return {
+                "Id": name,
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/ApplicationELB",
+                        "MetricName": metric,
+                        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+                    },
+                    "Period": METRIC_PERIOD_SECONDS,
+                    "Stat": statistic,
+                },
+            }
+
+        answer = self._session.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[
+                query("requests", "RequestCount", "Sum", target_group),
+                query("hosts", "HealthyHostCount", "Maximum", clock or target_group),
+            ],
+            StartTime=since,
+            EndTime=datetime.now(UTC) + timedelta(seconds=METRIC_PERIOD_SECONDS),
+        )
+        values = {
+            each["Id"]: dict(zip(each["Timestamps"], each["Values"], strict=True))
+            for each in answer["MetricDataResults"]
+        }
+        # A period that began before has seen what was before.
+        requests = [value for at, value in values["requests"].items() if at >= since]
+        return Traffic(periods=sum(at >= since for at in values["hosts"]), requests=sum(requests) if requests else None)
+
+    @in_our_words
+    def console_output(self, instance: str) -> str:
+        """What a machine has written to its console, as far as EC2 has it; empty where it has nothing. One call."""
+        try:
+            answer = self._session.client("ec2").get_console_output(InstanceId=instance)
+        except ClientError as error:
+            if is_fault(error, "InvalidInstanceID.NotFound"):
+                return ""
+            raise
+        return str(answer.get("Output", ""))  # botocore has decoded it
+
+    @in_our_words
     def image(self, image: str) -> Image | None:
         """An AMI; None where it does not exist or may not be seen. One call."""
         try:
@@ -173,6 +253,7 @@ class Observer:
                 state=each["State"],
                 architecture=each.get("Architecture", ""),
                 root_device=each.get("RootDeviceName", ""),
+                tags={tag["Key"]: tag["Value"] for tag in each.get("Tags", [])},
             )
         return None
 
@@ -322,6 +403,27 @@ class Observer:
             return [] if len(listeners) == 1 else [each for arn in listeners for each in self._describe_tags([arn])]
         found: list[dict[str, Any]] = answer["TagDescriptions"]
         return found
+
+
+def load_balancer_dimension(listener: str) -> str:
+    """A load balancer as CloudWatch names it, from the ARN of one of its listeners:
+    `...:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2` has `app/web/50dc6c495c0c9188`."""
+    return "/".join(listener.rpartition(":")[2].split("/")[1:4])
+
+
+def target_group_dimension(target_group: str) -> str:
+    """A target group as CloudWatch names it, from its ARN: `targetgroup/web/73e2d6bc24d8a067`."""
+    return target_group.rpartition(":")[2]
+
+
+def _alarm(found: dict[str, Any]) -> Alarm:
+    return Alarm(name=found["AlarmName"], state=found["StateValue"], reason=found.get("StateReason", ""))
+
+
+def _dimensions(alarm: dict[str, Any]) -> list[dict[str, str]]:
+    """Of the alarm's metric, or of all the metrics of its expression."""
+    metrics = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    return [each for metric in (alarm, *metrics) for each in metric.get("Dimensions", [])]
 
 
 def _vcpus(options: dict[str, Any]) -> int | None:

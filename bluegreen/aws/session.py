@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 import botocore.session
@@ -85,6 +87,27 @@ class Session:
     def region(self) -> str:
         return str(self.client("ec2").meta.region_name)
 
+    def credentials_end(self) -> datetime | None:
+        """When the credentials end that nobody renews: those of the environment. None where they don't, or don't say.
+
+        The environment says it in AWS_CREDENTIAL_EXPIRATION, as `aws configure export-credentials` writes it. Those of
+        a profile are renewed, those of a role as long as the ones behind it last.
+        """
+        with self._lock:
+            session = _source_session(self._settings) if self._settings.assume_roles else self._session()
+            try:
+                found = session.get_credentials()
+            except (BotoCoreError, ClientError) as error:
+                raise as_aws_error(error) from error
+        expiry = os.environ.get("AWS_CREDENTIAL_EXPIRATION")
+        if found is None or found.method != "env" or not expiry:
+            return None
+        try:
+            end = datetime.fromisoformat(expiry)
+        except ValueError:
+            return None
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
+
     def environment(self) -> dict[str, str]:
         """What makes another program meet the same account. Empty where the environment says so already.
 
@@ -112,10 +135,16 @@ class Session:
         return self._core
 
 
-def _core_session(settings: SessionSettings) -> botocore.session.Session:
+def _source_session(settings: SessionSettings) -> botocore.session.Session:
+    """Before any role is assumed."""
     core = botocore.session.Session(profile=settings.profile)
     if settings.region:
         core.set_config_variable("region", settings.region)
+    return core
+
+
+def _core_session(settings: SessionSettings) -> botocore.session.Session:
+    core = _source_session(settings)
     for role in settings.assume_roles:
         core = _assuming(core, role)
     return core

@@ -12,14 +12,17 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bluegreen.checks.patience import delay_after
-from bluegreen.checks.probe import probe
-from bluegreen.checks.smoke import Probe, SmokeRun
+from bluegreen.checks.probe import Probe, probe
+from bluegreen.checks.smoke import SmokeRun
 from bluegreen.errors import GateFailed
 from bluegreen.model.command import Ended, GateCommand
 from bluegreen.model.command import judge as judge_command
+from bluegreen.model.compat import judge as judge_schema
+from bluegreen.model.compat import told_schema
 from bluegreen.model.gate import Candidate, GatePolicy, capacity_wanted, judge
-from bluegreen.model.observation import Group, Preview, ScalingActivity, Target
-from bluegreen.model.tags import Owner
+from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
+from bluegreen.model.soak import missing_alarms
+from bluegreen.model.tags import Owner, Purpose
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
 PASSED = ": passed"
@@ -37,7 +40,9 @@ class Sight(Protocol):
     def groups(self, owner: Owner) -> tuple[Group, ...]: ...
     def targets(self, target_group: str) -> tuple[Target, ...]: ...
     def activities(self, group: str) -> tuple[ScalingActivity, ...]: ...
-    def preview(self, target_group: str) -> Preview | None: ...
+    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None: ...
+    def image(self, image: str) -> Image | None: ...
+    def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +59,14 @@ class Gate:
     """Lets a cutover pass, or raises GateFailed. Time, sleep, the eyes and the one write are passed in.
 
     `began`: when this `up` did. A launch that failed before says nothing of it: the cause may have been mended.
-    `run_command`: the user's command, with variables for its environment.
+    `run_command`: the user's command, with variables for its environment. `on_migrated`: a release's migration has
+    succeeded, and may have told the schema's version.
     """
 
     sight: Sight
     raise_desired_capacity: Callable[[Group, int], Group]
     run_command: Callable[[GateCommand, Mapping[str, str]], Awaitable[Ended]]
+    on_migrated: Callable[[str, int | None], None]
     report: Callable[[str], None]
     clock: Callable[[], float]  # monotonic, seconds
     began: datetime  # with a time zone
@@ -69,22 +76,36 @@ class Gate:
     async def prove(self, cutover: Cutover, policy: GatePolicy) -> frozenset[str]:
         """Return once every server group that gains traffic by this cutover is proven. Raises GateFailed, AwsError.
 
-        Returns the target groups (ARNs) that take traffic until then, and none of it afterwards.
+        Returns the target groups (ARNs) that the listener names until then, and gives no traffic afterwards.
         """
         live: Mapping[str, int] = {}
         if cutover.listener:
             live = await asyncio.to_thread(self.sight.default_weights, cutover.listener)
         now, then = _shares(live), _shares(cutover.weights)
-        for target_group, share in then.items():
-            if share > now.get(target_group, 0):
+        gaining = [target_group for target_group, share in then.items() if share > now.get(target_group, 0)]
+        if gaining and live:
+            await self._insist_on_quiet_alarms(policy)
+        for target_group in gaining:
+            try:
                 await self._prove(target_group, live, cutover, policy)
-        return frozenset(arn for arn, share in now.items() if share and not then.get(arn))
+            except GateFailed as failed:
+                failed.target_group = target_group
+                raise
+        # One without weight too: sticky clients come to whatever the listener names.
+        return frozenset(arn for arn in now if not then.get(arn))
 
     async def _prove(self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy) -> None:
         began = self.clock()
         candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
         is_listed = target_group in live  # it serves, or is a standby, without weight, that did
-        if not (is_listed or policy.proofs.are_none or candidate.group.release in policy.proven):
+        needs_proofs = not (is_listed or policy.proofs.are_none or candidate.group.release in policy.proven)
+        schema = policy.schema
+        if needs_proofs and policy.proofs.migration and candidate.group.release not in policy.migrated:
+            self.report(f"gate: {candidate.group.name}: {summary}")
+            schema = await self._migrate(policy.proofs.migration, target_group, candidate, cutover, policy)
+        if policy.minds_schema:
+            await self._insist_on_schema(candidate, policy, schema)
+        if needs_proofs:
             self.report(f"gate: {candidate.group.name}: {summary}")
             await self._show_proofs(target_group, candidate, cutover, policy, began)
             # That may have taken minutes, in which the active group may have grown.
@@ -138,20 +159,52 @@ class Gate:
             )
             self._insist(await smoke.run(proofs), candidate)
         if proofs.command:
-            variables = {
-                "BLUEGREEN_PREVIEW_URL": preview.url,
-                "BLUEGREEN_RELEASE": group.release,
-                "BLUEGREEN_IMAGE": policy.images.get(group.release, ""),
-                "BLUEGREEN_SERVICE": cutover.owner.service,
-                "BLUEGREEN_STACK": cutover.owner.stack,
-            }
-            self._insist(judge_command(proofs.command, await self.run_command(proofs.command, variables)), candidate)
+            variables = _variables(preview, group, cutover, policy)
+            ended = await self.run_command(proofs.command, variables)
+            self._insist(judge_command(proofs.command, ended, "gateCommand"), candidate)
 
-    async def _preview(self, target_group: str, candidate: Candidate) -> Preview:
+    async def _migrate(
+        self, migration: GateCommand, target_group: str, candidate: Candidate, cutover: Cutover, policy: GatePolicy
+    ) -> int | None:
+        """The schema's version from then on, as far as it is known."""
+        preview = await self._preview(target_group, candidate)
+        ended = await self.run_command(migration, _variables(preview, candidate.group, cutover, policy))
+        self._insist(judge_command(migration, ended, "migration"), candidate)
+        told = told_schema(ended.last_lines)
+        self.on_migrated(candidate.group.release, told)
+        return policy.schema if told is None else told
+
+    async def _insist_on_schema(self, candidate: Candidate, policy: GatePolicy, schema: int | None) -> None:
+        image = policy.images.get(candidate.group.release)
+        serving = policy.images.get(candidate.active.release) if candidate.active else None
+        if image is None:
+            return
+        tags = {each: await self._image_tags(each) for each in {image, serving} if each}
+        verdict = judge_schema(image, tags[image], {serving: tags[serving]} if serving else {}, schema)
+        match verdict:
+            case Hopeless(summary, next_step):
+                raise GateFailed(summary, _with_traffic(candidate, next_step))
+
+    async def _image_tags(self, image: str) -> Mapping[str, str]:
+        found = await asyncio.to_thread(self.sight.image, image)
+        return found.tags if found else {}
+
+    async def _insist_on_quiet_alarms(self, policy: GatePolicy) -> None:
+        """What is wrong before a shift would be laid at the new release's door."""
+        found = await asyncio.to_thread(self.sight.alarms, policy.alarm_names)
+        if missing := missing_alarms(policy.alarm_names, found):
+            raise GateFailed(*missing)
+        if on := [alarm.name for alarm in found if alarm.is_on]:
+            raise GateFailed(
+                f"alarm {', '.join(on)} is on already, before the traffic moves",
+                "Mend what it tells of, or take its name out of `soakAlarms`. The traffic stays where it is.",
+            )
+
+    async def _preview(self, target_group: str, candidate: Candidate) -> Entrance:
         """Where the candidate is shown to those who prove it, and nothing else is."""
         began = self.clock()
         while True:
-            preview = await asyncio.to_thread(self.sight.preview, target_group)
+            preview = await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PREVIEW)
             if preview and preview.shows_only(target_group):
                 return preview
             if (waited := self.clock() - began) >= VISIBLE_AFTER_SECONDS:
@@ -203,6 +256,17 @@ class Gate:
             activities=await asyncio.to_thread(self.sight.activities, group.name),
             active=_with_most_traffic([each for each in groups if each is not group], live),
         )
+
+
+def _variables(entrance: Entrance, group: Group, cutover: Cutover, policy: GatePolicy) -> dict[str, str]:
+    """What a user's command finds in its environment."""
+    return {
+        "BLUEGREEN_PREVIEW_URL": entrance.url,
+        "BLUEGREEN_RELEASE": group.release,
+        "BLUEGREEN_IMAGE": policy.images.get(group.release, ""),
+        "BLUEGREEN_SERVICE": cutover.owner.service,
+        "BLUEGREEN_STACK": cutover.owner.stack,
+    }
 
 
 def _shares(weights: Mapping[str, int]) -> dict[str, float]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
+from bluegreen.checks.patience import delay_after
 from bluegreen.errors import GuardRefused
 from bluegreen.model.guard import Part, judge
-from bluegreen.model.observation import Group, Listener
+from bluegreen.model.observation import Group, Listener, Traffic
 from bluegreen.model.verdict import Hopeless, Ready
 
 
@@ -22,6 +24,22 @@ class Sight(Protocol):
     def group(self, name: str) -> Group | None: ...
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]: ...
     def drain_seconds(self, target_group: str) -> float: ...
+    def traffic(self, listener: str, target_group: str, since: datetime, clock: str) -> Traffic: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficMoved:
+    """What a change of the production listener (ARN) did, in this very run.
+
+    `at`: when, by the guard's clock. `lost`: target groups that it names no more, or gives no traffic. `now_on`: that
+    with most of it. `sticky_seconds`: how long clients may cling to a group, 0 without stickiness.
+    """
+
+    at: float
+    listener: str
+    lost: frozenset[str]
+    now_on: str
+    sticky_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +48,8 @@ class Guard:
 
     sight: Sight
     report: Callable[[str], None]
+    clock: Callable[[], float]  # monotonic, seconds
+    now: Callable[[], datetime]  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _verdicts: dict[tuple[str, Part], asyncio.Task[Ready | Hopeless]] = field(default_factory=dict, init=False)
 
@@ -38,33 +58,36 @@ class Guard:
         group: str,
         part: Part,
         target_groups: tuple[str, ...] | None = None,
-        lost_traffic: frozenset[str] = frozenset(),
+        moved: TrafficMoved | None = None,
     ) -> None:
         """Return if this part of the Auto Scaling group of this name may go. Raises GuardRefused, AwsError.
 
-        `target_groups`: the group's, as ARNs; None where the caller knows only the name. `lost_traffic`: target groups
-        from which this very run has taken the traffic: requests to them may still be in flight.
+        `target_groups`: the group's, as ARNs; None where the caller knows only the name. `moved`: what this very run
+        has done to the traffic: requests may still be in flight.
         """
         key = group, part
         if key not in self._verdicts:
-            self._verdicts[key] = asyncio.ensure_future(self._judge(group, part, target_groups, lost_traffic))
+            self._verdicts[key] = asyncio.ensure_future(self._judge(group, part, target_groups, moved))
         # shielded: a caller that is cancelled must not cancel the verdict of the others
         match await asyncio.shield(self._verdicts[key]):
             case Hopeless(summary, next_step):
                 raise GuardRefused(summary, next_step)
 
     async def _judge(
-        self, group: str, part: Part, target_groups: tuple[str, ...] | None, lost_traffic: frozenset[str]
+        self,
+        group: str,
+        part: Part,
+        target_groups: tuple[str, ...] | None,
+        moved: TrafficMoved | None,
     ) -> Ready | Hopeless:
         if target_groups is None:
             found = await asyncio.to_thread(self.sight.group, group)
             target_groups = found.target_groups if found else ()
         verdict = await self._ask(group, part, target_groups)
         if part is Part.MACHINES and isinstance(verdict, Ready):
-            drain = await self._drain_seconds(lost_traffic.intersection(target_groups))
-            if drain:
-                self.report(f"guard: {group} has {drain:.0f} s for the requests in flight")
-                await self.sleep(drain)
+            lost = moved.lost.intersection(target_groups) if moved else frozenset()
+            if moved and lost:
+                await self._drain(group, lost, moved)
                 verdict = await self._ask(group, part, target_groups)
         if part is Part.MACHINES or isinstance(verdict, Hopeless):
             self.report(f"guard: {verdict.summary}")
@@ -74,6 +97,26 @@ class Guard:
         listeners = await asyncio.to_thread(self.sight.listeners_of, target_groups) if target_groups else ()
         return judge(group, part, target_groups, listeners)
 
-    async def _drain_seconds(self, target_groups: frozenset[str]) -> float:
-        """The deregistration delay: AWS promises none for a target group that no listener names any more."""
-        return max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in target_groups], default=0.0)
+    async def _drain(self, group: str, lost: frozenset[str], moved: TrafficMoved) -> None:
+        """AWS promises no deregistration delay for a target group that no listener names any more."""
+        needed = max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in lost], default=0.0)
+        drain = needed - (self.clock() - moved.at)  # a soak may have taken longer already
+        if drain > 0:
+            self.report(f"guard: {group} has {drain:.0f} s for the requests in flight")
+            await self.sleep(drain)
+        if moved.sticky_seconds:
+            await self._until_quiet(group, lost, moved)
+
+    async def _until_quiet(self, group: str, lost: frozenset[str], moved: TrafficMoved) -> None:
+        """Until the load balancer has reported a whole period without requests to it, or its clients' cookies ended."""
+        began, since = self.clock(), self.now()
+        self.report(f"guard: {group} waits until its sticky clients have left, at most {moved.sticky_seconds:.0f} s")
+        while (waited := self.clock() - began) < moved.sticky_seconds and not await self._is_quiet(lost, moved, since):
+            await self.sleep(min(max(delay_after(waited), 1.0), moved.sticky_seconds - waited))
+
+    async def _is_quiet(self, target_groups: frozenset[str], moved: TrafficMoved, since: datetime) -> bool:
+        for target_group in target_groups:
+            seen = await asyncio.to_thread(self.sight.traffic, moved.listener, target_group, since, moved.now_on)
+            if not seen.periods or seen.requests:
+                return False
+        return True

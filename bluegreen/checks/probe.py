@@ -5,9 +5,13 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+
+Probe = Callable[[str, float], Outcome]
+"""One GET: URL and timeout in seconds in, what came of it out. Blocks."""
 
 MOST_BYTES = 1024 * 1024
 """Of a body: what comes after them is not read."""

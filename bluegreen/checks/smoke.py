@@ -10,13 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bluegreen.checks.patience import delay_after
+from bluegreen.checks.probe import Probe
 from bluegreen.model.answer import Outcome
 from bluegreen.model.gate import Proofs
 from bluegreen.model.smoke import SmokeFault, SmokeTest, judge, judge_release
 from bluegreen.model.verdict import Hopeless, Ready
-
-Probe = Callable[[str, float], Outcome]
-"""One GET: URL and timeout in seconds in, what came of it out. Blocks."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,9 @@ app.command(epilog="Example: bluegreen release dev")(images.release)
 app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
 app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
-app.command(epilog="Example: bluegreen rollback prod")(rollouts.rollback)
+app.command(epilog="Example: bluegreen rollback prod --check")(rollouts.rollback)
 app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
+app.command(epilog="Example: bluegreen history prod")(rollouts.history)
 
 
 @app.command(epilog="Example: bluegreen status dev")

@@ -1,17 +1,28 @@
-"""`bluegreen deploy`, `promote`, `abort`, `rollback` and `retire`: releases brought in, given up and brought back."""
+"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire` and `history`: releases brought in, given up, brought
+back, and what became of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from bluegreen.deployment import Update
+    from bluegreen.deployment import RollbackPlan, Update
+    from bluegreen.model.history import Event
     from bluegreen.model.rollout import Step
 
+FAILED = 1
+
 StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
+
+WAYS = {
+    "flip": "its standby has its machines: one change of the listener",
+    "inflate": "its standby has no machines: they come back first",
+    "redeploy": "it has no server group any more: it is deployed again, as it was recorded",
+}
 
 
 def deploy(
@@ -32,7 +43,7 @@ def promote(stack: StackName) -> None:
 
 
 def abort(stack: StackName) -> None:
-    """Give the candidate of an open rollout up; the active release gets all traffic."""
+    """Give the candidate of an open rollout up, or what a failed update left; the active release gets all traffic."""
     from bluegreen import deployment
 
     report(deployment.abort(stack, on_output=say, on_step=announce))
@@ -41,13 +52,22 @@ def abort(stack: StackName) -> None:
 def rollback(
     stack: StackName,
     to: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="The release. [default: the newest standby]")
+        str | None,
+        typer.Option(metavar="VERSION", help="The release. [default: the newest standby, or the one before]"),
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Say whether it would work; change nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go back even to a release that was not seen healthy, or to another schema.")
+    ] = False,
 ) -> None:
-    """Give all traffic back to a standby."""
+    """Give all traffic back to an earlier release, as it was recorded."""
     from bluegreen import deployment
 
-    report(deployment.rollback(stack, to=to, on_output=say, on_step=announce))
+    if check:
+        _check_rollback(stack, to)
+        return
+    plan = announce_rollback
+    report(deployment.rollback(stack, to=to, force=force, on_plan=plan, on_output=say, on_step=announce))
 
 
 def retire(
@@ -60,6 +80,42 @@ def retire(
     report(deployment.retire(stack, versions, on_output=say, on_step=announce))
 
 
+def history(
+    stack: StackName,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, whole.")] = False,
+) -> None:
+    """List what became of the stack's releases, the oldest event first."""
+    from bluegreen import deployment
+
+    for event in deployment.history(stack):
+        typer.echo(json.dumps(event.as_record()) if as_json else line_of(event))
+
+
+def line_of(event: Event) -> str:
+    """An event in a line: when, which release, what, and how."""
+    said = event.summary
+    if weights := event.evidence.get("weights"):
+        said = ", ".join(f"{version} {weight} %" for version, weight in weights.items())
+    return f"{event.at:%Y-%m-%d %H:%M:%S}  {event.release or '-':8}  {event.kind:14}  {said}".rstrip()
+
+
+def _check_rollback(stack: str, to: str | None) -> None:
+    from bluegreen import deployment
+
+    plan, launchable, refusal = deployment.check_rollback(stack, to=to)
+    announce_rollback(plan)
+    for finding in launchable.findings:
+        say(f"  {finding.state:9}  {finding.subject}: {finding.detail}")
+        if finding.next_step:
+            say(f"             {finding.next_step}")
+    if refusal:
+        raise refusal
+    if not launchable.is_launchable:
+        say("It would not work: see what is broken. Nothing was changed.")
+        raise typer.Exit(FAILED)
+    say("It would work, as far as this can be known. Nothing was changed.")
+
+
 def say(line: str) -> None:
     typer.echo(line.rstrip("\n"))
 
@@ -67,6 +123,11 @@ def say(line: str) -> None:
 def announce(step: Step, say: Callable[[str], None] = say) -> None:
     shares = ", ".join(f"{group.role} {group.release.version} {group.weight} %" for group in step.fleet.groups)
     say(f"step: {step.name} ({shares})")
+
+
+def announce_rollback(plan: RollbackPlan) -> None:
+    took = f"; last time the traffic was back after {plan.last_seconds:.1f} s" if plan.last_seconds is not None else ""
+    say(f"rollback to release {plan.release.version} ({plan.release.image}): {plan.way}, {WAYS[plan.way]}{took}")
 
 
 def report(update: Update) -> None:

@@ -29,6 +29,8 @@ class Balancer(pulumi.ComponentResource):
     """A public Application Load Balancer. What its listeners forward to is the service's matter."""
 
     security_group_id: pulumi.Output[str]
+    arn_suffix: pulumi.Output[str]
+    """The load balancer as CloudWatch names it."""
     url: pulumi.Output[str]
     preview_url: pulumi.Output[str]
 
@@ -58,6 +60,7 @@ class Balancer(pulumi.ComponentResource):
             # A public load balancer can't be made before its VPC has an internet gateway.
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.public_routes),
         )
+        self.arn_suffix = self._balancer.arn_suffix
         self.url = self._url(args.listener_port)
         self.preview_url = self._url(args.preview_port)
         self.register_outputs({"url": self.url, "previewUrl": self.preview_url})
@@ -68,15 +71,19 @@ class Balancer(pulumi.ComponentResource):
         forward_to: Sequence[tuple[pulumi.Input[str], int]],
         tags: Mapping[str, str],
         opts: pulumi.ResourceOptions,
+        sticky_seconds: int = 0,
     ) -> aws.lb.Listener:
-        """Open the production or the preview port, forwarding to target groups (ARN, weight)."""
+        """Open the production or the preview port, forwarding to target groups (ARN, weight).
+
+        `sticky_seconds`: how long a client stays with the group that first answered it, 0 for not at all.
+        """
         port = self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port
         return aws.lb.Listener(
             f"{self._name}-{purpose}",
             load_balancer_arn=self._balancer.arn,
             port=port,
             protocol="HTTP",
-            default_actions=[_forward(forward_to)],
+            default_actions=[_forward(forward_to, sticky_seconds)],
             tags={**tags, LISTENER: purpose, "Name": f"{self._name}-{purpose}"},
             opts=opts,
         )
@@ -105,7 +112,7 @@ class Balancer(pulumi.ComponentResource):
         return self._balancer.dns_name.apply(lambda name: f"http://{name}{suffix}")
 
 
-def _forward(groups: Sequence[tuple[pulumi.Input[str], int]]) -> aws.lb.ListenerDefaultActionArgs:
+def _forward(groups: Sequence[tuple[pulumi.Input[str], int]], sticky_seconds: int) -> aws.lb.ListenerDefaultActionArgs:
     if len(groups) == 1:
         return aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=groups[0][0])
     return aws.lb.ListenerDefaultActionArgs(
@@ -113,6 +120,9 @@ def _forward(groups: Sequence[tuple[pulumi.Input[str], int]]) -> aws.lb.Listener
         forward=aws.lb.ListenerDefaultActionForwardArgs(
             target_groups=[
                 aws.lb.ListenerDefaultActionForwardTargetGroupArgs(arn=arn, weight=weight) for arn, weight in groups
-            ]
+            ],
+            stickiness=aws.lb.ListenerDefaultActionForwardStickinessArgs(enabled=True, duration=sticky_seconds)
+            if sticky_seconds
+            else None,
         ),
     )

@@ -14,8 +14,10 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.hooks import Hooks
+from bluegreen.model.alarms import PERIOD_SECONDS, Query, alarms_of
 from bluegreen.model.fleet import ServerGroupPlan
-from bluegreen.model.tags import PORT, RELEASE
+from bluegreen.model.settings import AlarmSettings
+from bluegreen.model.tags import PORT, RELEASE, SERVER_GROUP
 
 CPU_TARGET_PERCENT = 60.0
 DELETE_SECONDS_BESIDES_DRAIN = 900
@@ -41,8 +43,8 @@ class ServerGroup(pulumi.ComponentResource):
     """One release's machines, made in three steps, between which the service does its part:
 
     at once, launch template and target group; with `launch`, once a listener names the target group, the machines
-    (before that nobody checks their health); with `scale`, once the traffic is on them, the policies (an idle
-    candidate would shrink).
+    (before that nobody checks their health); with `scale` and `alarm`, once the traffic is on them, the policies (an
+    idle candidate would shrink) and the alarms.
     """
 
     target_group: aws.lb.TargetGroup
@@ -66,6 +68,11 @@ class ServerGroup(pulumi.ComponentResource):
             load_balancing_algorithm_type=target.algorithm,
             vpc_id=args.vpc_id,
             deregistration_delay=target.drain_seconds,
+            stickiness=aws.lb.TargetGroupStickinessArgs(
+                type="lb_cookie", enabled=True, cookie_duration=target.stickiness_seconds
+            )
+            if target.stickiness_seconds
+            else None,
             health_check=aws.lb.TargetGroupHealthCheckArgs(
                 path=health.path,
                 interval=health.interval_seconds,
@@ -113,7 +120,7 @@ class ServerGroup(pulumi.ComponentResource):
         )
 
     def scale(self, after: Sequence[pulumi.Resource], may_scale_in: bool) -> None:
-        """Attach the scaling policies, once `after` is there. Ends the component."""
+        """Attach the scaling policies, once `after` is there."""
         aws.autoscaling.Policy(
             self._release.name,
             autoscaling_group_name=self.group.name,
@@ -132,6 +139,23 @@ class ServerGroup(pulumi.ComponentResource):
             name=self._release.name,
             opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarded()),
         )
+
+    def alarm(self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], settings: AlarmSettings) -> None:
+        """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name."""
+        dimensions = {"LoadBalancer": balancer, "TargetGroup": self.target_group.arn_suffix}
+        for alarm in alarms_of(settings):
+            aws.cloudwatch.MetricAlarm(
+                f"{self._release.name}-{alarm.name}",
+                alarm_description=alarm.description,
+                comparison_operator="GreaterThanOrEqualToThreshold",
+                threshold=alarm.threshold,
+                evaluation_periods=alarm.periods,
+                datapoints_to_alarm=alarm.periods_to_alarm,
+                treat_missing_data="missing",  # no requests: no data, which is not fine
+                metric_queries=[_metric_query(query, dimensions) for query in alarm.queries],
+                tags={**self._tags(), "Name": f"{self._release.name}-{alarm.name}", SERVER_GROUP: self.group.name},
+                opts=self._with(depends_on=after, hooks=self._args.hooks.guarded()),
+            )
         self.register_outputs(self.outputs)
 
     @property
@@ -196,6 +220,26 @@ class ServerGroup(pulumi.ComponentResource):
 
     def _with(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(**options))
+
+
+def _metric_query(
+    query: Query, dimensions: Mapping[str, pulumi.Input[str]]
+) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+    if query.expression:
+        return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id=query.id, expression=query.expression, label=query.label, return_data=True
+        )
+    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id=query.id,
+        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+            namespace="AWS/ApplicationELB",
+            metric_name=query.metric,
+            period=PERIOD_SECONDS,
+            stat=query.statistic,
+            dimensions=dimensions,
+        ),
+        return_data=query.is_returned,
+    )
 
 
 def _text(flag: bool) -> str:

@@ -10,11 +10,11 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.balancer import Balancer
-from bluegreen.components.hooks import Hooks
+from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
-from bluegreen.model.fleet import ALL_TRAFFIC, Fleet, ServerGroupPlan
-from bluegreen.model.gate import GatePolicy
+from bluegreen.model.fleet import Fleet, ServerGroupPlan
+from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import Owner, Purpose
 
 
@@ -26,7 +26,8 @@ class ServiceArgs:
     network: Network
     balancer: Balancer
     hooks: Hooks
-    gate: GatePolicy
+    policy: ServicePolicy
+    alarms: AlarmSettings
     live_desired: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,12 +63,14 @@ class Service(pulumi.ComponentResource):
         production = self._listener(
             Purpose.PRODUCTION,
             [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.is_listed],
+            sticky_seconds=args.policy.sticky_seconds,
             depends_on=[server_group.group for server_group in server_groups.values()],
-            hooks=args.hooks.gated(owner, args.gate),
+            hooks=args.hooks.gated(owner, args.policy),
         )
-        # 6. the policies; 7. the guard and 8. the deletions follow, of every group that is declared no more
+        # 6. the policies and alarms; 7. the guard and 8. the deletions follow, of every group that is declared no more
         for plan, server_group in server_groups.items():
-            server_group.scale(after=[production], may_scale_in=plan.weight == ALL_TRAFFIC)
+            server_group.scale(after=[production], may_scale_in=plan.may_scale_in)
+            server_group.alarm(after=[production], balancer=args.balancer.arn_suffix, settings=args.alarms)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
         self.active_release = production.arn.apply(lambda _: fleet.active.release.as_record())
@@ -85,7 +88,7 @@ class Service(pulumi.ComponentResource):
                 vpc_id=args.network.vpc_id,
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
-                grace_seconds=args.gate.deadline_seconds,
+                grace_seconds=args.policy.gate.deadline_seconds,
                 hooks=args.hooks,
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).
@@ -95,12 +98,15 @@ class Service(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _listener(self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], **options: Any) -> aws.lb.Listener:
+    def _listener(
+        self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], sticky_seconds: int = 0, **options: Any
+    ) -> aws.lb.Listener:
         return self._args.balancer.listen(
             purpose,
             [(server_group.target_group.arn, weight) for server_group, weight in groups],
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, **options),
+            sticky_seconds=sticky_seconds,
         )
 
     def _make_machines_security_group(self) -> aws.ec2.SecurityGroup:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bluegreen.model.answer import Answer
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
 from bluegreen.model.schema import ConfigModel, refusal, request_path
 from bluegreen.model.verdict import Ready, Wait
 
@@ -61,6 +61,8 @@ class Attest(ConfigModel):
 
 NOTHING = Attest()
 """The app says nowhere which release it is."""
+DEFAULT = Attest(json="release")
+"""What is tried where nobody set anything."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,37 @@ class Split:
         line = f"seen {_spread(seen)}, wanted {_spread(wanted)}"
         far = max(abs(seen.get(name, 0) - wanted.get(name, 0)) for name in {*seen, *wanted})
         return Ready(line) if far <= tolerance_points else Wait(line)
+
+
+SHIFT_SAMPLE = 400
+"""Answers that tell shares apart: at 400, one in three hundred samples of a true half is off by more than 7 points."""
+SOLE_SAMPLE = 20
+TOLERANCE_POINTS = 5.0
+
+
+def sample_size(wanted: Mapping[str, float]) -> int:
+    """How many answers it takes to see whether the traffic is where it should be."""
+    return SOLE_SAMPLE if len(wanted) == 1 else SHIFT_SAMPLE
+
+
+def judge_sample(attest: Attest, outcomes: Sequence[Outcome], wanted: Mapping[str, float]) -> Ready | Wait:
+    """Whether the releases that should answer do, each as often as it should. `wanted`: percent by release.
+
+    An app that says nowhere which release it is, and was never told where to say it, is let pass: its answers are right
+    in every other way. Errors are not: who fails can't say who he is.
+    """
+    answers = [each for each in outcomes if isinstance(each, Answer)]
+    if not answers:
+        unreachable = [each.why for each in outcomes if isinstance(each, Unreachable)]
+        broken = [each.why for each in outcomes if isinstance(each, Broken)]
+        return Wait(f"can't connect: to {unreachable[0]}" if unreachable else f"no whole answer: {broken[0]}")
+    split = Split.of(attest.release_in(answer, attest.path) for answer in answers)
+    if not split.counts and attest == DEFAULT:
+        errors = [answer for answer in answers if answer.status >= 500]
+        if errors:
+            return Wait(f"only errors: status {errors[0].status} in {len(errors)} of {len(answers)} answers")
+        return Ready(f"{attest.path} names no release (see the setting `attest`): nothing is attested")
+    return split.judge(wanted, 0 if len(wanted) == 1 else TOLERANCE_POINTS)
 
 
 def _spread(shares: Mapping[str, float]) -> str:

@@ -48,19 +48,19 @@ class Ended:
     last_lines: tuple[str, ...] = ()
 
 
-def judge(command: GateCommand, ended: Ended) -> Ready | Hopeless:
-    """A command that failed once has failed: there is no second try."""
+def judge(command: GateCommand, ended: Ended, setting: str = "gateCommand") -> Ready | Hopeless:
+    """A command that failed once has failed: there is no second try. `setting`: the one that names it."""
     name = shlex.join(command.command)
     if ended.code == 0:
         return Ready(f"{name} passed")
     if ended.code is None:
-        how = f"did not end in {command.timeout_seconds} s (gateCommand.timeoutSeconds), and was stopped"
+        how = f"did not end in {command.timeout_seconds} s ({setting}.timeoutSeconds), and was stopped"
     else:
         how = f"ended with exit code {ended.code}{_signal(ended.code)}"
     said = "".join(f"\n    {line}" for line in ended.last_lines)
     return Hopeless(
         f"the command {name} {how}" + (f"; its last lines:{said}" if said else ", and said nothing"),
-        "Deploy a release that it lets pass, or mend `gateCommand`.",
+        f"Deploy a release that it lets pass, or mend `{setting}`.",
     )
 
 

@@ -6,7 +6,7 @@ A fleet that must not be can't be built.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -57,18 +57,29 @@ NO_MACHINES = Capacity(minimum=0, maximum=0, desired=0)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerGroupPlan:
-    """One server group that should exist."""
+    """One server group that should exist.
+
+    `is_leaving`: a standby that keeps its machines for the moment, and has left the listener already.
+    """
 
     release: Release
     role: Role
     weight: int  # percent of the traffic
     capacity: Capacity
+    is_leaving: bool = False
 
     @property
     def is_listed(self) -> bool:
-        """Whether the production listener names it: a standby with machines too, without weight, so that its health is
-        known and it can take the traffic at once."""
-        return self.weight > 0 or (self.role is Role.STANDBY and not self.capacity.is_zero)
+        """Whether the production listener names it: what may have to take the traffic at once too, without weight, so
+        that its health is known."""
+        is_way_back = self.role is not Role.CANDIDATE and not self.capacity.is_zero and not self.is_leaving
+        return self.weight > 0 or is_way_back
+
+    @property
+    def may_scale_in(self) -> bool:
+        """An idle candidate or standby would shrink; so would a group that shares the traffic, when it is to take all
+        of it soon."""
+        return self.role is Role.ACTIVE and self.weight == ALL_TRAFFIC
 
     def as_record(self) -> dict[str, Any]:
         """Plain data for the stack's outputs."""
@@ -76,6 +87,7 @@ class ServerGroupPlan:
             "role": self.role.value,
             "weight": self.weight,
             "capacity": dataclasses.asdict(self.capacity),
+            "isLeaving": self.is_leaving,
             "release": self.release.as_record(),
         }
 
@@ -87,6 +99,7 @@ class ServerGroupPlan:
             role=Role(record["role"]),
             weight=record["weight"],
             capacity=Capacity(**record["capacity"]),
+            is_leaving=record.get("isLeaving", False),
         )
 
 
@@ -145,28 +158,35 @@ class Fleet:
         for number, standby in enumerate(config.standbys):
             release = _release(standby.release, f"standbys[{number}].release")
             if release.version not in {group.release.version for group in groups}:
-                capacity = full_capacity(settings) if standby.size is StandbySize.FULL else NO_MACHINES
-                groups.append(ServerGroupPlan(release=release, role=Role.STANDBY, weight=0, capacity=capacity))
+                groups.append(
+                    ServerGroupPlan(
+                        release=release,
+                        role=Role.STANDBY,
+                        weight=0,
+                        capacity=NO_MACHINES if standby.size is StandbySize.ZERO else full_capacity(settings),
+                        is_leaving=standby.size is StandbySize.LEAVING,
+                    )
+                )
         try:
             return cls(tuple(groups))
         except ValueError as error:
             raise SettingsError([Fault("bluegreen:fleet", str(error))]) from error
 
-    def as_config(self, *, serial: int, basis: Release) -> FleetConfig:
-        """What `fleet` in the config has to be, for this fleet to come of it. `basis`: what the settings mean."""
+    def as_config(self, *, serial: int, basis: Release, proven: Iterable[str] = ()) -> FleetConfig:
+        """What `fleet` in the config has to be, for this fleet to come of it. `basis`: what the settings mean.
+
+        `proven`: versions of releases that need no proof again; those that are not of this fleet are left out.
+        """
         return FleetConfig(
             serial=serial,
+            proven=tuple(sorted({group.release.version for group in self.groups}.intersection(proven))),
             basis=basis.version,
             active=None if self.active.release == basis else self.active.release.as_record(),
             candidate=CandidateConfig(release=self.candidate.release.as_record(), weight=self.candidate.weight)
             if self.candidate
             else None,
             standbys=tuple(
-                StandbyConfig(
-                    release=group.release.as_record(),
-                    size=StandbySize.ZERO if group.capacity.is_zero else StandbySize.FULL,
-                )
-                for group in self.standbys
+                StandbyConfig(release=group.release.as_record(), size=_size(group)) for group in self.standbys
             ),
         )
 
@@ -204,6 +224,12 @@ class Fleet:
     def group_of(self, version: str) -> ServerGroupPlan | None:
         """The server group of a release."""
         return next((group for group in self.groups if group.release.version == version), None)
+
+
+def _size(group: ServerGroupPlan) -> StandbySize:
+    if group.capacity.is_zero:
+        return StandbySize.ZERO
+    return StandbySize.LEAVING if group.is_leaving else StandbySize.FULL
 
 
 def check_serial(config: FleetConfig, last: Mapping[str, Any]) -> None:

@@ -68,20 +68,24 @@ class Proofs:
     """
 
     smoke_tests: tuple[SmokeTest, ...] = ()
+    migration: GateCommand | None = None
     command: GateCommand | None = None
     attest: Attest = NOTHING
     preview_sources: tuple[str, ...] = ()
 
     @property
     def are_none(self) -> bool:
-        return not self.smoke_tests and self.command is None
+        return not (self.smoke_tests or self.migration or self.command)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatePolicy:
     """What a stack asks of its gate.
 
-    `images`: by release. `proven`: releases that have served before, and need not show the proofs again.
+    `images`: by release. `proven`: releases that have served before, and need not show the proofs again. `migrated`:
+    releases whose migration has succeeded. `schema`: the version that the database has, None where no migration has
+    told it. `minds_schema`: whether an image's range of schema versions counts: a person may force a rollback.
+    `alarm_names`: the user's, which must be quiet before the traffic moves.
     """
 
     capacity: Capacity
@@ -90,6 +94,10 @@ class GatePolicy:
     proofs: Proofs = Proofs()
     images: Mapping[str, str] = field(default_factory=dict)
     proven: frozenset[str] = frozenset()
+    migrated: frozenset[str] = frozenset()
+    schema: int | None = None
+    minds_schema: bool = True
+    alarm_names: tuple[str, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: Settings, fleet: Fleet) -> GatePolicy:
@@ -99,11 +107,14 @@ class GatePolicy:
             min_healthy_percentage=settings.min_healthy_percentage,
             proofs=Proofs(
                 smoke_tests=settings.smoke_tests,
+                migration=settings.migration,
                 command=settings.gate_command,
                 attest=settings.attest,
                 preview_sources=settings.preview_sources,
             ),
             images={plan.release.version: plan.release.image for plan in fleet.groups},
+            proven=frozenset(settings.fleet.proven),
+            alarm_names=settings.soak_alarms,
         )
 
 

@@ -81,14 +81,44 @@ class Listener:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preview:
-    """Where a preview listener is met, and what its default action forwards to: weights by target group ARN."""
+class Entrance:
+    """Where a listener is met, and what its default action forwards to: weights by target group ARN."""
 
+    listener: str  # ARN
     url: str
     weights: dict[str, int] = field(default_factory=dict)
 
     def shows_only(self, target_group: str) -> bool:
         return {arn for arn, weight in self.weights.items() if weight} == {target_group}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """A CloudWatch alarm. `state` as in the CloudWatch API: OK, ALARM, INSUFFICIENT_DATA."""
+
+    name: str
+    state: str
+    reason: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        return self.state == "ALARM"
+
+    @property
+    def has_no_data(self) -> bool:
+        return self.state == "INSUFFICIENT_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What CloudWatch has of a target group since a moment.
+
+    `periods`: whole metric periods that a load balancer has reported. `requests`: in those; None where none was
+    reported, since a load balancer reports no zero.
+    """
+
+    periods: int
+    requests: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +129,7 @@ class Image:
     state: str
     architecture: str
     root_device: str
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from bluegreen.model.settings import Settings
 
-NOT_DIGESTED_WHERE_EMPTY = ("key_pair", "instance_profile")
-"""Of the launch settings, those that came later: a release that names neither keeps the version that it was recorded
-with, so that its record is still read and nobody's stack deploys anew."""
+NOT_DIGESTED_WHERE_EMPTY = (("launch", "key_pair"), ("launch", "instance_profile"), ("target", "stickiness_seconds"))
+"""Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
+still read and nobody's stack deploys anew."""
 
 VERSION_LENGTH = 8
 """Hex digits: with a service of 15 characters and Pulumi's suffix of 8, a target group has the 32 that AWS allows."""
@@ -66,6 +66,7 @@ class TargetSettings:
     protocol_version: str = "HTTP1"
     target_type: str = "instance"
     algorithm: str = "round_robin"
+    stickiness_seconds: int = 0  # of a client to a machine; 0: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ class Release:
                 port=settings.port,
                 vpc_cidr=settings.vpc_cidr,
                 drain_seconds=settings.drain_seconds,
+                stickiness_seconds=settings.target_stickiness_seconds,
                 health=HealthSettings(
                     path=check.path,
                     interval_seconds=check.interval_seconds,
@@ -124,9 +126,9 @@ class Release:
     def version(self) -> str:
         """Eight hex digits that stay the same as long as every setting does."""
         fields = dataclasses.asdict(self)
-        for name in NOT_DIGESTED_WHERE_EMPTY:
-            if not fields["launch"][name]:
-                del fields["launch"][name]
+        for part, name in NOT_DIGESTED_WHERE_EMPTY:
+            if not fields[part][name]:
+                del fields[part][name]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 

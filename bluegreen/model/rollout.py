@@ -15,12 +15,12 @@ from bluegreen.model.fleet import (
     ALL_TRAFFIC,
     MOST_GROUPS,
     NO_MACHINES,
-    Capacity,
     Fleet,
     Role,
     ServerGroupPlan,
     full_capacity,
 )
+from bluegreen.model.history import History
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Promotion, Settings, Strategy
 
@@ -37,6 +37,17 @@ class Step:
     fleet: Fleet
     watch_seconds: int = 0
     needs_promotion: bool = False
+
+    @property
+    def watched(self) -> Release | None:
+        """The release whose traffic is to be watched after this step, None where none has gained any.
+
+        A cutover that leaves no group to go back to is watched by the guard, within the update.
+        """
+        candidate = self.fleet.candidate
+        if candidate:
+            return candidate.release if candidate.weight else None
+        return self.fleet.active.release if self.watch_seconds else None
 
 
 class Way(StrEnum):
@@ -104,17 +115,31 @@ def roll_back(release: Release, current: Fleet, settings: Settings) -> Rollback:
     return Rollback(release=release, way=way, steps=(Step(name="rolled back", fleet=fleet),))
 
 
-def standby_for_rollback(current: Fleet, version: str | None) -> Release:
-    """The newest standby's release, or the one of this version. Raises RolloutError where there is no such standby."""
-    for group in current.standbys:
-        if version in (None, group.release.version):
-            return group.release
-    known = ", ".join(group.release.version for group in current.standbys) or "none"
-    wanted = f"release {version} has no server group" if version else "there is no standby to go back to"
-    raise RolloutError(
-        f"{wanted}; standbys: {known}",
-        "`bluegreen deploy` with an earlier image makes one. Strategy redBlack keeps the old group as a standby.",
-    )
+def choose_rollback(current: Fleet, history: History, version: str | None) -> Release:
+    """The release of this version; without one, the newest standby's, or else the healthy one that served before.
+
+    Raises RolloutError where there is no such release.
+    """
+    known = {version: seen.release for version, seen in history.seen().items()}
+    known |= {group.release.version: group.release for group in current.groups}
+    if version:
+        if version in known:
+            return known[version]
+        raise RolloutError(
+            f"release {version} is not known; known are {', '.join(sorted(known))}",
+            "`bluegreen history` lists what was deployed.",
+        )
+    if current.standbys:
+        return current.standbys[0].release
+    if current.candidate:
+        return current.active.release
+    before = history.before(current.active.release.version)
+    if before is None:
+        raise RolloutError(
+            "there is no earlier release to go back to: no standby, and none that the ledger saw healthy",
+            "`bluegreen deploy` with an earlier image, or `--to VERSION --force`.",
+        )
+    return before
 
 
 def retire(versions: Iterable[str], current: Fleet) -> tuple[Step, ...]:
@@ -128,8 +153,12 @@ def retire(versions: Iterable[str], current: Fleet) -> tuple[Step, ...]:
 
 
 def _after(weight: int | None, current: Fleet, release: Release, settings: Settings) -> tuple[Step, ...]:
-    """What is left to do once the candidate has `weight` (None: there is no candidate yet)."""
-    shifts = [shift for shift in _shifts(settings) if weight is None or shift[0] > weight]
+    """What is left to do once the candidate has `weight` (None: there is no candidate yet).
+
+    The step that it is at comes again: whoever stopped there may not have watched it to its end, and where a person is
+    to promote, doing the same again must not.
+    """
+    shifts = [shift for shift in _shifts(settings) if weight is None or shift[0] >= weight]
     is_manual = settings.promotion is Promotion.MANUAL
     if is_manual and not shifts and weight is None:
         shifts = [(0, 0)]
@@ -171,12 +200,17 @@ def _cutover(current: Fleet, release: Release, settings: Settings) -> tuple[Step
             return (Step(name="promoted", fleet=Fleet((active,))),)
         case Strategy.RED_BLACK:
             room = settings.max_remaining_groups - 1
-            full, empty = ([_standby(current.active, each), *others][:room] for each in (None, NO_MACHINES))
+            kept = [_standby(current.active), *others][:room]
             steps = [
-                Step(name="promoted", fleet=Fleet((active, *full)), watch_seconds=settings.scale_down_delay_seconds)
+                Step(name="promoted", fleet=Fleet((active, *kept)), watch_seconds=settings.scale_down_delay_seconds)
             ]
-            if full:
-                steps.append(Step(name="standby at zero", fleet=Fleet((active, *empty))))
+            if kept and settings.group_stickiness_seconds:
+                # Sticky clients ignore weights: they would meet a group without machines.
+                leaving = dataclasses.replace(kept[0], is_leaving=True)
+                steps.append(Step(name="standby leaves the listener", fleet=Fleet((active, leaving, *kept[1:]))))
+            if kept:
+                empty = dataclasses.replace(kept[0], capacity=NO_MACHINES)
+                steps.append(Step(name="standby at zero", fleet=Fleet((active, empty, *kept[1:]))))
             return tuple(steps)
         case Strategy.BLUE_GREEN | Strategy.CANARY | Strategy.LINEAR:
             return (Step(name="promoted", fleet=Fleet((active, *_fitting(others, beside=1)))),)
@@ -186,8 +220,8 @@ def _active(release: Release, settings: Settings) -> ServerGroupPlan:
     return ServerGroupPlan(release=release, role=Role.ACTIVE, weight=ALL_TRAFFIC, capacity=full_capacity(settings))
 
 
-def _standby(group: ServerGroupPlan, capacity: Capacity | None) -> ServerGroupPlan:
-    return dataclasses.replace(group, role=Role.STANDBY, weight=0, capacity=capacity or group.capacity)
+def _standby(group: ServerGroupPlan) -> ServerGroupPlan:
+    return dataclasses.replace(group, role=Role.STANDBY, weight=0)
 
 
 def _others(standbys: Sequence[ServerGroupPlan], release: Release) -> list[ServerGroupPlan]:

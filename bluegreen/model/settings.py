@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
-from bluegreen.model.attest import Attest
+from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
@@ -32,6 +32,16 @@ MAX_TAGS = 40
 
 MAX_USER_DATA_BYTES = 16 * 1024
 """EC2's limit, before base64 (EC2 User Guide, "Run commands at launch")."""
+
+
+MAX_SOAK_SECONDS = 24 * 3600
+"""As long as ECS lets a bake last."""
+
+MAX_STICKINESS_SECONDS = 7 * 24 * 3600
+"""Of both kinds (ELB API: TargetGroupStickinessConfig, stickiness.lb_cookie.duration_seconds)."""
+
+MAX_ALARM_NAMES = 100
+"""What one DescribeAlarms takes."""
 
 
 def image_fault(image: str | None) -> Fault | None:
@@ -138,6 +148,20 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _alarm_name(value: str) -> str:
+    if not re.fullmatch(r"[!-~][ -~]{0,254}", value):
+        raise refusal(f"{value!r} is not the name of an alarm: 1 to 255 ASCII characters")
+    return value
+
+
+def _few_alarms(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > MAX_ALARM_NAMES:
+        raise refusal(f"has {len(value)} names; CloudWatch is asked for at most {MAX_ALARM_NAMES} at once")
+    if twice := sorted({name for name in value if value.count(name) > 1}):
+        raise refusal(f"names {', '.join(twice)} twice")
+    return value
+
+
 def _none_if_empty(value: object) -> object:
     """A schema has no default that means none: an empty object does."""
     return None if value == {} else value
@@ -153,6 +177,7 @@ class Nat(StrEnum):
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NetworkText = Annotated[str, AfterValidator(_network)]
+AlarmName = Annotated[str, AfterValidator(_alarm_name)]
 
 
 class HealthCheck(ConfigModel):
@@ -174,6 +199,23 @@ class HealthCheck(ConfigModel):
         return self
 
 
+class AlarmSettings(ConfigModel):
+    """From where on the alarms that come with every release go off; 0 leaves an alarm out.
+
+    `error_percent`: share of a minute's requests that got a 5xx or no connection. `latency_seconds`: a minute's 99th
+    percentile. `unhealthy_hosts`: machines that fail their health check.
+    """
+
+    error_percent: float = Field(5, ge=0, le=100, allow_inf_nan=False)
+    latency_seconds: float = Field(2, ge=0, allow_inf_nan=False)
+    unhealthy_hosts: int = Field(1, ge=0)
+
+    @property
+    def count(self) -> int:
+        """How many alarms a release has."""
+        return sum(1 for limit in (self.error_percent, self.latency_seconds, self.unhealthy_hosts) if limit)
+
+
 class Strategy(StrEnum):
     """How `bluegreen deploy` brings a release in. A plain `pulumi up` always does BLUE_GREEN."""
 
@@ -192,17 +234,18 @@ class Promotion(StrEnum):
 
 
 class Shift(ConfigModel):
-    """One step of a canary: the candidate's percentage of the traffic, and for how long it stays there."""
+    """One step of a canary: the candidate's percentage of the traffic, and for how long it stays there, watched."""
 
-    weight: int = Field(ge=1, le=99)
-    pause_seconds: int = Field(0, ge=0)
+    weight: int = Field(ge=1, le=100)
+    pause_seconds: int = Field(0, ge=0, le=MAX_SOAK_SECONDS)
 
 
 class StandbySize(StrEnum):
-    """How many machines a standby keeps."""
+    """What a standby keeps."""
 
-    FULL = "full"
-    ZERO = "zero"
+    FULL = "full"  # its machines, and its place in the listener
+    LEAVING = "leaving"  # its machines only: sticky clients would still come to it
+    ZERO = "zero"  # its settings only
 
 
 def _rising(steps: tuple[Shift, ...]) -> tuple[Shift, ...]:
@@ -216,7 +259,7 @@ class CandidateConfig(ConfigModel):
     """A release that is being brought in, as a whole record (`Release.as_record`), and its share of the traffic."""
 
     release: dict[str, Any]
-    weight: int = Field(0, ge=0, le=99)
+    weight: int = Field(0, ge=0, le=100)
 
 
 class StandbyConfig(ConfigModel):
@@ -231,6 +274,7 @@ class FleetConfig(ConfigModel):
 
     `serial` counts its writes. `basis` is the version of the release that the other settings meant then: while they
     still do, `active`, where there is one, is the active release in place of that (a rollback to earlier settings).
+    `proven`: versions of releases that have served before, and need neither smoke tests nor a soak again.
     """
 
     serial: int = Field(0, ge=0)
@@ -238,6 +282,7 @@ class FleetConfig(ConfigModel):
     active: dict[str, Any] | None = None
     candidate: CandidateConfig | None = None
     standbys: tuple[StandbyConfig, ...] = ()
+    proven: tuple[str, ...] = ()
 
 
 class Settings(ConfigModel):
@@ -262,15 +307,22 @@ class Settings(ConfigModel):
     min_healthy_percentage: int = Field(100, ge=1, le=100)
     smoke_tests: Annotated[tuple[SmokeTest, ...], BeforeValidator(decoded)] = ()
     gate_command: Annotated[GateCommand | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
-    attest: Annotated[Attest, BeforeValidator(decoded)] = Attest(json="release")
+    attest: Annotated[Attest, BeforeValidator(decoded)] = DEFAULT
+    migration: Annotated[GateCommand | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    soak_seconds: int = Field(0, ge=0, le=MAX_SOAK_SECONDS)
+    alarms: Annotated[AlarmSettings, BeforeValidator(decoded)] = AlarmSettings()
+    soak_alarms: Annotated[tuple[AlarmName, ...], BeforeValidator(decoded), AfterValidator(_few_alarms)] = ()
+    auto_rollback: bool = True
+    group_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
+    target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     strategy: Strategy = Strategy.BLUE_GREEN
     steps: Annotated[tuple[Shift, ...], BeforeValidator(decoded), AfterValidator(_rising)] = (
         Shift(weight=5, pauseSeconds=600),
         Shift(weight=50, pauseSeconds=600),
     )
     step_percent: int = Field(10, ge=1, le=99)
-    step_seconds: int = Field(360, ge=0)
-    scale_down_delay_seconds: int = Field(600, ge=0)
+    step_seconds: int = Field(360, ge=0, le=MAX_SOAK_SECONDS)
+    scale_down_delay_seconds: int = Field(600, ge=0, le=MAX_SOAK_SECONDS)
     max_remaining_groups: int = Field(2, ge=1, le=5)
     promotion: Promotion = Promotion.AUTO
     fleet: Annotated[FleetConfig, BeforeValidator(decoded)] = FleetConfig()
@@ -334,6 +386,13 @@ class Settings(ConfigModel):
         if self.listener_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort"}, Fault(_path("previewPort"), message)
+        if self.target_stickiness_seconds and not self.group_stickiness_seconds:
+            message = (
+                "needs groupStickinessSeconds too: while a listener forwards to two target groups, AWS refuses target "
+                "stickiness without group stickiness"
+            )
+            keys = {"targetStickinessSeconds", "groupStickinessSeconds"}
+            yield keys, Fault(_path("targetStickinessSeconds"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -351,10 +410,12 @@ class Settings(ConfigModel):
 
 
 PARTS: dict[str, type[BaseModel]] = {
+    "alarms": AlarmSettings,
     "attest": Attest,
     "fleet": FleetConfig,
     "gateCommand": GateCommand,
     "healthCheck": HealthCheck,
+    "migration": GateCommand,
     "smokeTests": SmokeTest,
     "steps": Shift,
 }

@@ -13,6 +13,8 @@ RELEASE = "bluegreen:release"
 PORT = "bluegreen:port"
 """The port that a machine's app is expected to listen on; the app can read it from its instance metadata."""
 LISTENER = "bluegreen:listener"
+SERVER_GROUP = "bluegreen:server-group"
+"""Of an alarm: the Auto Scaling group that it belongs to."""
 
 VERSION = "bluegreen:version"
 """Of an image, as the following ones: the app's version, and below it what the image was made of."""
@@ -23,6 +25,8 @@ BASE_IMAGE = "bluegreen:base-image"
 TEMPLATE_DIGEST = "bluegreen:template-digest"
 CONTENT_DIGEST = "bluegreen:content-digest"
 """The four before, in one: two images with the same one are the same image, whatever their ids."""
+SCHEMA_COMPAT = "schema-compat"
+"""Of an image, set by its users: the versions of the database's schema that it can live with."""
 
 
 class Purpose(StrEnum):

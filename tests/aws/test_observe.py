@@ -15,7 +15,7 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.observation import Machine, Preview
+from bluegreen.model.observation import Entrance, Machine
 from bluegreen.model.tags import LISTENER, Owner, Purpose
 
 WEB = Owner(project="bluegreen", stack="dev", service="web")
@@ -196,8 +196,8 @@ def test_where_a_candidate_is_shown_is_read_from_the_preview_listener(world: Wor
     elbv2 = world.session.client("elbv2")
     address = elbv2.describe_load_balancers(LoadBalancerArns=[world.balancer])["LoadBalancers"][0]["DNSName"]
     world.calls.clear()
-    seen = world.observer.preview(world.new)
-    assert seen == Preview(url=f"http://{address}:9000", weights={world.new: 1})
+    seen = world.observer.entrance(world.new, Purpose.PREVIEW)
+    assert seen == Entrance(listener=world.preview, url=f"http://{address}:9000", weights={world.new: 1})
     assert seen.shows_only(world.new)
     assert not seen.shows_only(world.old)
     assert len(world.calls) == 4
@@ -205,18 +205,18 @@ def test_where_a_candidate_is_shown_is_read_from_the_preview_listener(world: Wor
 
 def test_a_preview_listener_that_shows_another_group_as_well_does_not_show_the_candidate_alone(world: World) -> None:
     world.forward(world.preview, {world.old: 10, world.new: 90})
-    seen = world.observer.preview(world.new)
+    seen = world.observer.entrance(world.new, Purpose.PREVIEW)
     assert seen
     assert not seen.shows_only(world.new)
     world.forward(world.preview, {world.old: 0, world.new: 100})
-    assert world.observer.preview(world.new).shows_only(world.new)  # type: ignore[union-attr]
+    assert world.observer.entrance(world.new, Purpose.PREVIEW).shows_only(world.new)  # type: ignore[union-attr]
 
 
 def test_a_target_group_without_a_preview_listener_is_shown_nowhere(world: World) -> None:
     world.session.client("elbv2").delete_listener(ListenerArn=world.preview)
-    assert world.observer.preview(world.old) is None
-    assert world.observer.preview(world.new) is None, "no listener names it any more"
-    assert world.observer.preview(world.new + "x") is None
+    assert world.observer.entrance(world.old, Purpose.PREVIEW) is None
+    assert world.observer.entrance(world.new, Purpose.PREVIEW) is None, "no listener names it any more"
+    assert world.observer.entrance(world.new + "x", Purpose.PREVIEW) is None
 
 
 def test_no_target_group_is_behind_no_listener(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +16,9 @@ from bluegreen.model.attest import Attest
 from bluegreen.model.command import Ended, GateCommand
 from bluegreen.model.fleet import Capacity
 from bluegreen.model.gate import GatePolicy, Proofs
-from bluegreen.model.observation import Group, Preview, ScalingActivity, Target
+from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
 from bluegreen.model.smoke import SmokeTest
-from bluegreen.model.tags import Owner
+from bluegreen.model.tags import Owner, Purpose
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = GatePolicy(capacity=Capacity(minimum=2, maximum=6, desired=2), deadline_seconds=60)
@@ -59,6 +59,10 @@ class World:
     command_seconds: float = 0.0
     command_code: int | None = 0
     commands: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
+    last_lines: tuple[str, ...] = ("it said this",)
+    ranges: dict[str, str] = field(default_factory=dict)
+    alarm_states: dict[str, str] = field(default_factory=dict)
+    migrated: list[tuple[str, int | None]] = field(default_factory=list)
 
     def _count(self, call: str) -> None:
         self.calls[call] = self.calls.get(call, 0) + 1
@@ -85,19 +89,31 @@ class World:
         self.groups_by_name[group.name] = replace(group, desired=desired)
         return self.groups_by_name[group.name]
 
-    def preview(self, target_group: str) -> Preview | None:
-        assert target_group == "new"
+    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None:
+        assert (target_group, purpose) == ("new", Purpose.PREVIEW)
         self._count("preview")
-        return None if self.shown is None else Preview(url="http://web.test:9000", weights=self.shown)
+        return (
+            None
+            if self.shown is None
+            else Entrance(listener="arn:preview", url="http://web.test:9000", weights=self.shown)
+        )
 
     def probe(self, url: str, timeout_seconds: float) -> Outcome:
         self.asked.append(url)
         return self.answers(url)
 
+    def image(self, image: str) -> Image | None:
+        self._count("image")
+        tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
+        return Image(id=image, state="available", architecture="x86_64", root_device="/dev/xvda", tags=tags)
+
+    def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]:
+        return tuple(Alarm(name=name, state=state) for name, state in self.alarm_states.items() if name in names)
+
     async def run_command(self, command: GateCommand, variables: Mapping[str, str]) -> Ended:
         self.commands.append((command.command, dict(variables)))
         await self.sleep(self.command_seconds)
-        return Ended(code=self.command_code, last_lines=("it said this",))
+        return Ended(code=self.command_code, last_lines=self.last_lines)
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0
@@ -112,6 +128,7 @@ class World:
             sight=self,
             raise_desired_capacity=self.raise_desired_capacity,
             run_command=self.run_command,
+            on_migrated=lambda release, schema: self.migrated.append((release, schema)),
             probe=self.probe,
             report=self.said.append,
             clock=lambda: self.seconds,

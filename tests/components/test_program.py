@@ -12,8 +12,8 @@ import pytest
 from pulumi.runtime import mocks as pulumi_mocks
 
 from bluegreen import program
+from bluegreen.components.hooks import ServicePolicy
 from bluegreen.errors import SettingsError
-from bluegreen.model.gate import GatePolicy
 from bluegreen.model.observation import Group
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
@@ -21,7 +21,8 @@ from bluegreen.model.tags import Owner
 AMI = "ami-0123456789abcdef0"
 COMPUTED = {
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
-    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test"},
+    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "arnSuffix": "app/web/1"},
+    "aws:lb/targetGroup:TargetGroup": {"arnSuffix": "targetgroup/web/1"},
 }
 
 
@@ -44,7 +45,13 @@ class Declared:
     def bound(self) -> dict[str, str]:
         """The hook of each resource that has one."""
         names = {
-            name: {*each.hooks.before_create, *each.hooks.before_update, *each.hooks.before_delete}
+            name: {
+                *each.hooks.before_create,
+                *each.hooks.before_update,
+                *each.hooks.before_delete,
+                *each.hooks.after_create,
+                *each.hooks.after_update,
+            }
             for name, each in self.requests.items()
         }
         return {name: ",".join(sorted(hooks)) for name, hooks in names.items() if hooks}
@@ -114,12 +121,18 @@ class FakeHook(pulumi.ResourceHook):
 class FakeHooks:
     def __init__(self, session: object, admission: object) -> None:
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
+        self._cutover = FakeHook("cutover")
 
     def checking_image(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_create=[self._image])
 
-    def gated(self, owner: Owner, policy: GatePolicy) -> pulumi.ResourceHookBinding:
-        return pulumi.ResourceHookBinding(before_create=[self._gate], before_update=[self._gate])
+    def gated(self, owner: Owner, policy: ServicePolicy) -> pulumi.ResourceHookBinding:
+        return pulumi.ResourceHookBinding(
+            before_create=[self._gate],
+            before_update=[self._gate],
+            after_create=[self._cutover],
+            after_update=[self._cutover],
+        )
 
     def guarded(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard])
@@ -156,13 +169,15 @@ def test_a_server_group_is_named_by_the_version_of_its_release(declare: Any) -> 
     version = declared.outputs["activeRelease"]["version"]
     for kind in ("TargetGroup", "LaunchTemplate", "Group", "Policy"):
         assert [each.name for each in declared.of(kind)] == [f"web-{version}"]
+    alarms = [each.name for each in declared.of("MetricAlarm")]
+    assert alarms == [f"web-{version}-{name}" for name in ("errors", "latency", "unhealthy")]
 
 
 def test_another_image_is_a_new_set_of_names_and_leaves_all_others_alone(declare: Any) -> None:
     one, other = declare(), declare(ami="ami-0123456789abcdef1")
     names = [{(each.typ, each.name) for each in declared.resources} for declared in (one, other)]
     kinds = {typ.rsplit(":", 1)[-1] for typ, _ in names[0] ^ names[1]}
-    assert kinds == {"ServerGroup", "TargetGroup", "LaunchTemplate", "Group", "Policy"}
+    assert kinds == {"ServerGroup", "TargetGroup", "LaunchTemplate", "Group", "Policy", "MetricAlarm"}
 
 
 def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> None:
@@ -174,6 +189,7 @@ def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> Non
         declared.position("Group"),
         declared.position("Listener", "web-production"),
         declared.position("Policy"),
+        declared.position("MetricAlarm"),
     ]
     assert order == sorted(order)
 
@@ -189,6 +205,8 @@ def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> Non
         ("Group web-{v}", "securityGroupEgressRule:SecurityGroupEgressRule::web-balancer-8080"),
         ("Listener web-production", "group:Group::web-{v}"),
         ("Policy web-{v}", "listener:Listener::web-production"),
+        ("MetricAlarm web-{v}-errors", "listener:Listener::web-production"),
+        ("MetricAlarm web-{v}-errors", "group:Group::web-{v}"),
         ("LoadBalancer web", "internetGateway:InternetGateway::web"),
         ("Group web-{v}", "route:Route::web-private-0"),
         ("Group web-{v}", "securityGroupEgressRule:SecurityGroupEgressRule::web-machines"),
@@ -276,9 +294,10 @@ def test_gate_guard_and_image_check_are_bound_to_what_they_protect_and_to_nothin
     version = declared.outputs["activeRelease"]["version"]
     assert declared.bound == {
         f"LaunchTemplate web-{version}": "image",
-        "Listener web-production": "gate",
+        "Listener web-production": "cutover,gate",
         f"Group web-{version}": "guard",
         f"Policy web-{version}": "guard",
+        **{f"MetricAlarm web-{version}-{name}": "guard" for name in ("errors", "latency", "unhealthy")},
     }
 
 
@@ -333,6 +352,7 @@ TAGGED = {
     "LaunchTemplate",
     "Listener",
     "LoadBalancer",
+    "MetricAlarm",
     "NatGateway",
     "RouteTable",
     "SecurityGroup",

@@ -102,10 +102,10 @@ def test_linear_shifts_are_all_alike_and_the_last_is_the_rest() -> None:
     assert [step.watch_seconds for step in steps] == [7, 7, 7, 0]
 
 
-def test_a_rollout_that_was_left_in_the_middle_goes_on_where_it_is() -> None:
+def test_a_rollout_that_was_left_in_the_middle_goes_on_with_the_step_where_it_is() -> None:
     wanted = settings(strategy="linear", stepPercent=30)
     steps = bring_in(release(2), running(1), wanted)
-    assert bring_in(release(2), steps[1].fleet, wanted) == steps[2:]
+    assert bring_in(release(2), steps[1].fleet, wanted) == steps[1:]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -299,7 +299,7 @@ def test_a_standby_with_machines_is_known_to_the_listener_and_one_without_is_not
     [
         ({"steps": [{"weight": 50}, {"weight": 50}]}, "bluegreen:steps"),
         ({"steps": [{"weight": 50}, {"weight": 5}]}, "bluegreen:steps"),
-        ({"steps": [{"weight": 100}]}, r"bluegreen:steps\[0\].weight"),
+        ({"steps": [{"weight": 101}]}, r"bluegreen:steps\[0\].weight"),
         ({"steps": [{"weight": 0}]}, r"bluegreen:steps\[0\].weight"),
         ({"steps": [{"weight": 5, "pause": 3}]}, r"bluegreen:steps\[0\].pause"),
         ({"stepPercent": 100}, "bluegreen:stepPercent"),

@@ -1,0 +1,162 @@
+"""The watch over a release that has just got traffic: attest, then soak. No Pulumi here.
+
+The guard keeps it before it lets the old server group go, the driver after each shift of a rollout. The rules are in
+`bluegreen.model.attest` and `bluegreen.model.soak`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn, Protocol
+
+from bluegreen.checks.attest import AttestRun
+from bluegreen.checks.patience import delay_after
+from bluegreen.checks.probe import Probe, probe
+from bluegreen.errors import WatchFailed
+from bluegreen.model.attest import Attest
+from bluegreen.model.history import Kind
+from bluegreen.model.observation import Alarm, Entrance, Group, Target, Traffic
+from bluegreen.model.soak import Look, SoakPolicy, judge
+from bluegreen.model.tags import Owner, Purpose
+from bluegreen.model.verdict import Hopeless, Ready, Wait
+
+SHORTEST_INTERVAL_SECONDS = 1.0
+"""Between two looks of a soak: CloudWatch takes nine DescribeAlarms a second from a whole account."""
+
+
+class Sight(Protocol):
+    """What the watch asks AWS; `bluegreen.aws.observe.Observer` answers."""
+
+    def groups(self, owner: Owner) -> tuple[Group, ...]: ...
+    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None: ...
+    def targets(self, target_group: str) -> tuple[Target, ...]: ...
+    def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]: ...
+    def alarms_of(self, release: str, target_group: str) -> tuple[Alarm, ...]: ...
+    def traffic(self, listener: str, target_group: str, since: datetime) -> Traffic: ...
+
+
+class Record(Protocol):
+    """Keeps an event: `bluegreen.ledger.ledger.Recorder.record`."""
+
+    def __call__(self, kind: Kind, *, release: str, summary: str, evidence: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """A change of a production listener that was made: `release` has gained traffic by it.
+
+    `shares`: percent of the traffic by release, of those that have any.
+    """
+
+    owner: Owner
+    release: str
+    shares: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Returns when a shift has proven well, or raises WatchFailed. Time, sleep and the eyes are passed in."""
+
+    sight: Sight
+    record: Record
+    report: Callable[[str], None]
+    clock: Callable[[], float]  # monotonic, seconds
+    now: Callable[[], datetime]  # with a time zone
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    probe: Probe = probe
+
+    async def keep(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        """Attest, where the app says which release it is, then soak, where it has `seconds`. Raises AwsError too."""
+        name, version = f"{shift.owner.service}-{shift.release}", shift.release
+        since = self.now()
+        groups = await asyncio.to_thread(self.sight.groups, shift.owner)
+        target_group = next((arn for each in groups if each.release == version for arn in each.target_groups), None)
+        entrance = (
+            await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PRODUCTION) if target_group else None
+        )
+        if not target_group or not entrance:
+            self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {})
+        if attest.is_on:
+            await self._attest(shift, attest, entrance.url)
+            since = self.now()  # the sample is not the users' traffic
+        if seconds:
+            await self._soak(shift, target_group, entrance.listener, policy, seconds, since)
+
+    async def _attest(self, shift: Shift, attest: Attest, url: str) -> None:
+        run = AttestRun(
+            url=url,
+            attest=attest,
+            wanted=shift.shares,
+            probe=self.probe,
+            report=self.report,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+        match await run.run():
+            case Ready(summary):
+                self.report(f"attest: {summary}: passed")
+                self._keep(Kind.ATTEST_PASSED, shift.release, summary, {"shares": dict(shift.shares)})
+            case Hopeless(summary, next_step):
+                evidence = {"url": url, "shares": dict(shift.shares)}
+                self._fail(Kind.ATTEST_FAILED, shift.release, f"attest: {summary}", evidence, next_step)
+
+    async def _soak(
+        self, shift: Shift, target_group: str, listener: str, policy: SoakPolicy, seconds: float, since: datetime
+    ) -> None:
+        name = f"{shift.owner.service}-{shift.release}"
+        self._keep(Kind.SOAK_BEGAN, shift.release, f"for {seconds:.0f} s", {"seconds": seconds})
+        self.report(f"soak: {name} is watched for {seconds:.0f} s")
+        began, well_at, said = self.clock(), self.clock(), ""
+        while True:
+            waited = self.clock() - began
+            targets, own, users = await asyncio.gather(
+                asyncio.to_thread(self.sight.targets, target_group),
+                asyncio.to_thread(self.sight.alarms_of, name, target_group),
+                asyncio.to_thread(self.sight.alarms, policy.alarm_names),
+            )
+            traffic = None
+            if waited >= seconds:
+                traffic = await asyncio.to_thread(self.sight.traffic, listener, target_group, since)
+            if any(target.is_healthy for target in targets):
+                well_at = self.clock()
+            look = Look(
+                release=shift.release,
+                waited_seconds=waited,
+                targets=targets,
+                own_alarms=own,
+                user_alarms=users,
+                traffic=traffic,
+                unhealthy_seconds=self.clock() - well_at,
+            )
+            match judge(look, policy, seconds):
+                case Ready(summary):
+                    self.report(f"soak: {name}: {summary}: passed")
+                    self._keep(Kind.SOAK_PASSED, shift.release, summary, _evidence(look))
+                    return
+                case Hopeless(summary, next_step):
+                    what = f"soak: {name}: {summary}, after {waited:.0f} s"
+                    self._fail(Kind.SOAK_FAILED, shift.release, what, _evidence(look), next_step)
+                case Wait(summary) if summary != said:
+                    self.report(f"soak: {name}: {summary}")
+                    said = summary
+            remaining = seconds - waited if waited < seconds else SHORTEST_INTERVAL_SECONDS
+            await self.sleep(min(max(delay_after(waited), SHORTEST_INTERVAL_SECONDS), max(remaining, 0.1)))
+
+    def _keep(self, kind: Kind, release: str, summary: str, evidence: Mapping[str, Any]) -> None:
+        self.record(kind, release=release, summary=summary, evidence=evidence)
+
+    def _fail(self, kind: Kind, release: str, what: str, evidence: Mapping[str, Any], next_step: str = "") -> NoReturn:
+        self._keep(kind, release, what, evidence)
+        raise WatchFailed(what, next_step)
+
+
+def _evidence(look: Look) -> dict[str, Any]:
+    return {
+        "seconds": round(look.waited_seconds, 1),
+        "requests": look.traffic.requests if look.traffic else None,
+        "alarms": {alarm.name: f"{alarm.state}: {alarm.reason}" for alarm in (*look.own_alarms, *look.user_alarms)},
+        "targets": {target.instance: target.condition for target in look.targets},
+    }

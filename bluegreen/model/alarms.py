@@ -1,0 +1,74 @@
+"""The alarms that come with every release, as data. Pure; who declares them is `bluegreen.components.server_group`.
+
+They judge the release's own target group, so a bad candidate is told from a bad day. Load balancers don't report what
+did not happen: errors that were not reported count as 0, and no requests at all is no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bluegreen.model.settings import AlarmSettings
+
+PERIOD_SECONDS = 60
+"""How often Elastic Load Balancing reports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A metric of `AWS/ApplicationELB`, or an expression over those with these ids."""
+
+    id: str
+    metric: str = ""
+    statistic: str = "Sum"
+    expression: str = ""
+    label: str = ""
+    is_returned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseAlarm:
+    """Goes off when `periods_to_alarm` of the last `periods` are at or over `threshold`."""
+
+    name: str
+    description: str
+    threshold: float
+    queries: tuple[Query, ...]
+    periods: int = 3
+    periods_to_alarm: int = 2
+
+
+def alarms_of(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
+    """Those that the settings don't leave out."""
+    if settings.error_percent:
+        yield ReleaseAlarm(
+            name="errors",
+            description="Percent of the requests to this release that got a 5xx or no connection",
+            threshold=settings.error_percent,
+            queries=(
+                Query(id="requests", metric="RequestCount"),
+                Query(id="errors", metric="HTTPCode_Target_5XX_Count"),
+                Query(id="refused", metric="TargetConnectionErrorCount"),
+                Query(
+                    id="percent",
+                    expression="100 * (FILL(errors, 0) + FILL(refused, 0)) / requests",
+                    label="5xx and no connection, percent",
+                    is_returned=True,
+                ),
+            ),
+        )
+    if settings.latency_seconds:
+        yield ReleaseAlarm(
+            name="latency",
+            description="99th percentile of the time that this release takes to answer, in seconds",
+            threshold=settings.latency_seconds,
+            queries=(Query(id="latency", metric="TargetResponseTime", statistic="p99", is_returned=True),),
+        )
+    if settings.unhealthy_hosts:
+        yield ReleaseAlarm(
+            name="unhealthy",
+            description="Machines of this release that fail their health check",
+            threshold=settings.unhealthy_hosts,
+            queries=(Query(id="unhealthy", metric="UnHealthyHostCount", statistic="Maximum", is_returned=True),),
+        )
