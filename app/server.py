@@ -5,6 +5,8 @@
     GET /version  {"app": version, "release": version of the release, "instance": id of the machine}
     GET /slow     as /, a second later
 
+Every answer names the release in its header X-Release.
+
 Environment: HOST (0.0.0.0), PORT (the instance's tag bluegreen:port, else 8080), APP_VERSION (else the file VERSION
 beside this one); for rehearsals SLOW_START (seconds until it listens), BROKEN (1: health fails), ERROR_RATE (share
 of 500s on / and /slow, 0 to 1). SIGTERM: in-flight requests finish, then it exits with 0.
@@ -165,6 +167,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Release", self.server.identity.release)
         if self.server.is_stopping:
             self.send_header("Connection", "close")  # also makes the handler leave its loop
         self.end_headers()

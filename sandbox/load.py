@@ -7,7 +7,6 @@ answered, so a server that stalls is seen as one.
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,8 @@ TIMEOUT_SECONDS = 30.0
 class Answer:
     """One request: when it left (seconds since the epoch), how long it took, what came back.
 
-    `release` is the one that answered, where the path tells; `fault` says what went wrong, empty if nothing did.
+    `release` is the one that answered, as its header X-Release tells; `fault` says what went wrong, empty if nothing
+    did.
     """
 
     path: str
@@ -36,7 +36,9 @@ class Answer:
 
 
 class Load:
-    """Sends `per_second` requests to `/version`, every `slow_every`th of them to `/slow` (a second) instead.
+    """Sends `per_second` requests to `path`, every `slow_every`th of them to `/slow` (a second) instead.
+
+    With `keeps_cookies` each connection is a user of its own, with the cookies that the load balancer gave it.
 
     A context manager: it runs between entering and leaving, and leaving waits for the last answers.
     """
@@ -46,13 +48,17 @@ class Load:
         url: str,
         *,
         per_second: float,
+        path: str = "/version",
         slow_every: int = 0,
+        keeps_cookies: bool = False,
         on_answer: Callable[[Answer], None] = lambda _: None,
     ) -> None:
         split = urlsplit(url)
         self._host, self._port = str(split.hostname), split.port or 80
         self._interval = 1 / per_second
+        self._path = path
         self._slow_every = slow_every
+        self._cookies: dict[asyncio.StreamWriter, dict[str, str]] | None = {} if keeps_cookies else None
         self._on_answer = on_answer
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._is_stopping = threading.Event()
@@ -81,7 +87,7 @@ class Load:
         while not self._is_stopping.is_set():
             number += 1
             is_slow = self._slow_every and number % self._slow_every == 0
-            task = asyncio.create_task(self._request("/slow" if is_slow else "/version"))
+            task = asyncio.create_task(self._request("/slow" if is_slow else self._path))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             due += self._interval
@@ -95,21 +101,23 @@ class Load:
         release, fault = "", ""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                status, body = await self._exchange(path)
+                status, release, body = await self._exchange(path)
             if status != 200:
                 fault = f"status {status}: {body[:100].decode(errors='replace').strip()}"
-            elif path == "/version":
-                release = str(json.loads(body)["release"])
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             fault = f"{type(error).__name__}: {error}"
         answer = Answer(path, sent_at, time.monotonic() - began, release, fault)
         self.answers.append(answer)
         self._on_answer(answer)
 
-    async def _exchange(self, path: str) -> tuple[int, bytes]:
+    async def _exchange(self, path: str) -> tuple[int, str, bytes]:
+        """Status, release and body of the answer."""
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
         try:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n\r\n".encode())
+            cookies = self._cookies.setdefault(writer, {}) if self._cookies is not None else {}
+            cookie = "Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()) + "\r\n"
+            head = f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{cookie if cookies else ''}\r\n"
+            writer.write(head.encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status_line, *lines = head.rstrip("\r\n").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -121,4 +129,9 @@ class Load:
             writer.close()
         else:
             self._idle.append((reader, writer))
-        return int(status_line.split()[1]), body
+        for line in lines:
+            name, _, value = line.partition(":")
+            if self._cookies is not None and name.lower() == "set-cookie":
+                key, _, content = value.strip().partition(";")[0].partition("=")
+                cookies[key] = content
+        return int(status_line.split()[1]), headers.get("x-release", ""), body

@@ -5,6 +5,7 @@ A checkout of last week, deployed by CI today, would otherwise roll production b
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ import pulumi
 from bluegreen.errors import BluegreenError
 from bluegreen.model.fleet import check_serial
 from bluegreen.model.settings import Settings
+
+READ_PAUSES_SECONDS = (0.05, 0.2, 0.5, 1.0)
 
 
 class Admission:
@@ -23,8 +26,10 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        last = pulumi.StackReference("last-update", stack_name=stack)
-        self._faults: pulumi.Output[str] = last.outputs.apply(lambda outputs: _fault(settings, outputs))
+        outputs: pulumi.Output[Mapping[str, Any]] = pulumi.Output.from_input(
+            asyncio.ensure_future(_last_outputs(stack))
+        )
+        self._faults: pulumi.Output[str] = outputs.apply(lambda outputs: _fault(settings, outputs))
         self._end = self._faults.apply(_end_program)
 
     async def passed(self) -> None:
@@ -35,6 +40,28 @@ class Admission:
     def holding_back(self, value: Any) -> pulumi.Output[Any]:
         """The same value, for an output that must stay as it was where the config is refused."""
         return self._end.apply(lambda _: value)
+
+
+async def _last_outputs(stack: str) -> Mapping[str, Any]:
+    """What the last update of a stack put out, as a StackReference has it.
+
+    Not by one: it can't try again. The engine rewrites the checkpoint while it is read here, and in a file backend its
+    writes are not whole at every moment (the file with the checksum; seen in Pulumi 3.260 as "failed to load
+    checkpoint: EOF").
+    """
+    for pause_seconds in READ_PAUSES_SECONDS:
+        try:
+            return await _read_outputs(stack)
+        except Exception as error:
+            pulumi.log.debug(f"reading the stack's last outputs again: {error}")
+            await asyncio.sleep(pause_seconds)
+    return await _read_outputs(stack)
+
+
+async def _read_outputs(stack: str) -> Mapping[str, Any]:
+    found = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": stack})
+    outputs: Mapping[str, Any] = (found or {}).get("outputs") or {}
+    return outputs
 
 
 def _fault(settings: Settings, outputs: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The engine's own provider, `pulumi`: StackReference, a read of another stack's (or this one's) last outputs."""
+"""The engine's own provider, `pulumi`: a stack's last outputs, as a StackReference or by a function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sandbox.engine.plugins import CheckFailure, ProviderError
 from sandbox.engine.properties import Properties, has_secrets
 
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
+READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
 
 
 class Builtin:
@@ -26,13 +27,18 @@ class Builtin:
         name = inputs.get("name") or id
         if not isinstance(name, str):
             raise ProviderError("a stack reference needs a name that is known")
-        outputs = self._outputs_of(name)
-        secret_names = sorted(key for key, value in outputs.items() if has_secrets(value))
-        state = {"name": name, "outputs": outputs, "secretOutputNames": secret_names}
-        return id, {"name": name}, state
+        return id, {"name": name}, self._found(name)
 
     def check(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, list[CheckFailure]]:
         raise Refused(f"the built-in resource {urn.split('::')[2]}")
 
     def invoke(self, token: str, arguments: Properties, preview: bool) -> tuple[Properties, list[CheckFailure]]:
-        raise Refused(f"the built-in function {token}")
+        name = arguments.get("name")
+        if token != READ_OUTPUTS or not isinstance(name, str):
+            raise Refused(f"the built-in function {token}")
+        return self._found(name), []
+
+    def _found(self, name: str) -> Properties:
+        outputs = self._outputs_of(name)
+        secret_names = sorted(key for key, value in outputs.items() if has_secrets(value))
+        return {"name": name, "outputs": outputs, "secretOutputNames": secret_names}

@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
@@ -74,21 +75,35 @@ class Monitor(pulumi_mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
+class TornRead(grpc.RpcError):
+    """As the engine answers a function that failed."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return str(self.args[0])
+
+
 class Aws(pulumi.runtime.Mocks):
     last_outputs: dict[str, Any] = {}
+    torn_reads: list[str] = []
 
     def __init__(self, declared: Declared) -> None:
         self._declared = declared
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         kind = args.typ.rsplit(":", 1)[-1]
-        if kind == "StackReference":
-            return args.name, {"name": args.name, "outputs": self.last_outputs}
         self._declared.resources.append(args)
         outputs = {"arn": f"arn:{kind}:{args.name}", "name": args.name, **args.inputs, **COMPUTED.get(args.typ, {})}
         return f"{kind}-{args.name}", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        if args.token == "pulumi:pulumi:readStackOutputs":
+            assert args.args["name"].endswith("/bluegreen/dev")
+            if self.torn_reads:
+                raise TornRead(self.torn_reads.pop())
+            return {"name": args.args["name"], "outputs": self.last_outputs, "secretOutputNames": []}
         assert args.token == "aws:index/getAvailabilityZones:getAvailabilityZones"
         return {"names": ["us-east-1c", "us-east-1a", "us-east-1b"], "zoneIds": [], "id": "x", "region": "us-east-1"}
 
@@ -434,3 +449,10 @@ def test_outputs(declare: Any) -> None:
 
 def test_the_port_of_http_is_not_spelled_out(declare: Any) -> None:
     assert declare().outputs["url"] == "http://web.elb.test"
+
+
+def test_a_checkpoint_that_is_being_written_is_read_again(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = ["failed to load checkpoint: EOF"] * 2
+    monkeypatch.setattr(Aws, "torn_reads", reads)
+    assert "fleet" in declare().outputs
+    assert reads == []
