@@ -13,7 +13,7 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +25,11 @@ from bluegreen.checks.launchable import check_launchable
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.engine import Engine, OnEvent, OnOutput, Result
 from bluegreen.errors import (
+    AwsError,
     BluegreenError,
     EngineError,
     Interrupted,
+    LedgerError,
     RolledBack,
     RolloutError,
     SettingsError,
@@ -41,7 +43,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import WATCH_FAILURES, Event, History, Kind
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.release import Release
-from bluegreen.model.rollout import Rollback, Step, Way, bring_in, choose_rollback, roll_back
+from bluegreen.model.rollout import Rollback, Step, Way, bring_in, choose_rollback, resume, roll_back
 from bluegreen.model.rollout import abort as plan_abort
 from bluegreen.model.rollout import promote as plan_promotion
 from bluegreen.model.rollout import retire as plan_retirement
@@ -51,6 +53,9 @@ from bluegreen.model.tags import Owner
 from bluegreen.model.verdict import Hopeless
 
 OnStep = Callable[[Step], None]
+
+
+GO_ON = "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`."
 
 
 class KeepWatch(Protocol):
@@ -107,6 +112,8 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
     settings = driver.settings.with_image(ami) if ami else driver.settings
     release = Release.from_settings(settings)
     steps = bring_in(release, driver.fleet, settings)
+    if not steps and driver.fleet and release.version not in driver.history.healthy:
+        steps = resume(driver.fleet, settings)
     with driver.recorded("deploy", release):
         return driver.walk(steps, settings)
 
@@ -153,11 +160,7 @@ def rollback(
         driver.refuse_unsafe(plan)
     if on_plan:
         on_plan(driver.described(plan))
-    with driver.recorded("rollback", plan.release):
-        began = datetime.now(UTC)
-        update = driver.walk(plan.steps, driver.settings, is_way_back=True)
-        driver.record_rollback(plan, began)
-        return update
+    return driver.roll_back(plan, driver.settings)
 
 
 def check_rollback(
@@ -197,7 +200,9 @@ def destroy(
     run = Run.new(place, _short(stack), datetime.now(UTC), is_destroy=True)
     engine = Engine(stack, place, environment=run.environment, on_event=on_event, on_output=on_output)
     _take_serial(engine)
-    return _update(stack, engine.destroy())
+    update = _update(stack, engine.destroy())
+    Recorder(ledger=FileLedger(run.ledger), run=run.name).record(Kind.DESTROYED)
+    return update
 
 
 def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
@@ -227,16 +232,18 @@ def _take_serial(engine: Engine) -> None:
 
 @dataclass
 class _Recorded:
-    """Writes what a verb is about to do to the ledger, and how it ended."""
+    """Writes what a verb is about to do to the ledger, and how it ended. What can't be written stops nothing: the way
+    back least of all, and no error is hidden by it."""
 
     recorder: Recorder
+    report: OnOutput
     verb: str
     release: Release
     began: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> None:
         evidence = {"verb": self.verb, "image": self.release.image, "operator": _operator()}
-        self.recorder.record(Kind.BEGAN, release=self.release.version, summary=self.verb, evidence=evidence)
+        self._note(Kind.BEGAN, self.verb, evidence)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         outcome = "done" if error is None else type(error).__name__
@@ -246,8 +253,13 @@ class _Recorded:
             "seconds": round(time.monotonic() - self.began, 1),
             "error": str(error) if isinstance(error, BluegreenError) else "",
         }
-        summary = f"{self.verb}: {outcome}"
-        self.recorder.record(Kind.ENDED, release=self.release.version, summary=summary, evidence=evidence)
+        self._note(Kind.ENDED, f"{self.verb}: {outcome}", evidence)
+
+    def _note(self, kind: Kind, summary: str, evidence: Mapping[str, Any]) -> None:
+        try:
+            self.recorder.record(kind, release=self.release.version, summary=summary, evidence=evidence)
+        except LedgerError as error:
+            self.report(f"not in the ledger: {error}")
 
 
 class _Driver:
@@ -277,7 +289,9 @@ class _Driver:
         self.settings = Settings.parse(_of_namespace(self._config, NAMESPACE))
         record = self._engine.outputs().get("fleet")
         self.fleet = Fleet.from_record(record) if record else None
-        self._serial = max(record["serial"] if record else 0, self.settings.fleet.serial)
+        self._deployed_serial = record["serial"] if record else 0
+        self._serial = max(self._deployed_serial, self.settings.fleet.serial)
+        self._has_written = False
 
     # -- where the stack is
 
@@ -301,6 +315,13 @@ class _Driver:
         """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
         return self._meant_fleet is not None and self._meant_fleet.shares == fleet.shares
 
+    @property
+    def _is_unfinished(self) -> bool:
+        """Whether an update has begun to change the fleet since the last one that ended: outputs come at its end."""
+        fleet = self.deployed_fleet
+        shares = {group.release.version: group.weight for group in fleet.groups if group.weight}
+        return self.settings.fleet.serial > self._deployed_serial or self.history.shares not in ({}, shares)
+
     @cached_property
     def _meant_fleet(self) -> Fleet | None:
         try:
@@ -310,7 +331,12 @@ class _Driver:
 
     @cached_property
     def history(self) -> History:
-        return self.ledger.read()
+        """What happened before. Nothing where the ledger can't be read, which is said."""
+        try:
+            return self.ledger.read()
+        except LedgerError as error:
+            self._report(str(error))
+            return History()
 
     @cached_property
     def _session(self) -> Session:
@@ -323,34 +349,38 @@ class _Driver:
     # -- going on from there
 
     def recorded(self, verb: str, release: Release) -> _Recorded:
-        return _Recorded(self._recorder, verb, release)
+        return _Recorded(self._recorder, self._report, verb, release)
 
     def walk(self, steps: Sequence[Step], settings: Settings, *, is_way_back: bool = False) -> Update:
         """The last update. Without steps the fleet stays, and what else is changed in the config is brought about.
 
         `is_way_back`: what gains traffic has served before, and is neither proven nor watched again.
         """
-        if not steps:
-            if self.fleet and not self.config_means(self.fleet):
-                self._write(self.fleet, settings, self.history.healthy)
-            return _update(self._stack, self._engine.up())
         if not is_way_back:
             self._check_credentials(steps, settings)
+        if not steps:
+            if self.fleet and not self.config_means(self.fleet):
+                self._write(self.fleet, settings, is_way_back)
+            result = self._brought_about(self.deployed_fleet, settings, is_way_back)
         for step in steps:
             self._on_step(step)
-            proven = {step.fleet.active.release.version} if is_way_back else set()
-            self._write(step.fleet, settings, self.history.healthy | proven)
-            try:
-                result = self._engine.up()
-                if not is_way_back:
-                    self._watch(step, settings)
-            except (EngineError, WatchFailed) as failed:
-                if is_way_back or not self._was_failed_watch(failed):
-                    raise
-                self._go_back(step.fleet, settings, failed)
+            self._write(step.fleet, settings, is_way_back)
+            result = self._brought_about(step.fleet, settings, is_way_back, step)
             if step.needs_promotion:
                 break
         return _update(self._stack, result)
+
+    def _brought_about(self, fleet: Fleet, settings: Settings, is_way_back: bool, step: Step | None = None) -> Result:
+        """The update that brings a fleet about, watched. A failed watch takes the traffic back."""
+        try:
+            result = self._engine.up()
+            if step and not is_way_back:
+                self._watch(step, settings)
+        except (EngineError, WatchFailed) as failed:
+            if is_way_back or not self._was_failed_watch(failed):
+                raise
+            self._go_back(fleet, settings, failed)
+        return result
 
     def _check_credentials(self, steps: Sequence[Step], settings: Settings) -> None:
         """A soak that can't be watched to its end is not begun."""
@@ -359,12 +389,27 @@ class _Driver:
             needed = soaks + settings.progress_deadline_seconds
             check_credentials_last(self._session.credentials_end(), datetime.now(UTC), needed)
 
-    def _write(self, fleet: Fleet, settings: Settings, proven: frozenset[str]) -> None:
+    def _write(self, fleet: Fleet, settings: Settings, is_way_back: bool) -> None:
+        self._refuse_interleaving()
         self._serial += 1
+        self._has_written = True
         there = settings.with_image(fleet.active.release.image)
-        config = fleet.as_config(serial=self._serial, basis=Release.from_settings(there), proven=proven)
+        healthy = self.history.healthy | ({fleet.active.release.version} if is_way_back else set())
+        config = fleet.as_config(serial=self._serial, basis=Release.from_settings(there), seen_healthy=healthy)
         written = config.model_dump_json(by_alias=True, exclude_none=True)
         self._engine.configure({"ami": there.image, "fleet": written})
+
+    def _refuse_interleaving(self) -> None:
+        """Between two steps somebody else may have promoted, aborted or rolled back: his fleet is the newer one."""
+        if not self._has_written:
+            return
+        record = self._engine.outputs().get("fleet") or {"serial": 0}
+        written = Settings.parse(_of_namespace(self._engine.config(), NAMESPACE)).fleet.serial
+        if max(record["serial"], written) > self._serial:
+            raise RolloutError(
+                f"somebody else has changed the fleet of {self._stack} meanwhile; this rollout ends here",
+                "`bluegreen history` says who. `bluegreen deploy` goes on from where the stack is now.",
+            )
 
     # -- watching
 
@@ -384,10 +429,10 @@ class _Driver:
                 step.watch_seconds,
             )
         except KeyboardInterrupt:
-            raise Interrupted(
-                f"interrupted: {self._stack} stays at the step `{step.name}`",
-                "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`.",
-            ) from None
+            raise Interrupted(f"interrupted: {self._stack} stays at the step `{step.name}`", GO_ON) from None
+        except AwsError as error:
+            what = f"{error}\n  Nobody watches any more: {self._stack} stays at the step `{step.name}`"
+            raise AwsError(what, GO_ON) from error
 
     def _ask_aws(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         watch = Watch(
@@ -407,11 +452,13 @@ class _Driver:
 
     def _go_back(self, fleet: Fleet, settings: Settings, failed: BluegreenError) -> None:
         """The traffic first, then, in the same update, what is to be cleaned up. Raises RolledBack, WatchFailed."""
-        before = self.fleet.active.release if self.fleet else None
         bad = fleet.candidate.release if fleet.candidate else fleet.active.release
+        before = self.fleet.active.release if self.fleet else None
+        if before == bad:
+            before = self.history.before(bad.version)
         events = [event for event in self.ledger.read().of_run(self.run.name) if event.kind in WATCH_FAILURES]
         why = events[-1].summary if events else failed.what
-        if before is None or before == bad or not settings.auto_rollback:
+        if before is None or not settings.auto_rollback:
             way = (
                 "`bluegreen rollback` takes the traffic back."
                 if before
@@ -419,16 +466,16 @@ class _Driver:
             )
             raise WatchFailed(f"{why}\n  The traffic stays as it is.", way) from failed
         self._report(f"rolling back to release {before.version}: {why}")
-        began = datetime.now(UTC)
-        plan = roll_back(before, fleet, settings)
+        plan = self._with_true_way(roll_back(before, fleet, settings))
         try:
-            self.walk(plan.steps, settings, is_way_back=True)
+            self.roll_back(plan, settings, left=bad)
         except BluegreenError as error:
+            is_back = self._seconds_to_traffic() is not None
             raise RolloutError(
-                f"{why}\n  and the rollback to release {before.version} failed: {error}",
-                "`bluegreen rollback` tries again; `bluegreen status` says what takes the traffic.",
+                f"{why}\n  The rollback to release {before.version} did not end: {error}\n  The traffic "
+                + ("is back; what is left is to clean up." if is_back else "was not moved back."),
+                f"`bluegreen rollback {self._stack}` tries again.",
             ) from error
-        self.record_rollback(plan, began)
         raise RolledBack(
             f"release {bad.version} was rolled back: {why}\n  Release {before.version} has all traffic again.",
             f"What is known of it: {self._evidence_of(bad)}",
@@ -446,7 +493,39 @@ class _Driver:
 
     def plan_rollback(self, to: str | None) -> Rollback:
         fleet = self.deployed_fleet
-        return roll_back(choose_rollback(fleet, self.history, to), fleet, self.settings)
+        plan = roll_back(self._target(to), fleet, self.settings, is_settled=not self._is_unfinished)
+        return self._with_true_way(plan)
+
+    def _target(self, to: str | None) -> Release:
+        """Where back is."""
+        fleet, last = self.deployed_fleet, self.history.last_rollback()
+        if to is None and last and last.is_open:  # it goes on, whatever it has reached
+            return choose_rollback(fleet, self.history, last.release)
+        if to is None and self._is_unfinished:
+            return fleet.active.release  # the update that was to replace it
+        if to is None and last and last.release == fleet.active.release.version and not fleet.candidate:
+            raise RolloutError(
+                f"release {last.release} has the traffic since the rollback of {last.at:%Y-%m-%d %H:%M}",
+                "To go further back, say where: `--to VERSION`; `bluegreen history` lists them.",
+            )
+        return choose_rollback(fleet, self.history, to)
+
+    def _with_true_way(self, plan: Rollback) -> Rollback:
+        """A server group that is declared no more may still stand: an update that failed has not deleted it."""
+        if plan.way is not Way.REDEPLOY:
+            return plan
+        groups = {group.release: group for group in Observer(self._session).groups(self._owner)}
+        there = groups.get(plan.release.version)
+        return replace(plan, way=Way.FLIP) if there and there.desired else plan
+
+    def roll_back(self, plan: Rollback, settings: Settings, left: Release | None = None) -> Update:
+        """`left`: the release that the traffic is taken from; by default the one that has it."""
+        meant = self._meant_fleet or self.deployed_fleet
+        given_up = left or (meant.candidate or meant.active).release
+        with self.recorded("rollback", plan.release):
+            update = self.walk(plan.steps, settings, is_way_back=True)
+            self._note_rollback(plan, given_up)
+            return update
 
     def described(self, plan: Rollback) -> RollbackPlan:
         return RollbackPlan(
@@ -491,16 +570,25 @@ class _Driver:
         wanted = max(self.settings.min_size, active.desired if active else self.settings.desired_capacity)
         return check_launchable(observer, plan.release, max(0, wanted - (there.desired if there else 0)))
 
-    def record_rollback(self, plan: Rollback, began: datetime) -> None:
-        """How it went, for the next one to tell beforehand."""
-        cutovers = [event.at for event in self.ledger.read().of_run(self.run.name) if event.kind is Kind.CUTOVER]
-        took = (cutovers[-1] - began).total_seconds() if cutovers and cutovers[-1] > began else 0.0
-        self._recorder.record(
-            Kind.ROLLED_BACK,
-            release=plan.release.version,
-            summary=f"to release {plan.release.version}, {plan.way}",
-            evidence={"way": plan.way.value, "trafficSeconds": round(took, 1)},
-        )
+    def _seconds_to_traffic(self) -> float | None:
+        """From the beginning of this run's rollback until the traffic was back; None where it is not."""
+        events = self.ledger.read().of_run(self.run.name)
+        began = [event for event in events if event.kind is Kind.BEGAN and event.evidence["verb"] == "rollback"]
+        back = [event for event in events if event.kind is Kind.CUTOVER and began and event.at > began[-1].at]
+        return (back[0].at - began[-1].at).total_seconds() if back else None
+
+    def _note_rollback(self, plan: Rollback, left: Release) -> None:
+        """How it went, for the next one to tell beforehand, and which release is in doubt from now on."""
+        try:
+            seconds = self._seconds_to_traffic()
+            self._recorder.record(
+                Kind.ROLLED_BACK,
+                release=plan.release.version,
+                summary=f"from release {left.version} to {plan.release.version}, {plan.way}",
+                evidence={"way": plan.way.value, "trafficSeconds": seconds, "from": left.version},
+            )
+        except LedgerError as error:
+            self._report(f"not in the ledger: {error}")
 
 
 def _update(stack: str, result: Result) -> Update:

@@ -153,6 +153,13 @@ def _has_died(locked: StackLockedError) -> bool:
 
 
 def _runs(process: int) -> bool:
+    """A zombie does not: nobody has asked yet how it ended."""
+    stat = Path(f"/proc/{process}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+        except OSError:
+            return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

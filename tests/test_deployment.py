@@ -15,16 +15,17 @@ from pulumi import automation as auto
 
 from bluegreen import deployment, engine
 from bluegreen.checks.watch import Shift
-from bluegreen.errors import EngineError, Interrupted, RolledBack, RolloutError, SettingsError, WatchFailed
+from bluegreen.errors import AwsError, EngineError, Interrupted, RolledBack, RolloutError, SettingsError, WatchFailed
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
 from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
-from bluegreen.model.observation import Image
+from bluegreen.model.observation import Group, Image
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy
+from bluegreen.model.tags import Owner
 
 ONE, TWO, THREE = "ami-00000001", "ami-00000002", "ami-00000003"
 
@@ -64,7 +65,7 @@ class Stack:
         fleet = Fleet.from_settings(settings)
         self.ups.append(fleet)
         self.serials.append(settings.fleet.serial)
-        self.proven.append(settings.fleet.proven)
+        self.proven.append(settings.fleet.seen_healthy)
         record = json.loads(json.dumps(fleet.as_record(serial=settings.fleet.serial)))
         self.last_outputs = {"fleet": record, "activeRelease": fleet.active.release.as_record(), "url": "http://web"}
         self.hooks(fleet, settings)
@@ -75,8 +76,10 @@ class Stack:
         weights = {group.release.version: group.weight for group in fleet.groups}
         releases = {group.release.version: group.release.as_record() for group in fleet.groups}
         active = fleet.active.release
-        recorder.record(Kind.CUTOVER, release=active.version, evidence={"weights": weights, "releases": releases})
-        if active.image in self.bad and not fleet.candidate and active.version not in settings.fleet.proven:
+        evidence = {"weights": weights, "releases": releases}
+        recorder.record(Kind.GATE_PASSED, release=fleet.previewed.release.version, evidence=evidence)
+        recorder.record(Kind.CUTOVER, release=fleet.previewed.release.version, evidence=evidence)
+        if active.image in self.bad and not fleet.candidate and active.version not in settings.fleet.seen_healthy:
             recorder.record(Kind.SOAK_FAILED, release=active.version, summary="soak: alarm is on")
             self.fail()
 
@@ -107,10 +110,13 @@ class Watch:
     def __call__(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         share = shift.shares[shift.release]
         self.seen.append((share, seconds))
+        recorder = Recorder(ledger=LEDGER, run="watch")
+        recorder.record(Kind.SOAK_BEGAN, release=shift.release)
         if self.error:
             raise self.error
         if share in self.bad:
             raise WatchFailed(f"soak: {shift.release}: alarm is on")
+        recorder.record(Kind.SOAK_PASSED, release=shift.release)
 
 
 @pytest.fixture
@@ -145,6 +151,9 @@ class Images:
 
     def __init__(self, _session: object) -> None:
         pass
+
+    def groups(self, owner: Owner) -> tuple[Group, ...]:
+        return ()
 
     def image(self, image: str) -> Image | None:
         tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
@@ -234,8 +243,75 @@ def test_a_rollback_goes_to_the_newest_standby_or_to_the_one_that_is_named(stack
     deployment.deploy("dev", ami=THREE, keep_watch=watch)
     deployment.rollback("dev", to=first)
     assert stack.traffic[-1] == {"1": 100, "2": 0}
+
+
+def test_a_rollback_that_is_asked_for_twice_goes_no_further_back(stack: Stack, watch: Watch) -> None:
+    """A retry of a job must not take the service to the release before last."""
+    deployment.deploy("dev", ami=TWO)
+    deployment.deploy("dev", ami=THREE)
     deployment.rollback("dev")
     assert stack.traffic[-1] == {"2": 100}
+    with pytest.raises(RolloutError, match="has the traffic since the rollback") as caught:
+        deployment.rollback("dev")
+    assert "--to VERSION" in caught.value.next_step
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_rollback_that_did_not_end_goes_on_to_where_it_was_to_go(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    deployment.deploy("dev", ami=THREE)
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.rollback("dev")
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_rollback_after_an_update_that_was_killed_past_the_cutover_goes_to_what_ran_before(stack: Stack) -> None:
+    """Outputs come at the end of an update: they still name the old release."""
+    deployment.deploy("dev", ami=TWO)
+    before = stack.last_outputs
+    deployment.deploy("dev", ami=THREE)
+    stack.last_outputs = before
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_rollout_ends_where_somebody_else_has_changed_the_fleet_meanwhile(stack: Stack, watch: Watch) -> None:
+    canary(stack)
+
+    def promoted_by_another(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        deployment.promote("dev", keep_watch=watch)
+
+    with pytest.raises(RolloutError, match="somebody else has changed the fleet"):
+        deployment.deploy("dev", ami=TWO, keep_watch=promoted_by_another)
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_red_black_cutover_that_was_interrupted_is_watched_and_the_standby_emptied_by_the_next_deploy(
+    stack: Stack, watch: Watch
+) -> None:
+    stack.config |= {"strategy": "redBlack"}
+    with pytest.raises(Interrupted):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=KeyboardInterrupt()))
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    assert watch.seen == [(100, 600)]
+    assert stack.ups[-1].standbys[0].capacity.is_zero
+
+
+def test_a_soak_that_fails_in_a_deploy_of_what_runs_already_takes_the_traffic_back_too(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    stack.bad = {TWO}
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO)
+    assert stack.traffic[-1] == {"1": 100}
+
+
+def test_credentials_that_end_in_a_soak_leave_the_step_where_it_is_and_say_how_to_go_on(stack: Stack) -> None:
+    canary(stack)
+    with pytest.raises(AwsError, match="stays at the step `10 %") as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=AwsError("ExpiredToken")))
+    assert "`bluegreen deploy` goes on" in caught.value.next_step
 
 
 def test_a_failed_soak_of_a_canary_brings_the_traffic_back_in_one_update_and_the_ledger_tells_it(stack: Stack) -> None:
@@ -245,7 +321,7 @@ def test_a_failed_soak_of_a_canary_brings_the_traffic_back_in_one_update_and_the
     assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"1": 100}]
     assert stack.config["ami"] == ONE
     kinds = [event.kind for event in LEDGER.read().events]
-    assert kinds[-2:] == [Kind.ROLLED_BACK, Kind.ENDED]
+    assert kinds[-3:] == [Kind.ROLLED_BACK, Kind.ENDED, Kind.ENDED]
     assert LEDGER.read().events[-1].evidence["outcome"] == "RolledBack"
 
 
@@ -286,7 +362,9 @@ def test_a_rollback_that_fails_says_both_what_happened_and_what_to_do(stack: Sta
         stack.refusing = 1
         raise WatchFailed("soak: alarm is on")
 
-    with pytest.raises(RolloutError, match=r"alarm is on\n.*the rollback to release .* failed") as caught:
+    with pytest.raises(
+        RolloutError, match=r"alarm is on\n.*rollback to release .* did not end.*\n.*was not moved back"
+    ) as caught:
         deployment.deploy("dev", ami=TWO, keep_watch=bad)
     assert "bluegreen rollback" in caught.value.next_step
 

@@ -28,8 +28,13 @@ from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
+MOST_ALARMS = 100
+"""In a page of DescribeAlarms."""
 MOST_ARNS_IN_A_CALL = 20
 """DescribeTags of Elastic Load Balancing takes twenty."""
+
+MOST_ALARMS = 100
+"""In one answer of DescribeAlarms, which holds fewer unless asked for so many."""
 
 METRIC_PERIOD_SECONDS = 60
 """How often load balancers report (ELB User Guide, "CloudWatch metrics for your Application Load Balancer")."""
@@ -171,20 +176,22 @@ class Observer:
         if not names:
             return ()
         answer = self._session.client("cloudwatch").describe_alarms(
-            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=MOST_ALARMS
         )
         return tuple(_alarm(each) for each in (*answer["MetricAlarms"], *answer.get("CompositeAlarms", [])))
 
     @in_our_words
-    def alarms_of(self, release: str, target_group: str) -> tuple[Alarm, ...]:
-        """The alarms that came with a release: named after it (`web-4d197941`), on its target group (ARN). One call."""
+    def alarms_of(self, release: str, target_group: str, listener: str) -> tuple[Alarm, ...]:
+        """The alarms that came with a release: named after it (`web-4d197941`), on its target group (ARN), or on all of
+        the load balancer of this listener (ARN). One call."""
         pages = self._session.client("cloudwatch").get_paginator("describe_alarms")
-        dimension = {"Name": "TargetGroup", "Value": target_group_dimension(target_group)}
+        balancer = {"Name": "LoadBalancer", "Value": load_balancer_dimension(listener)}
+        group = {"Name": "TargetGroup", "Value": target_group_dimension(target_group)}
         return tuple(
             _alarm(each)
             for page in pages.paginate(AlarmNamePrefix=f"{release}-", AlarmTypes=["MetricAlarm"])
             for each in page["MetricAlarms"]
-            if dimension in _dimensions(each)
+            if balancer in (found := _dimensions(each)) and all(it in (balancer, group) for it in found)
         )
 
     @in_our_words
@@ -230,8 +237,14 @@ class Observer:
     @in_our_words
     def console_output(self, instance: str) -> str:
         """What a machine has written to its console, as far as EC2 has it; empty where it has nothing. One call."""
+        ec2 = self._session.client("ec2")
         try:
-            answer = self._session.client("ec2").get_console_output(InstanceId=instance)
+            try:
+                answer = ec2.get_console_output(InstanceId=instance, Latest=True)
+            except ClientError as error:
+                if not is_fault(error, "UnsupportedOperation"):  # only Nitro types have the latest
+                    raise
+                answer = ec2.get_console_output(InstanceId=instance)
         except ClientError as error:
             if is_fault(error, "InvalidInstanceID.NotFound"):
                 return ""

@@ -79,7 +79,7 @@ class Session:
                 try:
                     config = CLIENT_CONFIG.merge(S3_CONFIG) if service == "s3" else CLIENT_CONFIG
                     self._clients[service] = self._session().create_client(service, config=config)
-                except (BotoCoreError, ClientError) as error:
+                except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of the environment
                     raise as_aws_error(error) from error
             return self._clients[service]
 
@@ -97,7 +97,7 @@ class Session:
             session = _source_session(self._settings) if self._settings.assume_roles else self._session()
             try:
                 found = session.get_credentials()
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of the environment
                 raise as_aws_error(error) from error
         expiry = os.environ.get("AWS_CREDENTIAL_EXPIRATION")
         if found is None or found.method != "env" or not expiry:
@@ -194,7 +194,7 @@ CREDENTIAL_FAULTS = (
 )
 
 
-def as_aws_error(error: BotoCoreError | ClientError) -> AwsError:
+def as_aws_error(error: BotoCoreError | ClientError | ValueError) -> AwsError:
     """The same, in words that say what to do."""
     match error:
         case ClientError():

@@ -26,13 +26,13 @@ _LEFTOVER_SECONDS = 1.0
 """How long output is waited for that a child of the command, out of our reach, might still write."""
 
 
-def check_program(command: GateCommand, directory: Path) -> None:
-    """Raises SettingsError where the program of a command is not there, or can't be run."""
+def check_program(command: GateCommand, directory: Path, setting: str = "gateCommand") -> None:
+    """Raises SettingsError where the program of a command is not there, or can't be run. `setting` names it."""
     program = command.program
     has_directory = os.path.dirname(program) != ""
     if not shutil.which(directory / program if has_directory else program):
         where = f"{directory / program} is not there, or can't be run" if has_directory else "it is not on PATH"
-        raise SettingsError([Fault("bluegreen:gateCommand.command", f"there is no program {program!r}: {where}")])
+        raise SettingsError([Fault(f"bluegreen:{setting}.command", f"there is no program {program!r}: {where}")])
 
 
 @dataclass(frozen=True, kw_only=True)

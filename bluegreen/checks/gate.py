@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -55,6 +55,15 @@ class Cutover:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moves:
+    """What a cutover does to the traffic, by target group (ARN): to whom it gives more, and whom the listener names
+    until then and gives none afterwards."""
+
+    gained: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """Lets a cutover pass, or raises GateFailed. Time, sleep, the eyes and the one write are passed in.
 
@@ -73,18 +82,16 @@ class Gate:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     probe: Probe = probe
 
-    async def prove(self, cutover: Cutover, policy: GatePolicy) -> frozenset[str]:
-        """Return once every server group that gains traffic by this cutover is proven. Raises GateFailed, AwsError.
+    async def prove(self, cutover: Cutover, policy: GatePolicy) -> Moves:
+        """Return, with what it will do, once every server group that gains traffic by this cutover is proven.
 
-        Returns the target groups (ARNs) that the listener names until then, and gives no traffic afterwards.
+        Raises GateFailed, AwsError.
         """
         live: Mapping[str, int] = {}
         if cutover.listener:
             live = await asyncio.to_thread(self.sight.default_weights, cutover.listener)
         now, then = _shares(live), _shares(cutover.weights)
         gaining = [target_group for target_group, share in then.items() if share > now.get(target_group, 0)]
-        if gaining and live:
-            await self._insist_on_quiet_alarms(policy)
         for target_group in gaining:
             try:
                 await self._prove(target_group, live, cutover, policy)
@@ -92,21 +99,22 @@ class Gate:
                 failed.target_group = target_group
                 raise
         # One without weight too: sticky clients come to whatever the listener names.
-        return frozenset(arn for arn in now if not then.get(arn))
+        lost = frozenset(arn for arn in now if not then.get(arn))
+        return Moves(gained=frozenset(gaining), lost=lost)
 
     async def _prove(self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy) -> None:
         began = self.clock()
         candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
+        is_proven = candidate.group.release in policy.proven
         is_listed = target_group in live  # it serves, or is a standby, without weight, that did
-        needs_proofs = not (is_listed or policy.proofs.are_none or candidate.group.release in policy.proven)
-        schema = policy.schema
-        if needs_proofs and policy.proofs.migration and candidate.group.release not in policy.migrated:
+        if live and not is_proven:  # what goes back must, most of all while an alarm is on
+            await self._insist_on_quiet_alarms(policy)
+        if policy.minds_schema and not live.get(target_group):
+            await self._insist_on_schema(candidate, policy)
+        if not (is_listed or is_proven or policy.proofs.are_none):
             self.report(f"gate: {candidate.group.name}: {summary}")
-            schema = await self._migrate(policy.proofs.migration, target_group, candidate, cutover, policy)
-        if policy.minds_schema:
-            await self._insist_on_schema(candidate, policy, schema)
-        if needs_proofs:
-            self.report(f"gate: {candidate.group.name}: {summary}")
+            if policy.proofs.migration and candidate.group.release not in policy.migrated:
+                await self._migrate(policy.proofs.migration, target_group, candidate, cutover, policy)
             await self._show_proofs(target_group, candidate, cutover, policy, began)
             # That may have taken minutes, in which the active group may have grown.
             candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
@@ -165,21 +173,26 @@ class Gate:
 
     async def _migrate(
         self, migration: GateCommand, target_group: str, candidate: Candidate, cutover: Cutover, policy: GatePolicy
-    ) -> int | None:
-        """The schema's version from then on, as far as it is known."""
+    ) -> None:
         preview = await self._preview(target_group, candidate)
         ended = await self.run_command(migration, _variables(preview, candidate.group, cutover, policy))
         self._insist(judge_command(migration, ended, "migration"), candidate)
         told = told_schema(ended.last_lines)
         self.on_migrated(candidate.group.release, told)
-        return policy.schema if told is None else told
+        if policy.minds_schema and told is not None:
+            await self._insist_on_schema(
+                candidate, replace(policy, schema=told, migrated=policy.migrated | {candidate.group.release})
+            )
 
-    async def _insist_on_schema(self, candidate: Candidate, policy: GatePolicy, schema: int | None) -> None:
+    async def _insist_on_schema(self, candidate: Candidate, policy: GatePolicy) -> None:
+        """The image can live with the database; with one that is still to be migrated, the serving one can as well."""
         image = policy.images.get(candidate.group.release)
         serving = policy.images.get(candidate.active.release) if candidate.active else None
         if image is None:
             return
         tags = {each: await self._image_tags(each) for each in {image, serving} if each}
+        is_to_migrate = policy.proofs.migration is not None and candidate.group.release not in policy.migrated
+        schema = None if is_to_migrate else policy.schema
         verdict = judge_schema(image, tags[image], {serving: tags[serving]} if serving else {}, schema)
         match verdict:
             case Hopeless(summary, next_step):

@@ -29,7 +29,7 @@ class Sight(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficMoved:
-    """What a change of the production listener (ARN) did, in this very run.
+    """What a change of the production listener (ARN) did, in this very run. `has_gained`: some group got more traffic.
 
     `at`: when, by the guard's clock. `lost`: target groups that it names no more, or gives no traffic. `now_on`: that
     with most of it. `sticky_seconds`: how long clients may cling to a group, 0 without stickiness.
@@ -37,6 +37,7 @@ class TrafficMoved:
 
     at: float
     listener: str
+    has_gained: bool
     lost: frozenset[str]
     now_on: str
     sticky_seconds: float = 0.0
@@ -117,6 +118,7 @@ class Guard:
     async def _is_quiet(self, target_groups: frozenset[str], moved: TrafficMoved, since: datetime) -> bool:
         for target_group in target_groups:
             seen = await asyncio.to_thread(self.sight.traffic, moved.listener, target_group, since, moved.now_on)
-            if not seen.periods or seen.requests:
+            # Two: the last one's requests may be reported after the other group's hosts, which count the periods.
+            if seen.periods < 2 or seen.requests:
                 return False
         return True

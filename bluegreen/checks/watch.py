@@ -34,7 +34,7 @@ class Sight(Protocol):
     def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None: ...
     def targets(self, target_group: str) -> tuple[Target, ...]: ...
     def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]: ...
-    def alarms_of(self, release: str, target_group: str) -> tuple[Alarm, ...]: ...
+    def alarms_of(self, release: str, target_group: str, listener: str) -> tuple[Alarm, ...]: ...
     def traffic(self, listener: str, target_group: str, since: datetime) -> Traffic: ...
 
 
@@ -71,19 +71,21 @@ class Watch:
     async def keep(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         """Attest, where the app says which release it is, then soak, where it has `seconds`. Raises AwsError too."""
         name, version = f"{shift.owner.service}-{shift.release}", shift.release
-        since = self.now()
+        since, began = self.now(), self.clock()
         groups = await asyncio.to_thread(self.sight.groups, shift.owner)
         target_group = next((arn for each in groups if each.release == version for arn in each.target_groups), None)
         entrance = (
             await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PRODUCTION) if target_group else None
         )
-        if not target_group or not entrance:
+        # The preview listener is of the same load balancer.
+        is_elsewhere = version in shift.shares and entrance and not entrance.weights.get(target_group or "")
+        if not target_group or not entrance or is_elsewhere:
             self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {})
         if attest.is_on:
             await self._attest(shift, attest, entrance.url)
             since = self.now()  # the sample is not the users' traffic
         if seconds:
-            await self._soak(shift, target_group, entrance.listener, policy, seconds, since)
+            await self._soak(shift, target_group, entrance.listener, policy, seconds, since, began)
 
     async def _attest(self, shift: Shift, attest: Attest, url: str) -> None:
         run = AttestRun(
@@ -104,24 +106,38 @@ class Watch:
                 self._fail(Kind.ATTEST_FAILED, shift.release, f"attest: {summary}", evidence, next_step)
 
     async def _soak(
-        self, shift: Shift, target_group: str, listener: str, policy: SoakPolicy, seconds: float, since: datetime
+        self,
+        shift: Shift,
+        target_group: str,
+        listener: str,
+        policy: SoakPolicy,
+        seconds: float,
+        since: datetime,
+        began: float,
     ) -> None:
+        """`began`: when the watch did. The attest is a part of the time."""
         name = f"{shift.owner.service}-{shift.release}"
         self._keep(Kind.SOAK_BEGAN, shift.release, f"for {seconds:.0f} s", {"seconds": seconds})
         self.report(f"soak: {name} is watched for {seconds:.0f} s")
-        began, well_at, said = self.clock(), self.clock(), ""
+        said = ""
+        unwell_since: float | None = None
+        periods_at_end: int | None = None
         while True:
             waited = self.clock() - began
             targets, own, users = await asyncio.gather(
                 asyncio.to_thread(self.sight.targets, target_group),
-                asyncio.to_thread(self.sight.alarms_of, name, target_group),
+                asyncio.to_thread(self.sight.alarms_of, name, target_group, listener),
                 asyncio.to_thread(self.sight.alarms, policy.alarm_names),
             )
             traffic = None
             if waited >= seconds:
                 traffic = await asyncio.to_thread(self.sight.traffic, listener, target_group, since)
+                periods_at_end = traffic.periods if periods_at_end is None else periods_at_end
+            # From the first look that saw it: the one before may be long ago, where AWS was slow to answer.
             if any(target.is_healthy for target in targets):
-                well_at = self.clock()
+                unwell_since = None
+            elif unwell_since is None:
+                unwell_since = self.clock()
             look = Look(
                 release=shift.release,
                 waited_seconds=waited,
@@ -129,7 +145,8 @@ class Watch:
                 own_alarms=own,
                 user_alarms=users,
                 traffic=traffic,
-                unhealthy_seconds=self.clock() - well_at,
+                unhealthy_seconds=0.0 if unwell_since is None else self.clock() - unwell_since,
+                periods_at_end=periods_at_end or 0,
             )
             match judge(look, policy, seconds):
                 case Ready(summary):

@@ -29,16 +29,16 @@ from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
-from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed
+from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
-from bluegreen.model.history import FAILURES, History, Kind
+from bluegreen.model.history import ATTEST, SOAK, History, Kind
 from bluegreen.model.observation import Group
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
-from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner
+from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
 
 IMAGE_HOOK = "bluegreen-image"
 GATE_HOOK = "bluegreen-gate"
@@ -88,14 +88,14 @@ class Hooks:
             sight=self._observer,
             raise_desired_capacity=lambda group, desired: raise_desired_capacity(session, group, desired),
             run_command=CommandRunner(directory=self._directory, report=pulumi.log.info).run,
-            on_migrated=self._record_migration,
+            on_migrated=self._note_migration,
             report=pulumi.log.info,
             clock=time.monotonic,
             began=datetime.now(UTC),
         )
         self._watch = Watch(
             sight=self._observer,
-            record=self._recorder.record,
+            record=self._note,
             report=pulumi.log.info,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
@@ -110,7 +110,7 @@ class Hooks:
             pulumi.ResourceHookOptions(on_dry_run=True),
         )
         self._gate_hook = pulumi.ResourceHook(GATE_HOOK, self._prove_candidate)
-        self._cutover_hook = pulumi.ResourceHook(CUTOVER_HOOK, self._record_cutover)
+        self._cutover_hook = pulumi.ResourceHook(CUTOVER_HOOK, self._note_cutover)
         self._guard_hook = pulumi.ResourceHook(GUARD_HOOK, self._guard_group)
 
     def checking_image(self) -> pulumi.ResourceHookBinding:
@@ -127,8 +127,12 @@ class Hooks:
             after_update=[self._cutover_hook],
         )
 
-    def guarded(self) -> pulumi.ResourceHookBinding:
-        """For an Auto Scaling group, and for everything of it that the engine deletes before it."""
+    def guarding_machines(self) -> pulumi.ResourceHookBinding:
+        """For an Auto Scaling group: an update may leave it without machines, too."""
+        return pulumi.ResourceHookBinding(before_delete=[self._guard_hook], before_update=[self._guard_hook])
+
+    def guarding_part(self) -> pulumi.ResourceHookBinding:
+        """For everything of an Auto Scaling group that the engine deletes before it."""
         return pulumi.ResourceHookBinding(before_delete=[self._guard_hook])
 
     async def _check_image(self, args: pulumi.ResourceHookArgs) -> None:
@@ -142,17 +146,23 @@ class Hooks:
         )
         with self._remembering_failure(IMAGE_HOOK):
             await self._admission.passed()
-            self._past()
+            self._recorder.ledger.read()  # what can't be read is known before anything is changed
             for policy in self._services.values():
-                for command in (policy.gate.proofs.command, policy.gate.proofs.migration):
+                proofs = policy.gate.proofs
+                for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
-                        check_program(command, self._directory)
+                        check_program(command, self._directory, setting)
             await asyncio.to_thread(check_image, self._observer, request)
             for policy in self._services.values():
                 await self._check_soak(policy)
 
     async def _check_soak(self, policy: ServicePolicy) -> None:
-        """Alarms that are not there, and credentials that end too early, are known before anything is changed."""
+        """Alarms that are not there, and credentials that end too early, are known before anything is changed.
+
+        On the way back neither matters: there is no soak.
+        """
+        if self._is_proven(policy):
+            return
         names = policy.gate.alarm_names
         if missing := missing_alarms(names, await asyncio.to_thread(self._observer.alarms, names)):
             raise GateFailed(*missing)
@@ -169,75 +179,90 @@ class Hooks:
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
             try:
-                lost = await self._gate.prove(cutover, self._policy(service))
+                moves = await self._gate.prove(cutover, self._policy(service))
             except GateFailed as failed:
                 raise await self._with_evidence(failed, owner) from None
-            self._recorder.record(Kind.GATE_PASSED, release=service.fleet.previewed.release.version)
+            if moves.gained:
+                self._note(
+                    Kind.GATE_PASSED,
+                    release=service.fleet.previewed.release.version,
+                    evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
+                )
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),
             listener=args.id or "",
-            lost=lost,
+            has_gained=bool(moves.gained),
+            lost=moves.lost,
             now_on=max(weights, key=weights.__getitem__),
             sticky_seconds=service.sticky_seconds,
         )
 
+    def _awaited(self, service: ServicePolicy) -> list[str]:
+        """What is to follow the change of a listener, so that a later run knows, if this one should not get there."""
+        is_soaked = service.soak_seconds and service.fleet.candidate is None and not self._is_proven(service)
+        return [ATTEST] * service.gate.proofs.attest.is_on + [SOAK] * bool(is_soaked)
+
     def _policy(self, service: ServicePolicy) -> GatePolicy:
         """The gate's, with what history knows."""
-        past = self._past()
-        versions = service.gate.images
+        now = self._read()
+        known = {version: seen.release.image for version, seen in now.seen().items()}
         return replace(
             service.gate,
-            proven=service.gate.proven | past.healthy,
-            migrated=frozenset(version for version in versions if past.has_migrated(version)),
-            schema=past.schema,
+            images={**known, **service.gate.images},  # the one that goes is declared no more
+            proven=service.gate.proven | self._before().healthy,
+            migrated=frozenset(version for version in service.gate.images if now.has_migrated(version)),
+            schema=now.schema,
             minds_schema=service.gate.minds_schema and not self._run.is_forced,
         )
 
     async def _with_evidence(self, failed: GateFailed, owner: Owner) -> GateFailed:
         """The same failure, recorded, and with the folder that says more."""
         group = await asyncio.to_thread(self._group_at, failed.target_group, owner)
-        release = group.release if group else ""
+        evidence = {"targetGroup": failed.target_group, "group": group.name if group else ""}
+        self._note(Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence)
         next_step = failed.next_step
         if group:
             folder = await asyncio.to_thread(self._save_evidence, group)
             next_step = f"{next_step} What is known of it: {folder}"
-        self._recorder.record(Kind.GATE_FAILED, release=release, summary=failed.what)
         return GateFailed(failed.what, next_step)
 
-    async def _record_cutover(self, args: pulumi.ResourceHookArgs) -> None:
-        """A record only: what is said here comes too late to stop anything, and must not fail the update."""
-        owner = Owner.from_tags((args.new_inputs or {})["tags"])
-        service, moved = self._services[owner], self._moved.get(owner)
-        is_first = moved is None or not moved.listener
-        try:
-            past = self._past()
-            self._recorder.record(
-                Kind.CUTOVER,
-                release=service.fleet.previewed.release.version,
-                evidence={
-                    "weights": {group.release.version: group.weight for group in service.fleet.groups},
-                    "releases": {group.release.version: group.release.as_record() for group in service.fleet.groups},
-                    "awaitsSoak": bool(service.soak_seconds) and not is_first and not self._is_proven(service, past),
-                },
-            )
-        except BluegreenError as error:
-            pulumi.log.warn(f"the cutover is not in the ledger: {error}")
+    async def _note_cutover(self, args: pulumi.ResourceHookArgs) -> None:
+        """A record only: what is said here comes too late to stop anything."""
+        service = self._services[Owner.from_tags((args.new_inputs or {})["tags"])]
+        self._note(Kind.CUTOVER, release=service.fleet.previewed.release.version, evidence=_weights(service.fleet))
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
+        """Before a part of a server group is deleted, or an update leaves it without machines."""
+        is_update = args.new_inputs is not None
+        if is_update and not _is_emptied(args):
+            return
         if self._failed:
             # The engine does not come here then, unless it runs with --continue-on-error.
             raise GuardRefused(f"nothing is deleted in an update in which {self._failed} failed")
         outputs = args.old_outputs or {}
-        for owner in self._services:
+        tags = _tags(outputs)
+        owner = next((each for each in self._services if tags.get(SERVICE) in (None, each.service)), None)
+        # What the program declares goes only where all is destroyed, or where a setting takes an alarm away.
+        is_declared = not is_update and owner is not None and self._is_declared(owner, outputs, tags)
+        if owner and not is_declared:
             await self._watched(owner)
-        moved = next(iter(self._moved.values()), None)
         if args.type == GROUP_TYPE:
+            moved = self._moved.get(owner) if owner else None
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
-            await self._save_evidence_of_failure(outputs)
+            if is_declared:
+                self._note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
+            else:
+                await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
-            name = outputs.get("autoscalingGroupName") or (outputs.get("tags") or {}).get(SERVER_GROUP, "")
+            name = outputs.get("autoscalingGroupName") or tags.get(SERVER_GROUP, "")
             await self._guard.release(name, Part.ATTACHMENT)
+
+    def _is_declared(self, owner: Owner, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
+        """Whether this is a part of a server group that the program declares. A policy has its release's name."""
+        declared = {group.release.name for group in self._services[owner].fleet.groups}
+        release = f"{owner.service}-{tags[RELEASE]}" if RELEASE in tags else outputs.get("name", "")
+        return release in declared
 
     async def _watched(self, owner: Owner) -> None:
         """Attest and soak of what has just got the traffic: one watch per service and run, whatever asks for it."""
@@ -247,19 +272,18 @@ class Hooks:
 
     async def _keep_watch(self, owner: Owner) -> None:
         service, moved = self._services[owner], self._moved.get(owner)
-        past = self._past()
-        has_moved = moved is not None and bool(moved.listener)
-        is_in_doubt = past.awaits_watch(service.active)
-        if self._run.is_destroy or not (has_moved or is_in_doubt):
+        is_proven = self._is_proven(service)
+        has_moved = moved is not None and moved.listener and moved.has_gained
+        if self._run.is_destroy or (is_proven and not has_moved):
             return
         is_shift = service.fleet.candidate is not None  # the driver watches those
-        needs_soak = not is_shift and not self._is_proven(service, past)
-        shift = Shift(owner=owner, release=service.active, shares=service.shares)
+        shift = Shift(owner=owner, release=service.fleet.previewed.release.version, shares=service.shares)
         attest = service.gate.proofs.attest
+        seconds = 0 if is_shift or is_proven else service.soak_seconds
         try:
-            await self._watch.keep(shift, attest, service.soak, service.soak_seconds if needs_soak else 0)
+            await self._watch.keep(shift, attest, service.soak, seconds)
         except WatchFailed as failed:
-            group = await asyncio.to_thread(self._group_of, service.active, owner)
+            group = await asyncio.to_thread(self._group_of, shift.release, owner)
             folder = await asyncio.to_thread(self._save_evidence, group) if group else self._run.folder
             raise WatchFailed(
                 failed.what,
@@ -267,19 +291,34 @@ class Hooks:
                 f"and `pulumi up`, bring the traffic back to it. What is known: {folder}".strip(),
             ) from None
 
-    def _is_proven(self, service: ServicePolicy, past: History) -> bool:
-        return service.active in service.gate.proven | past.healthy
+    def _is_proven(self, service: ServicePolicy) -> bool:
+        return service.active in service.gate.proven | self._before().healthy
 
-    def _past(self) -> History:
-        """What happened before this run. Raises LedgerError."""
+    def _before(self) -> History:
+        """What happened before this run."""
         if self._history is None:
-            events = FileLedger(self._run.ledger).read().events
+            events = self._read().events
             self._history = History(tuple(event for event in events if event.run != self._run.name))
         return self._history
 
-    def _record_migration(self, release: str, schema: int | None) -> None:
+    def _read(self) -> History:
+        """Nothing where the ledger can't be read: then nothing is taken for proven."""
+        try:
+            return self._recorder.ledger.read()
+        except LedgerError as error:
+            pulumi.log.warn(str(error))
+            return History()
+
+    def _note(self, kind: Kind, *, release: str, summary: str = "", evidence: Mapping[str, Any] | None = None) -> None:
+        """What can't be recorded must not stop, or hide, what it is about."""
+        try:
+            self._recorder.record(kind, release=release, summary=summary, evidence=evidence)
+        except LedgerError as error:
+            pulumi.log.warn(f"not in the ledger: {kind.value}: {error}")
+
+    def _note_migration(self, release: str, schema: int | None) -> None:
         evidence = {} if schema is None else {"schema": schema}
-        self._recorder.record(Kind.MIGRATED, release=release, evidence=evidence)
+        self._note(Kind.MIGRATED, release=release, evidence=evidence)
 
     def _group_at(self, target_group: str, owner: Owner) -> Group | None:
         groups = self._observer.groups(owner) if target_group else ()
@@ -288,13 +327,10 @@ class Hooks:
     def _group_of(self, release: str, owner: Owner) -> Group | None:
         return next((each for each in self._observer.groups(owner) if each.release == release), None)
 
-    async def _save_evidence_of_failure(self, outputs: Mapping[str, Any]) -> None:
+    async def _save_evidence_of_failure(self, name: str, release: str) -> None:
         """Before a group goes that has failed, unless that was done when it failed."""
-        tags = {tag["key"]: tag["value"] for tag in outputs.get("tags") or ()}
-        events = [event for event in FileLedger(self._run.ledger).read().events if event.release == tags.get(RELEASE)]
-        has_failed = any(event.kind in FAILURES for event in events)
-        if has_failed and not any(event.kind is Kind.FORENSICS for event in events):
-            group = await asyncio.to_thread(self._observer.group, outputs["name"])
+        if not self._read().has_evidence(release):
+            group = await asyncio.to_thread(self._observer.group, name)
             if group:
                 await asyncio.to_thread(self._save_evidence, group)
 
@@ -302,7 +338,7 @@ class Hooks:
         """Evidence helps a person; that it can't be had must not hide what it is about."""
         try:
             folder = self._forensics.save(group)
-            self._recorder.record(Kind.FORENSICS, release=group.release, evidence={"folder": str(folder)})
+            self._note(Kind.FORENSICS, release=group.release, evidence={"folder": str(folder)})
         except Exception as error:
             pulumi.log.warn(f"forensics: {error!r}")
             return self._run.folder
@@ -327,3 +363,23 @@ def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:
         for target_group in (action.get("forward") or {}).get("targetGroups", []):
             weights[target_group["arn"]] = target_group.get("weight", 1)
     return weights
+
+
+def _weights(fleet: Fleet) -> dict[str, Any]:
+    """Who gets how much of the traffic, as events tell it."""
+    return {
+        "weights": {group.release.version: group.weight for group in fleet.groups},
+        "releases": {group.release.version: group.release.as_record() for group in fleet.groups},
+    }
+
+
+def _tags(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """An Auto Scaling group's are a list; a policy has none."""
+    tags = outputs.get("tags") or {}
+    return {each["key"]: each["value"] for each in tags} if isinstance(tags, list) else dict(tags)
+
+
+def _is_emptied(args: pulumi.ResourceHookArgs) -> bool:
+    """Whether an update of an Auto Scaling group leaves it no machines."""
+    new, old = args.new_inputs or {}, args.old_inputs or {}
+    return args.type == GROUP_TYPE and new.get("maxSize") == 0 and old.get("maxSize") != 0

@@ -111,7 +111,7 @@ class ServerGroup(pulumi.ComponentResource):
             ],
             opts=self._with(
                 depends_on=after,
-                hooks=args.hooks.guarded(),
+                hooks=args.hooks.guarding_machines(),
                 ignore_changes=["desiredCapacity"],
                 custom_timeouts=pulumi.CustomTimeouts(
                     delete=f"{self._release.target.drain_seconds + DELETE_SECONDS_BESIDES_DRAIN}s"
@@ -137,12 +137,13 @@ class ServerGroup(pulumi.ComponentResource):
             # AWS takes a policy away with its group. Until then it stays on the group, even where the guard keeps that
             # after the policy has left the state; and the name lets the next `up` take it over again.
             name=self._release.name,
-            opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarded()),
+            opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarding_part()),
         )
 
     def alarm(self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], settings: AlarmSettings) -> None:
         """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name."""
-        dimensions = {"LoadBalancer": balancer, "TargetGroup": self.target_group.arn_suffix}
+        of_balancer = {"LoadBalancer": balancer}
+        of_group = {**of_balancer, "TargetGroup": self.target_group.arn_suffix}
         for alarm in alarms_of(settings):
             aws.cloudwatch.MetricAlarm(
                 f"{self._release.name}-{alarm.name}",
@@ -152,9 +153,11 @@ class ServerGroup(pulumi.ComponentResource):
                 evaluation_periods=alarm.periods,
                 datapoints_to_alarm=alarm.periods_to_alarm,
                 treat_missing_data="missing",  # no requests: no data, which is not fine
-                metric_queries=[_metric_query(query, dimensions) for query in alarm.queries],
+                metric_queries=[
+                    _metric_query(query, of_balancer if query.is_of_balancer else of_group) for query in alarm.queries
+                ],
                 tags={**self._tags(), "Name": f"{self._release.name}-{alarm.name}", SERVER_GROUP: self.group.name},
-                opts=self._with(depends_on=after, hooks=self._args.hooks.guarded()),
+                opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part()),
             )
         self.register_outputs(self.outputs)
 

@@ -53,7 +53,9 @@ class Service(pulumi.ComponentResource):
         # 1. the target groups
         server_groups = {plan: self._server_group(plan) for plan in fleet.groups}
         # 2. the preview listener names the candidate's: a target group that no listener names is never health-checked
-        preview = self._listener(Purpose.PREVIEW, [(server_groups[fleet.previewed], 1)])
+        is_sticky = args.policy.sticky_seconds > 0
+        shown = [(server_groups[plan], weight) for plan, weight in fleet.shown(is_sticky=is_sticky)]
+        preview = self._listener(Purpose.PREVIEW, shown)
         # 3. the machines
         open_ports = {port: self._open(port) for port in sorted({plan.release.target.port for plan in fleet.groups})}
         for plan, server_group in server_groups.items():
@@ -62,8 +64,7 @@ class Service(pulumi.ComponentResource):
         # 4. the gate, then 5. the cutover
         production = self._listener(
             Purpose.PRODUCTION,
-            [(server_groups[plan], plan.weight) for plan in fleet.groups if plan.is_listed],
-            sticky_seconds=args.policy.sticky_seconds,
+            [(server_groups[plan], weight) for plan, weight in fleet.listed(is_sticky=is_sticky)],
             depends_on=[server_group.group for server_group in server_groups.values()],
             hooks=args.hooks.gated(owner, args.policy),
         )
@@ -98,15 +99,13 @@ class Service(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _listener(
-        self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], sticky_seconds: int = 0, **options: Any
-    ) -> aws.lb.Listener:
+    def _listener(self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], **options: Any) -> aws.lb.Listener:
         return self._args.balancer.listen(
             purpose,
             [(server_group.target_group.arn, weight) for server_group, weight in groups],
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, **options),
-            sticky_seconds=sticky_seconds,
+            sticky_seconds=self._args.policy.sticky_seconds,
         )
 
     def _make_machines_security_group(self) -> aws.ec2.SecurityGroup:

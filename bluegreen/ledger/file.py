@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ class FileLedger:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(file, (line if _ends_whole(file) else "\n" + line).encode())
+                text = (line if _ends_whole(file) else "\n" + line).encode()
+                if os.write(file, text) < len(text):  # which is no error yet: only the next write would fail
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file)
             finally:
                 os.close(file)

@@ -17,7 +17,7 @@ PERIOD_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A metric of `AWS/ApplicationELB`, or an expression over those with these ids."""
+    """A metric of `AWS/ApplicationELB` for the release's target group, or an expression over those with these ids."""
 
     id: str
     metric: str = ""
@@ -25,6 +25,7 @@ class Query:
     expression: str = ""
     label: str = ""
     is_returned: bool = False
+    is_of_balancer: bool = False  # of all target groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +45,24 @@ def alarms_of(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
     if settings.error_percent:
         yield ReleaseAlarm(
             name="errors",
-            description="Percent of the requests to this release that got a 5xx or no connection",
+            description="Percent of the requests to this release that got a 5xx or no connection, if more than one did",
             threshold=settings.error_percent,
             queries=(
                 Query(id="requests", metric="RequestCount"),
                 Query(id="errors", metric="HTTPCode_Target_5XX_Count"),
                 Query(id="refused", metric="TargetConnectionErrorCount"),
-                Query(
-                    id="percent",
-                    expression="100 * (FILL(errors, 0) + FILL(refused, 0)) / requests",
-                    label="5xx and no connection, percent",
-                    is_returned=True,
-                ),
+                _percent("FILL(errors, 0) + FILL(refused, 0)", "5xx and no connection, percent"),
+            ),
+        )
+        # A machine that breaks off or never answers has no status of its own: the load balancer answers for it.
+        yield ReleaseAlarm(
+            name="balancer",
+            description="Percent of all requests that the load balancer had to answer with a 5xx, if more than one",
+            threshold=settings.error_percent,
+            queries=(
+                Query(id="requests", metric="RequestCount", is_of_balancer=True),
+                Query(id="errors", metric="HTTPCode_ELB_5XX_Count", is_of_balancer=True),
+                _percent("FILL(errors, 0)", "The load balancer's own 5xx, percent"),
             ),
         )
     if settings.latency_seconds:
@@ -72,3 +79,9 @@ def alarms_of(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
             threshold=settings.unhealthy_hosts,
             queries=(Query(id="unhealthy", metric="UnHealthyHostCount", statistic="Maximum", is_returned=True),),
         )
+
+
+def _percent(errors: str, label: str) -> Query:
+    """One stray error among a few requests is no reason to take a release back. Without requests there is no value."""
+    expression = f"IF({errors} > 1, 100 * ({errors}) / requests, 0 * requests)"
+    return Query(id="percent", expression=expression, label=label, is_returned=True)

@@ -91,7 +91,9 @@ class Split:
         seen = self.shares
         line = f"seen {_spread(seen)}, wanted {_spread(wanted)}"
         far = max(abs(seen.get(name, 0) - wanted.get(name, 0)) for name in {*seen, *wanted})
-        return Ready(line) if far <= tolerance_points else Wait(line)
+        # A share within the tolerance of nothing is still not nothing.
+        is_other = {name for name, share in wanted.items() if share} != set(seen)
+        return Wait(line) if is_other or far > tolerance_points else Ready(line)
 
 
 SHIFT_SAMPLE = 400
@@ -120,7 +122,7 @@ def judge_sample(attest: Attest, outcomes: Sequence[Outcome], wanted: Mapping[st
     if not split.counts and attest == DEFAULT:
         errors = [answer for answer in answers if answer.status >= 500]
         if errors:
-            return Wait(f"only errors: status {errors[0].status} in {len(errors)} of {len(answers)} answers")
+            return Wait(f"errors: status {errors[0].status} in {len(errors)} of {len(answers)} answers")
         return Ready(f"{attest.path} names no release (see the setting `attest`): nothing is attested")
     return split.judge(wanted, 0 if len(wanted) == 1 else TOLERANCE_POINTS)
 

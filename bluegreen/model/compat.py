@@ -64,7 +64,7 @@ def judge(
         return Hopeless(str(error), f"Mend the image's tag `{SCHEMA_COMPAT}`.")
     if wanted is None:
         return Ready(f"{image} has no tag {SCHEMA_COMPAT}")
-    way_out = "Deploy a release that suits the database, or migrate it first. `bluegreen rollback --force` passes."
+    way_out = "Deploy an image that suits the database, or migrate that first."
     if schema is not None:
         if schema in wanted:
             return Ready(f"{image} suits schema {schema}")

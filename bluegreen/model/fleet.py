@@ -57,23 +57,18 @@ NO_MACHINES = Capacity(minimum=0, maximum=0, desired=0)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerGroupPlan:
-    """One server group that should exist.
-
-    `is_leaving`: a standby that keeps its machines for the moment, and has left the listener already.
-    """
+    """One server group that should exist."""
 
     release: Release
     role: Role
     weight: int  # percent of the traffic
     capacity: Capacity
-    is_leaving: bool = False
 
     @property
-    def is_listed(self) -> bool:
-        """Whether the production listener names it: what may have to take the traffic at once too, without weight, so
-        that its health is known."""
-        is_way_back = self.role is not Role.CANDIDATE and not self.capacity.is_zero and not self.is_leaving
-        return self.weight > 0 or is_way_back
+    def is_way_back(self) -> bool:
+        """Whether it may have to take all of the traffic at once: a listener names it, without weight, so that its
+        health is known."""
+        return self.role is not Role.CANDIDATE and not self.capacity.is_zero
 
     @property
     def may_scale_in(self) -> bool:
@@ -87,7 +82,6 @@ class ServerGroupPlan:
             "role": self.role.value,
             "weight": self.weight,
             "capacity": dataclasses.asdict(self.capacity),
-            "isLeaving": self.is_leaving,
             "release": self.release.as_record(),
         }
 
@@ -99,7 +93,6 @@ class ServerGroupPlan:
             role=Role(record["role"]),
             weight=record["weight"],
             capacity=Capacity(**record["capacity"]),
-            is_leaving=record.get("isLeaving", False),
         )
 
 
@@ -164,22 +157,24 @@ class Fleet:
                         role=Role.STANDBY,
                         weight=0,
                         capacity=NO_MACHINES if standby.size is StandbySize.ZERO else full_capacity(settings),
-                        is_leaving=standby.size is StandbySize.LEAVING,
                     )
                 )
         try:
-            return cls(tuple(groups))
+            fleet = cls(tuple(groups))
         except ValueError as error:
             raise SettingsError([Fault("bluegreen:fleet", str(error))]) from error
+        if fault := _stickiness_fault(fleet, settings):
+            raise SettingsError([fault])
+        return fleet
 
-    def as_config(self, *, serial: int, basis: Release, proven: Iterable[str] = ()) -> FleetConfig:
+    def as_config(self, *, serial: int, basis: Release, seen_healthy: Iterable[str] = ()) -> FleetConfig:
         """What `fleet` in the config has to be, for this fleet to come of it. `basis`: what the settings mean.
 
-        `proven`: versions of releases that need no proof again; those that are not of this fleet are left out.
+        `seen_healthy`: versions of releases that need no proof again; those that are not of this fleet are left out.
         """
         return FleetConfig(
             serial=serial,
-            proven=tuple(sorted({group.release.version for group in self.groups}.intersection(proven))),
+            seenHealthy=tuple(sorted({group.release.version for group in self.groups}.intersection(seen_healthy))),
             basis=basis.version,
             active=None if self.active.release == basis else self.active.release.as_record(),
             candidate=CandidateConfig(release=self.candidate.release.as_record(), weight=self.candidate.weight)
@@ -221,15 +216,49 @@ class Fleet:
         """What the preview listener shows: the candidate where there is one, else the active group."""
         return self.candidate or self.active
 
+    def listed(self, *, is_sticky: bool) -> list[tuple[ServerGroupPlan, int]]:
+        """What the production listener forwards to, with weights.
+
+        What may have to take the traffic at once is named too, without weight. Not with group stickiness: sticky
+        clients ignore weights, and would stay with a group that is to lose its machines.
+        """
+        return [(group, group.weight) for group in self.groups if group.weight or (group.is_way_back and not is_sticky)]
+
+    def shown(self, *, is_sticky: bool) -> list[tuple[ServerGroupPlan, int]]:
+        """What the preview listener forwards to, with weights; it names what else is a way back, so that its health is
+        known."""
+        listed = {group.release.version for group, _ in self.listed(is_sticky=is_sticky)}
+        watched = [
+            (group, 0)
+            for group in self.groups
+            if group.is_way_back and group.release.version not in listed and group is not self.previewed
+        ]
+        return [(self.previewed, 1), *watched]
+
     def group_of(self, version: str) -> ServerGroupPlan | None:
         """The server group of a release."""
         return next((group for group in self.groups if group.release.version == version), None)
 
 
+def _stickiness_fault(fleet: Fleet, settings: Settings) -> Fault | None:
+    """A release keeps the stickiness that it was made with, whatever the settings say today."""
+    if settings.group_stickiness_seconds:
+        return None
+    listed = [group for group, _ in fleet.listed(is_sticky=False)]
+    sticky = [group.release.version for group in listed if group.release.target.stickiness_seconds]
+    if len(listed) > 1 and sticky:
+        message = (
+            f"0, while release {sticky[0]} sticks clients to its machines and shares the listener with another: AWS "
+            "refuses that. Keep groupStickinessSeconds until that release is gone"
+        )
+        return Fault("bluegreen:groupStickinessSeconds", message)
+    return None
+
+
 def _size(group: ServerGroupPlan) -> StandbySize:
     if group.capacity.is_zero:
         return StandbySize.ZERO
-    return StandbySize.LEAVING if group.is_leaving else StandbySize.FULL
+    return StandbySize.FULL
 
 
 def check_serial(config: FleetConfig, last: Mapping[str, Any]) -> None:

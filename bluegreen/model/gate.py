@@ -113,7 +113,7 @@ class GatePolicy:
                 preview_sources=settings.preview_sources,
             ),
             images={plan.release.version: plan.release.image for plan in fleet.groups},
-            proven=frozenset(settings.fleet.proven),
+            proven=frozenset(settings.fleet.seen_healthy),
             alarm_names=settings.soak_alarms,
         )
 

@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
     BEGAN = "began"  # a verb of the bluegreen command, before it acts
     ENDED = "ended"  # the same verb, with its outcome
-    GATE_PASSED = "gate passed"
+    GATE_PASSED = "gate passed"  # and the listener is about to change
     GATE_FAILED = "gate failed"
     MIGRATED = "migrated"  # the migration of a release has succeeded
     CUTOVER = "cutover"  # the production listener forwards as declared
@@ -33,9 +33,16 @@ class Kind(StrEnum):
     SOAK_FAILED = "soak failed"
     FORENSICS = "forensics"  # what was saved of a group before it goes
     ROLLED_BACK = "rolled back"
+    DESTROYED = "destroyed"  # what was known of releases says nothing of those that come
 
 
-FAILURES = frozenset({Kind.GATE_FAILED, Kind.ATTEST_FAILED, Kind.SOAK_FAILED})
+ATTEST, SOAK = "attest", "soak"
+ROLLBACK = "rollback"
+"""The verb."""
+
+GRAVITY = {Kind.GATE_FAILED: 1, Kind.ATTEST_FAILED: 2, Kind.SOAK_FAILED: 3}
+"""How much a release has to pass before a failure of it is past: as much as it had passed by then."""
+FAILURES = frozenset(GRAVITY)
 WATCH_FAILURES = frozenset({Kind.ATTEST_FAILED, Kind.SOAK_FAILED})
 
 
@@ -45,7 +52,9 @@ class Event:
 
     `evidence` is plain data, by kind:
 
-    - CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}, `awaitsSoak` bool
+    - BEGAN: `verb`, `operator`, `image`; ENDED: `verb`, `outcome`, `seconds`, `error`
+    - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
+    - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow
     - MIGRATED: `schema`, the database's version from then on, where the command told it
     - ROLLED_BACK: `way`, `trafficSeconds`
     - FORENSICS: `folder`
@@ -65,58 +74,85 @@ class Event:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Event:
-        """The event that `as_record` described. Raises ValueError, KeyError or TypeError where that was changed."""
-        return cls(**{**record, "at": datetime.fromisoformat(record["at"]), "kind": Kind(record["kind"])})
+        """The event that `as_record` described. Raises ValueError, KeyError or TypeError where that was changed, or
+        tells of a release what can't be read."""
+        event = cls(**{**record, "at": datetime.fromisoformat(record["at"]), "kind": Kind(record["kind"])})
+        if not isinstance(event.evidence, Mapping):
+            raise TypeError(f"evidence should be an object, not {event.evidence!r}")
+        for name in ("weights", "releases"):
+            if not isinstance(event.evidence.get(name, {}), Mapping):
+                raise TypeError(f"{name} should be an object, not {event.evidence[name]!r}")
+        for release in event.evidence.get("releases", {}).values():
+            Release.from_record(release)
+        return event
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What the history says of one release.
 
-    `served_at`: when it last got all of the traffic, None where it never did. `failure`: the last gate, attest or soak
-    that it failed and has not passed since. `awaits_soak`: one was due or begun, and has not ended.
+    `served_at`: when it last got all of the traffic, None where it never did. `failure`: the gravest gate, attest or
+    soak that it failed and has not passed since. `awaits`: which of "attest" and "soak" were due or begun, and did not
+    end. `left_at`: when the traffic was taken from it by a rollback, None where it was brought in again since.
     """
 
     release: Release
     served_at: datetime | None = None
     failure: Event | None = None
-    awaits_soak: bool = False
+    awaits: frozenset[str] = frozenset()
+    left_at: datetime | None = None
 
     @property
     def doubt(self) -> str:
         """Why it does not count as healthy, empty where it does."""
         if self.failure:
             return f"{self.failure.kind.value}: {self.failure.summary}"
-        if self.awaits_soak:
-            return "its soak has not ended"
+        if self.left_at:
+            return f"it was rolled back from at {self.left_at:%Y-%m-%d %H:%M}"
+        if self.awaits:
+            return f"its {' and '.join(sorted(self.awaits))} has not ended"
         return "" if self.served_at else "it never took all of the traffic"
 
     @property
     def is_healthy(self) -> bool:
         return not self.doubt
 
-    @property
-    def awaits_watch(self) -> bool:
-        return self.awaits_soak or (self.failure is not None and self.failure.kind in WATCH_FAILURES)
-
     def after(self, event: Event) -> Seen:
         """What an event about this release makes of it."""
         match event.kind:
+            case Kind.GATE_PASSED:
+                # Each shift has a watch of its own: what an earlier one left open ends with it.
+                awaits = frozenset(event.evidence.get("awaits", ()))
+                failure = None if self.failure and self.failure.kind is Kind.GATE_FAILED else self.failure
+                return dataclasses.replace(self, awaits=awaits, failure=failure, left_at=None)
             case Kind.CUTOVER if event.evidence.get("weights", {}).get(self.release.version) == ALL_TRAFFIC:
-                awaits = self.awaits_soak or bool(event.evidence.get("awaitsSoak"))
-                return dataclasses.replace(self, served_at=event.at, awaits_soak=awaits)
+                return dataclasses.replace(self, served_at=event.at)
             case Kind.SOAK_BEGAN:
-                return dataclasses.replace(self, awaits_soak=True)
+                return dataclasses.replace(self, awaits=self.awaits | {SOAK})
             case Kind.SOAK_PASSED:
-                return dataclasses.replace(self, awaits_soak=False, failure=None)
-            case Kind.GATE_PASSED if self.failure and self.failure.kind is Kind.GATE_FAILED:
-                return dataclasses.replace(self, failure=None)
-            case Kind.ATTEST_PASSED if self.failure and self.failure.kind is Kind.ATTEST_FAILED:
-                return dataclasses.replace(self, failure=None)
+                return dataclasses.replace(self, awaits=frozenset(), failure=None)
+            case Kind.ATTEST_PASSED:
+                failure = None if self.failure and self.failure.kind is Kind.ATTEST_FAILED else self.failure
+                return dataclasses.replace(self, awaits=self.awaits - {ATTEST}, failure=failure)
+            case Kind.GATE_FAILED if self.served_at:
+                return self  # a gate that refuses what has served before says nothing of how it served
             case kind if kind in FAILURES:
-                return dataclasses.replace(self, failure=event)
+                # A smaller failure, once mended, must not take a graver one with it.
+                is_graver = self.failure is None or GRAVITY[kind] >= GRAVITY[self.failure.kind]
+                return dataclasses.replace(self, failure=event) if is_graver else self
+            case Kind.ROLLED_BACK:
+                return dataclasses.replace(self, left_at=event.at)
             case _:
                 return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastRollback:
+    """A rollback after which nothing was deployed. `is_open`: it has not ended well."""
+
+    release: str
+    at: datetime
+    is_open: bool
 
 
 @dataclass(frozen=True)
@@ -128,17 +164,22 @@ class History:
     def seen(self) -> dict[str, Seen]:
         """What is known of each release that a listener ever named, by version.
 
-        A release counts as healthy once it has taken all of the traffic, unless a soak of it is still to end, or the
-        last gate, attest or soak of it has failed.
+        A release counts as healthy once it has taken all of the traffic, unless an attest or a soak of it is still to
+        end, the last one has failed, or a rollback took the traffic from it.
         """
         found: dict[str, Seen] = {}
-        for event in self.events:
+        for event in self._since_destroyed():
             for version, record in event.evidence.get("releases", {}).items():
-                seen = found.get(version) or Seen(release=Release.from_record(record))
-                found[version] = seen.after(event)
-            if event.kind is not Kind.CUTOVER and event.release in found:
-                found[event.release] = found[event.release].after(event)
+                found.setdefault(version, Seen(release=Release.from_record(record)))
+            about = event.evidence.get("from", "") if event.kind is Kind.ROLLED_BACK else event.release
+            concerned = found if event.kind is Kind.CUTOVER else {about}.intersection(found)
+            for version in concerned:
+                found[version] = found[version].after(event)
         return found
+
+    def _since_destroyed(self) -> tuple[Event, ...]:
+        ends = [at for at, event in enumerate(self.events) if event.kind is Kind.DESTROYED]
+        return self.events[ends[-1] + 1 :] if ends else self.events
 
     @property
     def healthy(self) -> frozenset[str]:
@@ -151,26 +192,54 @@ class History:
         newest = max(others, key=lambda seen: seen.served_at or datetime.min, default=None)
         return newest.release if newest else None
 
-    def awaits_watch(self, version: str) -> bool:
-        """Whether an attest or a soak of this release has failed, or was due or begun and has not ended."""
-        seen = self.seen().get(version)
-        return seen is not None and seen.awaits_watch
-
     def has_migrated(self, version: str) -> bool:
-        return any(event.kind is Kind.MIGRATED and event.release == version for event in self.events)
+        return any(event.kind is Kind.MIGRATED and event.release == version for event in self._since_destroyed())
 
     @property
     def schema(self) -> int | None:
         """The version of the database's schema, as the last migration that told it; None where none did."""
-        told = [event.evidence["schema"] for event in self.events if event.evidence.get("schema") is not None]
+        events = self._since_destroyed()
+        told = [event.evidence["schema"] for event in events if event.evidence.get("schema") is not None]
         return int(told[-1]) if told else None
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Percent of the traffic by release, as the last change of the listener had it, or was about to have it."""
+        for event in reversed(self._since_destroyed()):
+            if "weights" in event.evidence:
+                return {version: weight for version, weight in event.evidence["weights"].items() if weight}
+        return {}
+
+    def last_rollback(self) -> LastRollback | None:
+        """The last deployment, if it was a rollback."""
+        began = [
+            (at, event)
+            for at, event in enumerate(self.events)
+            if event.kind is Kind.BEGAN and event.evidence.get("verb") == ROLLBACK
+        ]
+        if not began:
+            return None
+        position, last = began[-1]
+        later = self.events[position + 1 :]
+        if any(event.kind in (Kind.BEGAN, Kind.CUTOVER) and event.run != last.run for event in later):
+            return None
+        is_done = any(event.kind is Kind.ROLLED_BACK for event in later)
+        return LastRollback(release=last.release, at=last.at, is_open=not is_done)
+
+    def has_evidence(self, version: str) -> bool:
+        """Whether what is known of a release was saved since it last failed; also where it never did."""
+        about = [event for event in self.events if event.release == version]
+        failed = [at for at, event in enumerate(about) if event.kind in FAILURES]
+        return not failed or any(event.kind is Kind.FORENSICS for event in about[failed[-1] :])
 
     def seconds_of_last_rollback(self, way: str) -> float | None:
         """How long it took the traffic to be back, the last time that a rollback went this way."""
         took = [
             event.evidence["trafficSeconds"]
             for event in self.events
-            if event.kind is Kind.ROLLED_BACK and event.evidence.get("way") == way
+            if event.kind is Kind.ROLLED_BACK
+            and event.evidence.get("way") == way
+            and event.evidence["trafficSeconds"] is not None  # where the traffic was back before it began
         ]
         return float(took[-1]) if took else None
 

@@ -9,6 +9,7 @@ from bluegreen.model.tags import Purpose
 
 HEALTHY = "healthy"
 DRAINING = "draining"
+INITIAL = "initial"
 
 
 @dataclass(frozen=True, kw_only=True)

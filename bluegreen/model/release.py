@@ -147,4 +147,4 @@ class Release:
 
 
 def _fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {to_snake(key): value for key, value in record.items()}
+    return {to_snake(key): value for key, value in dict(record).items()}  # a TypeError where it is none

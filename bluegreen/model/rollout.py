@@ -30,13 +30,14 @@ class Step:
     """A fleet to bring about, and what comes after.
 
     `watch_seconds`: how long to stay here and watch before the next step. `needs_promotion`: the next step is a
-    person's to allow.
+    person's to allow. `keeps_way_back`: a cutover after which the old group stays.
     """
 
     name: str
     fleet: Fleet
     watch_seconds: int = 0
     needs_promotion: bool = False
+    keeps_way_back: bool = False
 
     @property
     def watched(self) -> Release | None:
@@ -47,7 +48,7 @@ class Step:
         candidate = self.fleet.candidate
         if candidate:
             return candidate.release if candidate.weight else None
-        return self.fleet.active.release if self.watch_seconds else None
+        return self.fleet.active.release if self.keeps_way_back else None
 
 
 class Way(StrEnum):
@@ -86,6 +87,15 @@ def bring_in(release: Release, current: Fleet | None, settings: Settings) -> tup
     return _after(None, current, release, settings)
 
 
+def resume(current: Fleet, settings: Settings) -> tuple[Step, ...]:
+    """What is left to do after a cutover whose watch was interrupted; none where the guard does it, in any update."""
+    if settings.strategy is not Strategy.RED_BLACK or not any(group.is_way_back for group in current.standbys):
+        return ()
+    newest, *others = current.standbys
+    before = Fleet((dataclasses.replace(newest, role=Role.ACTIVE, weight=ALL_TRAFFIC), *others))
+    return _cutover(before, current.active.release, settings)
+
+
 def promote(current: Fleet, settings: Settings) -> tuple[Step, ...]:
     """The steps that make the candidate active at once. Raises RolloutError where there is none."""
     if current.candidate is None:
@@ -101,15 +111,15 @@ def abort(current: Fleet) -> tuple[Step, ...]:
     return (Step(name="aborted", fleet=Fleet(kept)),)
 
 
-def roll_back(release: Release, current: Fleet, settings: Settings) -> Rollback:
+def roll_back(release: Release, current: Fleet, settings: Settings, *, is_settled: bool = True) -> Rollback:
     """How `release` becomes active again, at once, whatever the strategy. A candidate is given up with it.
 
-    Raises RolloutError where it is active already.
+    `is_settled`: nothing was begun since `current`. Raises RolloutError where the release is active already.
     """
-    if current.active.release == release and not current.candidate:
+    if current.active.release == release and not current.candidate and is_settled:
         raise RolloutError(f"release {release.version} is active")
-    standby = current.group_of(release.version)
-    way = Way.REDEPLOY if standby is None else Way.INFLATE if standby.capacity.is_zero else Way.FLIP
+    group = current.group_of(release.version)
+    way = Way.REDEPLOY if group is None else Way.INFLATE if group.capacity.is_zero else Way.FLIP
     kept = [group for group in current.standbys if group.release != release]
     fleet = Fleet((_active(release, settings), *_fitting(kept, beside=1)))
     return Rollback(release=release, way=way, steps=(Step(name="rolled back", fleet=fleet),))
@@ -129,10 +139,10 @@ def choose_rollback(current: Fleet, history: History, version: str | None) -> Re
             f"release {version} is not known; known are {', '.join(sorted(known))}",
             "`bluegreen history` lists what was deployed.",
         )
-    if current.standbys:
-        return current.standbys[0].release
     if current.candidate:
         return current.active.release
+    if current.standbys:
+        return current.standbys[0].release
     before = history.before(current.active.release.version)
     if before is None:
         raise RolloutError(
@@ -201,13 +211,14 @@ def _cutover(current: Fleet, release: Release, settings: Settings) -> tuple[Step
         case Strategy.RED_BLACK:
             room = settings.max_remaining_groups - 1
             kept = [_standby(current.active), *others][:room]
-            steps = [
-                Step(name="promoted", fleet=Fleet((active, *kept)), watch_seconds=settings.scale_down_delay_seconds)
-            ]
-            if kept and settings.group_stickiness_seconds:
-                # Sticky clients ignore weights: they would meet a group without machines.
-                leaving = dataclasses.replace(kept[0], is_leaving=True)
-                steps.append(Step(name="standby leaves the listener", fleet=Fleet((active, leaving, *kept[1:]))))
+            promoted = Step(
+                name="promoted",
+                fleet=Fleet((active, *kept)),
+                # Where no standby is kept, the guard watches, before it lets the old group go.
+                watch_seconds=max(settings.scale_down_delay_seconds, settings.soak_seconds) if kept else 0,
+                keeps_way_back=bool(kept),
+            )
+            steps = [promoted]
             if kept:
                 empty = dataclasses.replace(kept[0], capacity=NO_MACHINES)
                 steps.append(Step(name="standby at zero", fleet=Fleet((active, empty, *kept[1:]))))

@@ -212,8 +212,8 @@ class AlarmSettings(ConfigModel):
 
     @property
     def count(self) -> int:
-        """How many alarms a release has."""
-        return sum(1 for limit in (self.error_percent, self.latency_seconds, self.unhealthy_hosts) if limit)
+        """How many alarms a release has: two for errors, those of its machines and those of the load balancer."""
+        return 2 * bool(self.error_percent) + bool(self.latency_seconds) + bool(self.unhealthy_hosts)
 
 
 class Strategy(StrEnum):
@@ -244,7 +244,6 @@ class StandbySize(StrEnum):
     """What a standby keeps."""
 
     FULL = "full"  # its machines, and its place in the listener
-    LEAVING = "leaving"  # its machines only: sticky clients would still come to it
     ZERO = "zero"  # its settings only
 
 
@@ -274,7 +273,7 @@ class FleetConfig(ConfigModel):
 
     `serial` counts its writes. `basis` is the version of the release that the other settings meant then: while they
     still do, `active`, where there is one, is the active release in place of that (a rollback to earlier settings).
-    `proven`: versions of releases that have served before, and need neither smoke tests nor a soak again.
+    `seen_healthy`: versions of releases that have served before, and need neither smoke tests nor a soak again.
     """
 
     serial: int = Field(0, ge=0)
@@ -282,7 +281,7 @@ class FleetConfig(ConfigModel):
     active: dict[str, Any] | None = None
     candidate: CandidateConfig | None = None
     standbys: tuple[StandbyConfig, ...] = ()
-    proven: tuple[str, ...] = ()
+    seen_healthy: tuple[str, ...] = ()
 
 
 class Settings(ConfigModel):

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bluegreen.errors import AwsError
-from bluegreen.model.observation import DRAINING, Alarm, Target, Traffic
+from bluegreen.model.observation import DRAINING, INITIAL, Alarm, Target, Traffic
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
 
 LEAST_PERIODS = 3
 """Metric periods that a soak lasts at least: fewer than that, and no alarm has judged it."""
-MOST_PERIODS_WITHOUT_DATA = 6
-"""After so many periods with no request, no more are waited for."""
+MOST_PERIODS_BEYOND = 3
+"""How many more periods are waited for, once the time is over, until what is still open is settled."""
 UNHEALTHY_SECONDS = 10
 """How long no machine at all may be healthy: a look at the very moment of a replacement must not end a soak."""
 LONGEST_SILENCE_SECONDS = 900
@@ -53,7 +53,7 @@ class Look:
     """What was seen at one moment of a soak of one release.
 
     `traffic` is None until the soak's time is over: before that nobody asks. `unhealthy_seconds`: for how long no
-    machine was healthy.
+    machine was healthy. `periods_at_end`: how many there were when the time was over.
     """
 
     release: str
@@ -63,6 +63,7 @@ class Look:
     user_alarms: tuple[Alarm, ...] = ()
     traffic: Traffic | None = None
     unhealthy_seconds: float = 0.0
+    periods_at_end: int = 0
 
     @property
     def present(self) -> list[Target]:
@@ -102,9 +103,9 @@ def missing_alarms(names: Sequence[str], found: Sequence[Alarm]) -> tuple[str, s
     gone = sorted(set(names) - {alarm.name for alarm in found})
     if not gone:
         return None
-    what = "alarm" if len(gone) == 1 else "alarms"
+    what = "is no alarm" if len(gone) == 1 else "are no alarms"
     return (
-        f"there is no {what} {', '.join(gone)} in this account and region",
+        f"there {what} {', '.join(gone)} in this account and region",
         "Make it, or take its name out of `soakAlarms`: an alarm that does not exist can't say that all is well.",
     )
 
@@ -117,8 +118,8 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
         if look.waited_seconds - seconds > LONGEST_SILENCE_SECONDS:
             return Hopeless(f"CloudWatch has reported {periods} of {LEAST_PERIODS} metric periods: no data", NO_DATA)
         return Wait(f"{periods} of {LEAST_PERIODS} metric periods reported")
-    lost_patience = periods >= MOST_PERIODS_WITHOUT_DATA
-    if requests is None:
+    lost_patience = periods - max(look.periods_at_end, LEAST_PERIODS) >= MOST_PERIODS_BEYOND
+    if not requests:  # a zero that was reported says no more than none
         if lost_patience:
             return Hopeless(f"no requests in {periods} metric periods: no data", NO_DATA)
         return Wait(f"no requests yet in {periods} metric periods")
@@ -133,7 +134,8 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
         if lost_patience:
             return Hopeless(f"no data for alarm {', '.join(silent)} in {periods} metric periods", NO_DATA)
         return Wait(f"no data yet for alarm {', '.join(silent)}")
-    if look.healthy * 100 < len(look.present) * policy.min_healthy_percentage or not look.present:
+    settled = [target for target in look.present if target.state != INITIAL]  # one that starts is not unwell
+    if look.healthy * 100 < len(settled) * policy.min_healthy_percentage or not look.healthy:
         unwell = f"{look.healthy} of {len(look.present)} healthy: {_conditions(look.present)}"
         return Hopeless(unwell) if lost_patience else Wait(unwell)
     return Ready(f"{len(alarms)} alarms quiet, {requests:.0f} requests in {periods} metric periods")

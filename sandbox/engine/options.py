@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, tuple[int, str]] = {
     "config refresh": (0, "stack= force"),
     "preview": (0, OPERATION + " json"),
     "up": (0, OPERATION),
-    "refresh": (0, OPERATION + " preview-only"),
+    "refresh": (0, OPERATION + " preview-only clear-pending-creates"),
     "destroy": (0, OPERATION + " preview-only"),
 }
 OPERATIONS = ("preview", "up", "refresh", "destroy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from bluegreen.aws.capacity import raise_desired_capacity
-from bluegreen.aws.observe import Observer
+from bluegreen.aws.observe import Observer, load_balancer_dimension, target_group_dimension
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.observation import Entrance, Machine
+from bluegreen.model.observation import Alarm, Entrance, Machine, Traffic
 from bluegreen.model.tags import LISTENER, Owner, Purpose
 
 WEB = Owner(project="bluegreen", stack="dev", service="web")
@@ -81,7 +82,7 @@ def recorded_session() -> Iterator[tuple[Session, list[str]]]:
             patch.setenv(name, "test")
         session = Session(SessionSettings(region="us-east-1"))
         calls: list[str] = []
-        for service in ("ec2", "elbv2", "autoscaling", "iam", "service-quotas"):
+        for service in ("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"):
             events = session.client(service).meta.events
             events.register("before-call", lambda model, **_: calls.append(model.name))
         yield session, calls
@@ -460,3 +461,253 @@ def test_refusals_of_aws_say_what_to_do(world: World, code: str, advice: str) ->
     finally:
         events.unregister("before-call", refuse)
     assert advice in caught.value.next_step
+
+
+# -- where users come in
+
+
+def test_where_users_meet_a_release_is_read_from_the_production_listener(world: World) -> None:
+    world.forward(world.production, {world.old: 95, world.new: 5})
+    for target_group in (world.old, world.new):
+        seen = world.observer.entrance(target_group, Purpose.PRODUCTION)
+        assert seen
+        assert seen.listener == world.production
+        assert seen.url.endswith(":80")
+        assert seen.weights == {world.old: 95, world.new: 5}
+
+
+def test_a_release_that_only_the_preview_listener_names_has_no_weight_where_users_come_in(world: World) -> None:
+    seen = world.observer.entrance(world.new, Purpose.PRODUCTION)
+    assert seen
+    assert not seen.weights.get(world.new)
+
+
+def test_a_release_without_a_production_listener_has_no_entrance_for_users(world: World) -> None:
+    world.session.client("elbv2").delete_listener(ListenerArn=world.production)
+    assert world.observer.entrance(world.new, Purpose.PRODUCTION) is None
+
+
+# -- alarms
+
+
+def put_alarm(world: World, name: str, target_group: str = "", is_of_balancer: bool = True, **more: Any) -> None:
+    of = {"LoadBalancer": load_balancer_dimension(world.production)} if is_of_balancer else {}
+    of |= {"TargetGroup": target_group_dimension(target_group)} if target_group else {}
+    dimensions = [{"Name": name, "Value": value} for name, value in of.items()]
+    world.session.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/ApplicationELB",
+        MetricName="UnHealthyHostCount",
+        Dimensions=dimensions,
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        **more,
+    )
+    world.calls.clear()
+
+
+def test_alarms_are_asked_by_name_in_one_call_and_those_that_do_not_exist_are_not_among_them(world: World) -> None:
+    for name in ("checkout", "queue", "other"):
+        put_alarm(world, name)
+    world.session.client("cloudwatch").set_alarm_state(AlarmName="queue", StateValue="ALARM", StateReason="it is long")
+    world.calls.clear()
+    seen = {alarm.name: alarm for alarm in world.observer.alarms(["checkout", "queue", "nothing"])}
+    assert set(seen) == {"checkout", "queue"}
+    assert seen["queue"] == Alarm(name="queue", state="ALARM", reason="it is long")
+    assert seen["queue"].is_on
+    assert not seen["checkout"].is_on
+    assert world.calls == ["DescribeAlarms"]
+
+
+def test_without_names_no_alarm_is_asked_for_and_none_is_found(world: World) -> None:
+    put_alarm(world, "checkout")
+    assert world.observer.alarms([]) == ()
+    assert world.calls == []
+
+
+def test_composite_alarms_count_and_a_hundred_fit_in_one_answer(world: World) -> None:
+    names = [f"alarm-{number:03}" for number in range(100)]
+    asked = {"AlarmNames": names, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": 100}
+    answer = {
+        "MetricAlarms": [{"AlarmName": names[0], "StateValue": "OK"}],
+        "CompositeAlarms": [{"AlarmName": names[1], "StateValue": "ALARM", "StateReason": "both"}],
+    }
+    with Stubber(world.session.client("cloudwatch")) as stub:
+        # CloudWatch gives fifty unless asked for more, and one that it leaves out would seem not to exist.
+        stub.add_response("describe_alarms", answer, asked)
+        assert world.observer.alarms(names) == (
+            Alarm(name=names[0], state="OK"),
+            Alarm(name=names[1], state="ALARM", reason="both"),
+        )
+
+
+def test_the_alarms_of_a_release_are_those_of_its_name_on_its_target_group_or_its_load_balancer(world: World) -> None:
+    put_alarm(world, "web-bbbbbbbb-unhealthy-1a2b", world.new)
+    put_alarm(world, "web-bbbbbbbb-unhealthy-left", world.old)  # of a group that was made before, and is gone
+    put_alarm(world, "web-bbbbbbbb-mine", is_of_balancer=False)
+    put_alarm(world, "web-bbbbbbbb-balancer-1a2b")  # of the load balancer as a whole
+    put_alarm(world, "web-bbbbbbbbb-unhealthy", world.new)
+    put_alarm(world, "web-aaaaaaaa-unhealthy", world.new)
+    seen = world.observer.alarms_of("web-bbbbbbbb", world.new, world.production)
+    assert sorted(alarm.name for alarm in seen) == ["web-bbbbbbbb-balancer-1a2b", "web-bbbbbbbb-unhealthy-1a2b"]
+    assert world.calls == ["DescribeAlarms"]
+
+
+def test_an_alarm_on_an_expression_is_known_by_the_metrics_in_it(world: World) -> None:
+    def of(target_group: str, name: str) -> dict[str, Any]:
+        dimensions = [
+            {"Name": "TargetGroup", "Value": target_group_dimension(target_group)},
+            {"Name": "LoadBalancer", "Value": load_balancer_dimension(world.production)},
+        ]
+        metric = {"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount", "Dimensions": dimensions}
+        stat = {"Metric": metric, "Period": 60, "Stat": "Sum"}
+        queries = [
+            {"Id": "requests", "MetricStat": stat, "ReturnData": False},
+            {"Id": "percent", "Expression": "100 * requests", "ReturnData": True},
+        ]
+        return {"AlarmName": name, "StateValue": "OK", "Metrics": queries}
+
+    answer = {"MetricAlarms": [of(world.new, "web-bbbbbbbb-errors-1"), of(world.old, "web-bbbbbbbb-errors-2")]}
+    with Stubber(world.session.client("cloudwatch")) as stub:
+        asked = {"AlarmNamePrefix": "web-bbbbbbbb-", "AlarmTypes": ["MetricAlarm"]}
+        stub.add_response("describe_alarms", {**answer, "NextToken": "more"}, asked)
+        rest = {"MetricAlarms": [of(world.new, "web-bbbbbbbb-latency-1")]}
+        stub.add_response("describe_alarms", rest, {**asked, "NextToken": "more"})
+        seen = world.observer.alarms_of("web-bbbbbbbb", world.new, world.production)
+    assert [alarm.name for alarm in seen] == ["web-bbbbbbbb-errors-1", "web-bbbbbbbb-latency-1"]
+
+
+# -- traffic
+
+
+SINCE = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+
+
+def reported(requests: dict[int, float], hosts: dict[int, float]) -> dict[str, Any]:
+    """GetMetricData's answer. Keys: seconds after SINCE."""
+
+    def series(name: str, values: dict[int, float]) -> dict[str, Any]:
+        moments = [SINCE + timedelta(seconds=at) for at in values]
+        return {"Id": name, "Timestamps": moments, "Values": list(values.values()), "StatusCode": "Complete"}
+
+    return {"MetricDataResults": [series("requests", requests), series("hosts", hosts)]}
+
+
+@pytest.mark.parametrize(
+    ("requests", "hosts", "seen"),
+    [
+        ({}, {}, Traffic(periods=0, requests=None)),
+        ({}, {30: 2, 90: 2, 150: 0}, Traffic(periods=3, requests=None)),
+        ({30: 5, 90: 7}, {30: 2, 90: 2, 150: 2}, Traffic(periods=3, requests=12)),
+        ({-30: 500, 30: 5}, {-30: 2, 30: 2}, Traffic(periods=1, requests=5)),
+        ({-30: 500}, {-30: 2, 30: 2}, Traffic(periods=1, requests=None)),
+        ({0: 5}, {0: 2}, Traffic(periods=1, requests=5)),
+        ({30: 0}, {30: 2}, Traffic(periods=1, requests=0)),
+    ],
+)
+def test_traffic_counts_from_the_first_whole_period_and_periods_by_their_healthy_hosts(
+    world: World, requests: dict[int, float], hosts: dict[int, float], seen: Traffic
+) -> None:
+    with Stubber(world.session.client("cloudwatch")) as stub:
+        stub.add_response("get_metric_data", reported(requests, hosts))
+        assert world.observer.traffic(world.production, world.new, SINCE) == seen
+    assert world.calls.count("GetMetricData") <= 1
+
+
+@pytest.mark.parametrize("clock", [None, "old"])
+def test_requests_are_those_of_the_target_group_and_the_clock_may_be_another(world: World, clock: str | None) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params)
+
+    events = world.session.client("cloudwatch").meta.events
+    events.register("provide-client-params.cloudwatch.GetMetricData", note)
+    try:
+        with Stubber(world.session.client("cloudwatch")) as stub:
+            stub.add_response("get_metric_data", reported({}, {}))
+            world.observer.traffic(world.production, world.new, SINCE, world.old if clock else None)
+    finally:
+        events.unregister("provide-client-params.cloudwatch.GetMetricData", note)
+    (question,) = asked
+    metrics = {each["Id"]: each["MetricStat"]["Metric"] for each in question["MetricDataQueries"]}
+    found = {
+        name: (metric["MetricName"], {each["Name"]: each["Value"] for each in metric["Dimensions"]})
+        for name, metric in metrics.items()
+    }
+    balancer = world.balancer.partition(":loadbalancer/")[2]
+    of = {"LoadBalancer": balancer, "TargetGroup": target_group_dimension(world.new)}
+    by = {**of, "TargetGroup": target_group_dimension(world.old if clock else world.new)}
+    assert found == {"requests": ("RequestCount", of), "hosts": ("HealthyHostCount", by)}
+    assert question["StartTime"] == SINCE
+
+
+def test_load_balancers_and_target_groups_are_named_as_cloudwatch_names_them() -> None:
+    listener = "arn:aws:elasticloadbalancing:us-west-2:1:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2"
+    assert load_balancer_dimension(listener) == "app/web/50dc6c495c0c9188"
+    target_group = "arn:aws:elasticloadbalancing:us-west-2:1:targetgroup/web/73e2d6bc24d8a067"
+    assert target_group_dimension(target_group) == "targetgroup/web/73e2d6bc24d8a067"
+
+
+# -- consoles
+
+
+def test_the_console_of_a_machine_is_read_as_text_in_one_call(world: World) -> None:
+    ec2 = world.session.client("ec2")
+    image = world.register_image()
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.small")["Instances"]
+    world.calls.clear()
+    assert "Linux version" in world.observer.console_output(made[0]["InstanceId"])
+    assert world.calls == ["GetConsoleOutput"]
+
+
+def test_a_machine_that_is_gone_or_has_said_nothing_has_an_empty_console(world: World) -> None:
+    assert world.observer.console_output("i-0123456789abcdef0") == ""
+    with Stubber(world.session.client("ec2")) as stub:
+        stub.add_response("get_console_output", {"InstanceId": "i-1"}, {"InstanceId": "i-1", "Latest": True})
+        assert world.observer.console_output("i-1") == ""
+
+
+def test_the_latest_console_is_asked_for_first_and_what_booted_where_there_is_no_latest(world: World) -> None:
+    latest = {"InstanceId": "i-1", "Latest": True}
+    with Stubber(world.session.client("ec2")) as stub:
+        stub.add_response("get_console_output", {"Output": "latest"}, latest)
+        assert world.observer.console_output("i-1") == "latest"
+        stub.add_client_error("get_console_output", "UnsupportedOperation", expected_params=latest)
+        stub.add_response("get_console_output", {"Output": "booted"}, {"InstanceId": "i-1"})
+        assert world.observer.console_output("i-1") == "booted"
+        stub.assert_no_pending_responses()
+
+
+def test_a_machine_without_a_latest_console_may_be_gone_when_it_is_asked_again(world: World) -> None:
+    with Stubber(world.session.client("ec2")) as stub:
+        stub.add_client_error("get_console_output", "UnsupportedOperation")
+        stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
+        assert world.observer.console_output("i-1") == ""
+
+
+@pytest.mark.parametrize(
+    ("service", "ask"),
+    [
+        ("cloudwatch", lambda observer: observer.alarms(["checkout"])),
+        ("cloudwatch", lambda observer: observer.alarms_of("web-bbbbbbbb", "tg", "listener")),
+        ("cloudwatch", lambda observer: observer.traffic("a:b/c/d/e/f", "tg", SINCE)),
+        ("ec2", lambda observer: observer.console_output("i-1")),
+    ],
+)
+def test_alarms_metrics_and_consoles_that_may_not_be_read_are_an_error_and_not_none(
+    world: World, service: str, ask: Any
+) -> None:
+    def refuse(model: Any, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, model.name)
+
+    events = world.session.client(service).meta.events
+    events.register("before-call", refuse)
+    try:
+        with pytest.raises(NotPermitted, match="AccessDenied"):
+            ask(world.observer)
+    finally:
+        events.unregister("before-call", refuse)

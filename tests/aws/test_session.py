@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,76 @@ def test_urls_for_s3_are_signed_by_the_version_that_every_bucket_takes() -> None
         .generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
     )
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+
+
+# -- when credentials end
+
+
+END = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def no_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
+
+
+@pytest.mark.parametrize("text", ["2030-01-01T12:00:00Z", "2030-01-01T14:00:00+02:00", "2030-01-01T12:00:00"])
+def test_credentials_of_the_environment_end_when_it_says(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", text)
+    assert Session(SessionSettings(region="us-east-1")).credentials_end() == END
+
+
+def test_credentials_that_ended_already_are_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    end = Session(SessionSettings(region="us-east-1")).credentials_end()
+    assert end is not None
+    assert end < datetime.now(UTC)
+
+
+@pytest.mark.usefixtures("no_expiry")
+def test_credentials_of_the_environment_that_do_not_say_have_no_end() -> None:
+    assert Session(SessionSettings(region="us-east-1")).credentials_end() is None
+
+
+@pytest.mark.parametrize("text", ["soon", "1700000000"])
+def test_an_end_that_nobody_can_read_is_an_error_that_says_where_to_look(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", text)
+    session = Session(SessionSettings(region="us-east-1"))
+    for ask in (session.credentials_end, lambda: session.client("ec2")):
+        with pytest.raises(AwsError, match=text) as caught:
+            ask()
+        assert "AWS_ variables" in caught.value.next_step
+
+
+def test_credentials_of_a_profile_are_renewed_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2030-01-01T12:00:00Z")
+    assert Session(SessionSettings(region="us-east-1", profile="there")).credentials_end() is None
+
+
+def test_a_role_is_renewed_only_as_long_as_the_credentials_behind_it_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    roles = (ROLE,)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2030-01-01T12:00:00Z")
+    assert Session(SessionSettings(region="us-east-1", assume_roles=roles)).credentials_end() == END
+    assert Session(SessionSettings(region="us-east-1", profile="there", assume_roles=roles)).credentials_end() is None
+
+
+@pytest.mark.usefixtures("no_expiry")
+def test_asking_when_credentials_end_calls_nobody_and_assumes_no_role() -> None:
+    # Without moto: a call would fail, or reach AWS.
+    roles = ({"roleArn": "arn:aws:iam::111111111111:role/none"},)
+    assert Session(SessionSettings(region="us-east-1", assume_roles=roles)).credentials_end() is None
+
+
+def test_where_there_are_no_credentials_there_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2030-01-01T12:00:00Z")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert Session(SessionSettings(region="us-east-1")).credentials_end() is None
+
+
+def test_an_unknown_profile_is_an_error_here_too() -> None:
+    with pytest.raises(AwsError, match="elsewhere"):
+        Session(SessionSettings(region="us-east-1", profile="elsewhere")).credentials_end()

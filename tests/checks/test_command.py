@@ -60,7 +60,7 @@ def eventually(look: Callable[[], object], within: float = 15.0) -> None:
 def is_alive(pid: int) -> bool:
     try:
         return f"{pid} (" in (stat := Path(f"/proc/{pid}/stat").read_text()) and ") Z" not in stat
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it ends between opening and reading
         return False
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bluegreen.checks.gate import Cutover, Gate
+from bluegreen.checks.gate import Cutover, Gate, Moves
 from bluegreen.errors import AwsError, GateFailed
 from bluegreen.model.answer import Answer, Outcome, Unreachable
 from bluegreen.model.attest import Attest
@@ -123,7 +123,7 @@ class World:
                 self.events.remove((moment, happen))
                 happen(self)
 
-    def prove(self, cutover: Cutover = CUTOVER, policy: GatePolicy = POLICY) -> frozenset[str]:
+    def prove(self, cutover: Cutover = CUTOVER, policy: GatePolicy = POLICY) -> Moves:
         gate = Gate(
             sight=self,
             raise_desired_capacity=self.raise_desired_capacity,
@@ -265,8 +265,8 @@ def test_a_share_that_only_grows_is_proven_too() -> None:
 
 def test_the_gate_tells_which_target_groups_lose_the_traffic() -> None:
     world = World(states={"i-1": "healthy", "i-2": "healthy"})
-    assert world.prove() == {"old"}
-    assert world.prove(replace(CUTOVER, weights={"old": 50, "new": 50})) == frozenset()
+    assert world.prove().lost == {"old"}
+    assert world.prove(replace(CUTOVER, weights={"old": 50, "new": 50})).lost == frozenset()
 
 
 def test_errors_of_aws_are_passed_on() -> None:
@@ -439,3 +439,246 @@ def test_a_smaller_share_is_enough_where_asked_for_and_the_candidate_still_grows
     assert world.said[-1] == "gate: web-new: 3 of 3 healthy: passed"
     assert world.raised == [("web-new", 5)]
     assert world.seconds == 0
+
+
+# -- migration
+
+
+MIGRATION = Proofs(migration=GateCommand(command=("./migrate",)))
+ALL = replace(BOTH, migration=MIGRATION.migration)
+
+
+def test_a_migration_runs_once_before_any_smoke_test_and_before_the_command() -> None:
+    world = World(states={"i-1": "healthy", "i-2": "initial"}, events=[(5, becomes(i_2="healthy"))])
+    order: list[str] = []
+    answer, run = world.answers, world.run_command
+    world.answers = lambda url: (order.append("smoke"), answer(url))[1]
+
+    async def noted(command: GateCommand, variables: Mapping[str, str]) -> Ended:
+        order.append(command.program)
+        assert world.seconds >= 5, "not for a candidate that never gets healthy"
+        return await run(command, variables)
+
+    world.run_command = noted  # type: ignore[method-assign]
+    world.prove(policy=asking(ALL))
+    assert order == ["./migrate", *["smoke"] * 6, "./check"]
+    assert world.migrated == [("bbbbbbbb", None)]
+
+
+def test_a_migration_gets_the_release_that_it_is_of() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(MIGRATION))
+    ((command, variables),) = world.commands
+    assert command == ("./migrate",)
+    assert (variables["BLUEGREEN_RELEASE"], variables["BLUEGREEN_IMAGE"]) == ("bbbbbbbb", "ami-2")
+
+
+def test_a_release_that_migrated_in_an_earlier_update_does_not_migrate_again_and_is_still_tested() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(ALL, migrated=frozenset({"bbbbbbbb"})))
+    assert [command for command, _ in world.commands] == [("./check", "all")]
+    assert len(world.asked) == 6
+    assert world.migrated == []
+
+
+def test_a_release_that_goes_back_migrates_nothing() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(ALL, proven=frozenset({"bbbbbbbb"})))
+    standby = World(weights={"old": 100, "new": 0}, states=dict(HEALTHY))
+    standby.prove(policy=asking(ALL))
+    assert world.commands == standby.commands == []
+
+
+@pytest.mark.parametrize("code", [1, 143, None])
+def test_a_migration_that_fails_stops_the_cutover_and_is_not_recorded(code: int | None) -> None:
+    world = World(states=dict(HEALTHY), command_code=code)
+    with pytest.raises(GateFailed) as caught:
+        world.prove(policy=asking(ALL))
+    assert len(world.commands) == 1, "it is not tried again, and nothing follows it"
+    assert world.asked == []
+    assert world.migrated == []
+    assert "./migrate" in caught.value.what
+    assert "it said this" in caught.value.what
+    assert "`migration`" in caught.value.next_step
+    assert "The traffic stays on web-old" in caught.value.next_step
+    if code is None:
+        assert "migration.timeoutSeconds" in caught.value.what
+
+
+def test_the_schema_that_a_migration_tells_is_handed_on_with_its_release() -> None:
+    world = World(states=dict(HEALTHY), last_lines=("applied 3", "schema=14"))
+    world.prove(policy=asking(MIGRATION))
+    assert world.migrated == [("bbbbbbbb", 14)]
+
+
+def test_a_release_whose_smoke_tests_fail_after_its_migration_is_known_to_have_migrated() -> None:
+    world = World(states=dict(HEALTHY), answers=lambda url: Answer(status=500))
+    with pytest.raises(GateFailed, match="smoke test"):
+        world.prove(policy=asking(ALL))
+    assert world.migrated == [("bbbbbbbb", None)]
+
+
+# -- the schema's version
+
+
+BOTH_IMAGES = {"aaaaaaaa": "ami-1", "bbbbbbbb": "ami-2"}
+
+
+def test_an_image_outside_the_databases_schema_takes_no_traffic() -> None:
+    world = World(states=dict(HEALTHY), ranges={"ami-2": "12-13"})
+    with pytest.raises(GateFailed, match="the database has schema 14, and ami-2 is for schema-compat 12-13") as caught:
+        world.prove(policy=asking(BOTH, schema=14))
+    assert (world.asked, world.commands) == ([], [])
+    assert "The traffic stays on web-old" in caught.value.next_step
+    fits = World(states=dict(HEALTHY), ranges={"ami-2": "12-14"})
+    fits.prove(policy=asking(BOTH, schema=14))
+
+
+@pytest.mark.parametrize("weights", [{"old": 1}, {"old": 100, "new": 0}])
+def test_neither_does_a_release_that_goes_back_though_it_is_not_proven_again(weights: dict[str, int]) -> None:
+    world = World(weights=weights, states=dict(HEALTHY), ranges={"ami-2": "12-13"})
+    with pytest.raises(GateFailed, match="schema 14"):
+        world.prove(policy=asking(BOTH, schema=14, proven=frozenset({"bbbbbbbb"})))
+
+
+def test_a_release_that_has_traffic_already_is_not_asked_about_the_schema_again() -> None:
+    world = World(weights={"old": 95, "new": 5}, states=dict(HEALTHY), ranges={"ami-2": "12-13"})
+    world.prove(replace(CUTOVER, weights={"old": 50, "new": 50}), asking(BOTH, schema=14))
+    assert "image" not in world.calls
+
+
+def test_a_person_may_force_a_release_past_the_schema() -> None:
+    world = World(states=dict(HEALTHY), ranges={"ami-2": "12-13"})
+    world.prove(policy=asking(BOTH, schema=14, proven=frozenset({"bbbbbbbb"}), minds_schema=False))
+    assert "image" not in world.calls
+
+
+def test_the_schema_that_its_own_migration_has_just_told_is_what_an_image_must_suit() -> None:
+    world = World(states=dict(HEALTHY), ranges={"ami-2": "14-"}, last_lines=("schema=14",))
+    world.prove(policy=asking(MIGRATION, schema=12))
+    too_far = World(states=dict(HEALTHY), ranges={"ami-2": "12-13"}, last_lines=("schema=14",))
+    with pytest.raises(GateFailed, match="the database has schema 14, and ami-2 is for schema-compat 12-13"):
+        too_far.prove(policy=asking(ALL, schema=12))
+    assert len(too_far.commands) == 1, "its migration, and nothing after it"
+    assert too_far.asked == []
+    assert too_far.migrated == [("bbbbbbbb", 14)], "what the database has now is known all the same"
+
+
+def test_a_person_may_force_a_release_past_the_schema_that_its_own_migration_told() -> None:
+    world = World(states=dict(HEALTHY), ranges={"ami-2": "12-13"}, last_lines=("schema=14",))
+    world.prove(policy=asking(MIGRATION, schema=12, minds_schema=False))
+    assert "image" not in world.calls
+
+
+def test_before_its_migration_an_image_need_not_suit_the_schema_that_the_database_still_has() -> None:
+    world = World(states=dict(HEALTHY), ranges={"ami-2": "14-"}, last_lines=("done",))
+    world.prove(policy=asking(MIGRATION, schema=12))
+    migrated = World(states=dict(HEALTHY), ranges={"ami-2": "14-"})
+    with pytest.raises(GateFailed, match="the database has schema 12"):
+        migrated.prove(policy=asking(MIGRATION, schema=12, migrated=frozenset({"bbbbbbbb"})))
+    assert migrated.commands == []
+
+
+@pytest.mark.parametrize("schema", [None, 12])
+def test_no_migration_runs_that_leaves_no_schema_for_the_image_that_serves(schema: int | None) -> None:
+    policy = replace(asking(MIGRATION, schema=schema), images=BOTH_IMAGES)
+    apart = World(states=dict(HEALTHY), ranges={"ami-1": "12", "ami-2": "13-14"}, last_lines=("schema=13",))
+    with pytest.raises(GateFailed, match="no schema suits both"):
+        apart.prove(policy=policy)
+    assert apart.commands == apart.migrated == []
+    near = World(states=dict(HEALTHY), ranges={"ami-1": "12-13", "ami-2": "13-14"}, last_lines=("schema=13",))
+    near.prove(policy=policy)
+    assert near.migrated == [("bbbbbbbb", 13)]
+
+
+def test_where_no_schema_is_known_an_image_must_overlap_with_the_one_that_serves() -> None:
+    apart = World(states=dict(HEALTHY), ranges={"ami-1": "12", "ami-2": "13"})
+    with pytest.raises(GateFailed, match="no schema suits both"):
+        apart.prove(policy=replace(asking(BOTH), images=BOTH_IMAGES))
+    near = World(states=dict(HEALTHY), ranges={"ami-1": "12-13", "ami-2": "13"})
+    near.prove(policy=replace(asking(BOTH), images=BOTH_IMAGES))
+
+
+def test_images_without_the_tag_and_images_that_are_gone_stop_nothing() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(BOTH, schema=14))
+    gone = World(states=dict(HEALTHY))
+    gone.image = lambda image: None  # type: ignore[method-assign]
+    gone.prove(policy=asking(BOTH, schema=14))
+
+
+# -- the users' alarms
+
+
+WATCHED = replace(POLICY, alarm_names=("checkout", "queue"))
+QUIET = {"checkout": "OK", "queue": "OK"}
+
+
+def test_alarms_that_are_quiet_or_have_no_data_yet_stop_nothing() -> None:
+    for state in ("OK", "INSUFFICIENT_DATA"):
+        World(states=dict(HEALTHY), alarm_states={**QUIET, "queue": state}).prove(policy=WATCHED)
+
+
+def test_an_alarm_that_does_not_exist_stops_the_shift() -> None:
+    world = World(states=dict(HEALTHY), alarm_states={"checkout": "OK"})
+    with pytest.raises(GateFailed, match="there is no alarm queue"):
+        world.prove(policy=WATCHED)
+
+
+def test_an_alarm_that_is_on_already_stops_the_shift_and_its_migration() -> None:
+    world = World(states=dict(HEALTHY), alarm_states={**QUIET, "queue": "ALARM"})
+    with pytest.raises(GateFailed, match="alarm queue is on already") as caught:
+        world.prove(policy=replace(asking(ALL), alarm_names=WATCHED.alarm_names))
+    assert (world.asked, world.commands, world.migrated) == ([], [], [])
+    assert "The traffic stays where it is" in caught.value.next_step
+    share = World(weights={"old": 95, "new": 5}, states=dict(HEALTHY), alarm_states={**QUIET, "queue": "ALARM"})
+    with pytest.raises(GateFailed, match="alarm queue is on already"):
+        share.prove(replace(CUTOVER, weights={"old": 50, "new": 50}), WATCHED)
+
+
+def test_all_alarms_that_do_not_exist_are_named() -> None:
+    world = World(states=dict(HEALTHY))
+    with pytest.raises(GateFailed, match="there are no alarms checkout, queue"):
+        world.prove(policy=WATCHED)
+
+
+def test_a_standby_that_was_not_seen_healthy_waits_for_quiet_alarms() -> None:
+    alarms = {**QUIET, "queue": "ALARM"}
+    world = World(weights={"old": 100, "new": 0}, states=dict(HEALTHY), alarm_states=alarms)
+    with pytest.raises(GateFailed, match="alarm queue is on already"):
+        world.prove(policy=WATCHED)
+
+
+def test_alarms_are_not_asked_on_the_very_first_deployment() -> None:
+    world = World(weights={}, groups_by_name={"web-new": group("web-new", "new")}, states=dict(HEALTHY))
+    world.prove(replace(CUTOVER, listener=None), WATCHED)
+
+
+@pytest.mark.parametrize("alarms", [{}, {**QUIET, "queue": "ALARM"}])
+@pytest.mark.parametrize("weights", [{"old": 1}, {"old": 100, "new": 0}, {"old": 50, "new": 50}])
+def test_no_alarm_keeps_the_traffic_from_going_back_to_a_release_that_has_served(
+    weights: dict[str, int], alarms: dict[str, str]
+) -> None:
+    world = World(weights=weights, states=dict(HEALTHY), alarm_states=alarms)
+    world.prove(policy=replace(WATCHED, proven=frozenset({"bbbbbbbb"})))
+
+
+# -- who loses the traffic
+
+
+def test_a_target_group_that_is_named_without_weight_has_lost_the_traffic_too() -> None:
+    world = World(weights={"old": 100, "new": 0, "older": 0}, states=dict(HEALTHY))
+    assert world.prove(replace(CUTOVER, weights={"old": 0, "new": 100})).lost == {"old", "older"}
+    assert world.prove(replace(CUTOVER, weights={"old": 50, "new": 50, "older": 0})).lost == {"older"}
+
+
+def test_a_target_group_that_was_not_named_before_loses_nothing() -> None:
+    world = World(weights={"old": 100}, states=dict(HEALTHY))
+    assert world.prove(replace(CUTOVER, weights={"old": 100, "new": 0})).lost == frozenset()
+
+
+def test_a_gate_that_fails_tells_whose_it_was() -> None:
+    world = World(states={"i-1": "unhealthy"})
+    with pytest.raises(GateFailed) as caught:
+        world.prove()
+    assert caught.value.target_group == "new"

@@ -63,7 +63,12 @@ class World:
 
 def lost(*target_groups: str, sticky_seconds: float = 0) -> TrafficMoved:
     return TrafficMoved(
-        at=0, listener="arn", lost=frozenset(target_groups), now_on="new", sticky_seconds=sticky_seconds
+        at=0,
+        listener="arn",
+        has_gained=True,
+        lost=frozenset(target_groups),
+        now_on="new",
+        sticky_seconds=sticky_seconds,
     )
 
 
@@ -160,13 +165,24 @@ def test_a_drain_counts_from_the_cutover_so_a_soak_that_lasted_longer_leaves_not
     assert "sleep" not in " ".join(world.calls)
 
 
-def test_sticky_clients_are_waited_for_until_a_whole_period_had_no_request() -> None:
-    seen = [Traffic(periods=0, requests=None), Traffic(periods=1, requests=4), Traffic(periods=1, requests=None)]
+def test_sticky_clients_are_waited_for_until_two_whole_periods_had_no_request() -> None:
+    seen = [
+        Traffic(periods=1, requests=None),  # the last one's requests may be reported later than the period
+        Traffic(periods=2, requests=4),
+        Traffic(periods=2, requests=None),
+    ]
     world = World({"new": 1}, traffic_seen=seen)
     asyncio.run(world.guard.release("web-old", Part.MACHINES, ("old",), lost("old", sticky_seconds=600)))
     assert world.traffic_seen == []
     assert world.calls.count("traffic of old by the periods of new") == 3
     assert world.said[-1] == "guard: web-old takes no traffic"
+
+
+def test_sticky_clients_of_every_target_group_that_lost_the_traffic_are_waited_for() -> None:
+    quiet, busy = Traffic(periods=2, requests=None), Traffic(periods=2, requests=1)
+    world = World({"new": 1}, traffic_seen=[quiet, busy, quiet, quiet])
+    asyncio.run(world.guard.release("web-old", Part.MACHINES, ("a", "b"), lost("a", "b", sticky_seconds=600)))
+    assert world.traffic_seen == []
 
 
 def test_sticky_clients_are_waited_for_no_longer_than_their_cookie_lasts() -> None:

@@ -149,7 +149,10 @@ class FakeHooks:
             after_update=[self._cutover],
         )
 
-    def guarded(self) -> pulumi.ResourceHookBinding:
+    def guarding_machines(self) -> pulumi.ResourceHookBinding:
+        return pulumi.ResourceHookBinding(before_delete=[self._guard], before_update=[self._guard])
+
+    def guarding_part(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard])
 
 
@@ -185,7 +188,7 @@ def test_a_server_group_is_named_by_the_version_of_its_release(declare: Any) -> 
     for kind in ("TargetGroup", "LaunchTemplate", "Group", "Policy"):
         assert [each.name for each in declared.of(kind)] == [f"web-{version}"]
     alarms = [each.name for each in declared.of("MetricAlarm")]
-    assert alarms == [f"web-{version}-{name}" for name in ("errors", "latency", "unhealthy")]
+    assert alarms == [f"web-{version}-{name}" for name in ("errors", "balancer", "latency", "unhealthy")]
 
 
 def test_another_image_is_a_new_set_of_names_and_leaves_all_others_alone(declare: Any) -> None:
@@ -312,8 +315,26 @@ def test_gate_guard_and_image_check_are_bound_to_what_they_protect_and_to_nothin
         "Listener web-production": "cutover,gate",
         f"Group web-{version}": "guard",
         f"Policy web-{version}": "guard",
-        **{f"MetricAlarm web-{version}-{name}": "guard" for name in ("errors", "latency", "unhealthy")},
+        **{f"MetricAlarm web-{version}-{name}": "guard" for name in ("errors", "balancer", "latency", "unhealthy")},
     }
+
+
+def test_the_guard_is_asked_before_an_update_of_machines_and_of_nothing_that_hangs_on_them(declare: Any) -> None:
+    declared = declare()
+    guarded = {name for name, each in declared.requests.items() if "guard" in each.hooks.before_update}
+    assert guarded == {f"Group web-{declared.outputs['activeRelease']['version']}"}
+
+
+def test_only_the_alarm_of_the_load_balancers_own_errors_is_of_all_target_groups(declare: Any) -> None:
+    declared = declare()
+    version = declared.outputs["activeRelease"]["version"]
+    for name in ("errors", "balancer", "latency", "unhealthy"):
+        queries = declared.one("MetricAlarm", f"web-{version}-{name}")["metricQueries"]
+        dimensions = [query["metric"]["dimensions"] for query in queries if "metric" in query]
+        assert dimensions
+        for each in dimensions:
+            assert each["LoadBalancer"] == "app/web/1"
+            assert ("TargetGroup" in each) is (name != "balancer"), name
 
 
 def test_machines_require_the_second_version_of_the_metadata_service(declare: Any) -> None:

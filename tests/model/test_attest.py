@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.model.answer import Answer
-from bluegreen.model.attest import NOTHING, Attest, Split
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.attest import DEFAULT, NOTHING, Attest, Split, judge_sample, sample_size
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 from bluegreen.model.verdict import Ready, Wait
@@ -65,3 +65,87 @@ def test_both_splits_are_told() -> None:
 def test_no_answer_that_names_a_release_is_not_as_wanted() -> None:
     assert Split.of([None, None]).judge({A: 100}, 5) == Wait("none of 2 answers names a release")
     assert isinstance(Split.of([]).judge({A: 100}, 5), Wait)
+
+
+# -- samples of a load balancer
+
+
+HEADED = Attest(header="X-Release")
+SOLE = {B: 100.0}
+SHIFT = {A: 90.0, B: 10.0}
+
+
+def answers(*counted: tuple[int, str | None], status: int = 200) -> list[Outcome]:
+    """So many answers that name this release; None: none."""
+    return [
+        Answer(status=status, body=f'{{"release": "{name}"}}' if name else "hello", headers={"x-release": name or ""})
+        for count, name in counted
+        for _ in range(count)
+    ]
+
+
+def test_a_shift_takes_a_larger_sample_than_a_cutover() -> None:
+    assert sample_size(SOLE) == 20
+    assert sample_size(SHIFT) == 400
+    assert sample_size({A: 50, B: 50}) == 400
+
+
+def test_a_sole_release_must_answer_every_time() -> None:
+    assert isinstance(judge_sample(HEADED, answers((20, B)), SOLE), Ready)
+    assert isinstance(judge_sample(HEADED, answers((19, B), (1, A)), SOLE), Wait)
+    assert isinstance(judge_sample(HEADED, answers((20, A)), SOLE), Wait)
+
+
+@pytest.mark.parametrize(("new", "is_as_wanted"), [(40, True), (60, True), (20, True), (61, False), (19, False)])
+def test_shares_of_a_shift_are_within_five_points(new: int, is_as_wanted: bool) -> None:
+    found = judge_sample(HEADED, answers((400 - new, A), (new, B)), SHIFT)
+    assert isinstance(found, Ready if is_as_wanted else Wait)
+
+
+@pytest.mark.parametrize("share", [1.0, 5.0])
+def test_a_release_that_never_answers_does_not_have_its_share_however_small_that_is(share: float) -> None:
+    assert isinstance(judge_sample(HEADED, answers((400, A)), {A: 100 - share, B: share}), Wait)
+    assert isinstance(judge_sample(HEADED, answers((396, A), (4, B)), {A: 100 - share, B: share}), Ready)
+
+
+def test_nobody_who_can_be_reached_is_told_apart_from_wrong_answers() -> None:
+    closed = judge_sample(HEADED, [Unreachable("web.test:80: connection refused")] * 20, SOLE)
+    assert closed == Wait("can't connect: to web.test:80: connection refused")
+    broken = judge_sample(HEADED, [Broken("no whole answer within 5 s")] * 20, SOLE)
+    assert isinstance(broken, Wait)
+    assert "no whole answer" in broken.summary
+    assert "connect" not in broken.summary
+    wrong = judge_sample(HEADED, answers((20, A)), SOLE)
+    assert isinstance(wrong, Wait)
+    assert wrong.summary == f"seen {A} 100 %, wanted {B} 100 %"
+
+
+@pytest.mark.parametrize("body", ["hello", "{}", '{"release": "2.4.1"}'])
+def test_an_app_that_was_never_told_to_name_its_release_is_let_pass_and_it_is_said(body: str) -> None:
+    found = judge_sample(DEFAULT, [Answer(status=200, body=body)] * 20, SOLE)
+    assert isinstance(found, Ready)
+    assert "nothing is attested" in found.summary
+    assert isinstance(judge_sample(DEFAULT, [Answer(status=404)] * 20, SOLE), Ready), "it need not have the path"
+
+
+def test_an_app_that_was_told_to_name_its_release_and_does_not_is_not_let_pass() -> None:
+    assert isinstance(judge_sample(HEADED, answers((20, None)), SOLE), Wait)
+    assert isinstance(judge_sample(Attest(path="/who", json="release"), answers((20, None)), SOLE), Wait)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_errors_that_name_no_release_are_not_let_pass(count: int) -> None:
+    outcomes = [*answers((20 - count, None)), *answers((count, None), status=503)]
+    found = judge_sample(DEFAULT, outcomes, SOLE)
+    assert isinstance(found, Wait)
+    assert f"status 503 in {count} of 20 answers" in found.summary
+    assert "only" not in found.summary or count == 20
+
+
+def test_an_app_that_names_its_release_by_itself_is_attested_without_being_told() -> None:
+    assert isinstance(judge_sample(DEFAULT, answers((20, A)), SOLE), Wait)
+    assert isinstance(judge_sample(DEFAULT, answers((20, B)), SOLE), Ready)
+
+
+def test_errors_that_name_their_release_say_who_has_the_traffic_and_no_more() -> None:
+    assert isinstance(judge_sample(HEADED, answers((20, B), status=500), SOLE), Ready), "the soak minds the errors"

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from bluegreen.errors import SettingsError
 from bluegreen.model.fleet import ALL_TRAFFIC, MOST_GROUPS, Fleet, Role, check_serial
+from bluegreen.model.history import Event, History, Kind
 from bluegreen.model.release import Release
-from bluegreen.model.rollout import RolloutError, Step, Way, abort, bring_in, promote, retire, roll_back
+from bluegreen.model.rollout import (
+    RolloutError,
+    Step,
+    Way,
+    abort,
+    bring_in,
+    choose_rollback,
+    promote,
+    resume,
+    retire,
+    roll_back,
+)
 from bluegreen.model.settings import FleetConfig, Settings, Strategy
 
 STRATEGIES = list(Strategy)
@@ -168,6 +181,12 @@ def test_a_rollback_to_a_release_without_a_group_makes_one_from_its_own_settings
     assert plan.steps[0].fleet.active.release == old
 
 
+def test_what_was_begun_since_makes_even_the_active_release_one_to_go_back_to() -> None:
+    plan = roll_back(release(1), running(1), settings(1), is_settled=False)
+    assert (plan.way, len(plan.steps)) == (Way.FLIP, 1)
+    assert plan.steps[0].fleet == running(1)
+
+
 def test_a_rollback_gives_an_open_rollout_up() -> None:
     step, *_ = bring_in(release(3), running(2, 1), settings(3, strategy="canary"))
     (back,) = roll_back(release(2), step.fleet, settings()).steps
@@ -288,12 +307,6 @@ def test_a_config_older_than_the_last_update_is_refused() -> None:
         check_serial(FleetConfig(), {"serial": 1})
 
 
-def test_a_standby_with_machines_is_known_to_the_listener_and_one_without_is_not() -> None:
-    kept, emptied = bring_in(release(2), running(1), settings(strategy="redBlack"))
-    assert [group.is_listed for group in kept.fleet.groups] == [True, True]
-    assert [group.is_listed for group in emptied.fleet.groups] == [True, False]
-
-
 @pytest.mark.parametrize(
     ("config", "path"),
     [
@@ -311,3 +324,174 @@ def test_a_standby_with_machines_is_known_to_the_listener_and_one_without_is_not
 def test_bad_rollout_settings_are_refused_by_path(config: dict[str, Any], path: str) -> None:
     with pytest.raises(SettingsError, match=path):
         settings(**config)
+
+
+# -- a canary that ends at all of the traffic
+
+
+ALL_AT_LAST = {"strategy": "canary", "steps": [{"weight": 50}, {"weight": 100, "pauseSeconds": 60}]}
+
+
+def test_a_canary_may_watch_all_of_the_traffic_before_the_old_group_goes() -> None:
+    steps = bring_in(release(2), running(1), settings(**ALL_AT_LAST))
+    assert shares(steps, 2) == [50, 100, 100]
+    assert shares(steps, 1) == [50, 0, 0]
+    last = steps[1]
+    assert last.watch_seconds == 60
+    assert last.watched == release(2)
+    assert roles(last.fleet) == {"1": ("active", 6), "2": ("candidate", 6)}
+    assert len(last.fleet.listed(is_sticky=False)) == 2, "going back is one listener change"
+    assert Fleet.from_settings(config_of(last.fleet, settings(**ALL_AT_LAST))) == last.fleet
+
+
+def test_from_all_of_the_traffic_there_is_a_way_back_and_a_way_on() -> None:
+    wanted = settings(**ALL_AT_LAST)
+    _, last, _ = bring_in(release(2), running(1), wanted)
+    (back,) = abort(last.fleet)
+    assert (roles(back.fleet), back.fleet.active.weight) == ({"1": ("active", 6)}, 100)
+    assert roles(promote(last.fleet, wanted)[0].fleet) == {"2": ("active", 6)}
+    assert bring_in(release(2), last.fleet, wanted)[0].fleet == last.fleet
+
+
+# -- who is watched
+
+
+@pytest.mark.parametrize("strategy", ["blueGreen", "highlander"])
+def test_a_cutover_that_leaves_nothing_to_go_back_to_is_left_to_the_guard(strategy: str) -> None:
+    (step,) = bring_in(release(2), running(1), settings(strategy=strategy))
+    assert step.watched is None
+
+
+def test_so_is_a_red_black_that_keeps_nothing() -> None:
+    steps = bring_in(release(2), running(1), settings(strategy="redBlack", maxRemainingGroups=1))
+    assert roles(steps[-1].fleet) == {"2": ("active", 6)}
+    assert [step.watched for step in steps] == [None]
+
+
+def test_red_black_watches_the_new_release_while_the_old_one_stays_whole_and_not_later() -> None:
+    kept, emptied = bring_in(release(2), running(1), settings(strategy="redBlack"))
+    assert kept.watched == release(2)
+    assert emptied.watched is None
+
+
+@pytest.mark.parametrize(("delay", "soak", "watch"), [(0, 0, 0), (90, 60, 90), (60, 90, 90), (0, 90, 90), (90, 0, 90)])
+def test_red_black_watches_for_the_longer_of_its_delay_and_the_soak(delay: int, soak: int, watch: int) -> None:
+    config = {"strategy": "redBlack", "scaleDownDelaySeconds": delay, "soakSeconds": soak}
+    kept, emptied = bring_in(release(2), running(1), settings(**config))
+    assert (kept.watch_seconds, emptied.watch_seconds) == (watch, 0)
+    (alone,) = bring_in(release(2), running(1), settings(maxRemainingGroups=1, **config))
+    assert alone.watch_seconds == 0, "the guard keeps the soak, within the update"
+
+
+def test_a_cutover_is_watched_from_outside_only_where_it_keeps_a_way_back() -> None:
+    kept, *others = bring_in(release(2), running(1), settings(strategy="redBlack", groupStickinessSeconds=60))
+    assert kept.keeps_way_back
+    assert not any(step.keeps_way_back for step in others)
+    for strategy in ("blueGreen", "highlander", "canary", "linear"):
+        assert not any(step.keeps_way_back for step in bring_in(release(2), running(1), settings(strategy=strategy)))
+
+
+# -- a cutover whose watch was interrupted
+
+
+@pytest.mark.parametrize("stickiness", [0, 300])
+def test_a_red_black_cutover_that_was_not_watched_to_its_end_goes_on_from_there(stickiness: int) -> None:
+    wanted = settings(
+        strategy="redBlack", scaleDownDelaySeconds=90, groupStickinessSeconds=stickiness, maxRemainingGroups=3
+    )
+    steps = bring_in(release(3), running(2, 1), wanted)
+    assert resume(steps[0].fleet, wanted) == steps
+    assert steps[0].watched == release(3)
+    assert steps[0].watch_seconds == 90
+
+
+def test_a_red_black_cutover_whose_standby_has_gone_on_is_not_resumed() -> None:
+    wanted = settings(strategy="redBlack")
+    kept, emptied = bring_in(release(2), running(1), wanted)
+    assert resume(kept.fleet, wanted)
+    assert resume(emptied.fleet, wanted) == ()
+
+
+@pytest.mark.parametrize("strategy", [each for each in STRATEGIES if each is not Strategy.RED_BLACK])
+def test_where_the_guard_watches_there_is_nothing_to_resume(strategy: Strategy) -> None:
+    assert resume(running(2, 1), settings(strategy=strategy.value)) == ()
+
+
+def test_a_red_black_release_that_is_alone_has_nothing_to_resume() -> None:
+    assert resume(running(1), settings(1, strategy="redBlack")) == ()
+
+
+@pytest.mark.parametrize("pause", [0, 60])
+def test_every_share_of_a_canary_is_watched_and_the_last_cutover_by_the_guard(pause: int) -> None:
+    shifts = [{"weight": 5, "pauseSeconds": pause}, {"weight": 50, "pauseSeconds": pause}]
+    steps = bring_in(release(2), running(1), settings(strategy="canary", steps=shifts))
+    assert [step.watched for step in steps] == [release(2), release(2), None]
+
+
+def test_a_candidate_without_traffic_is_not_watched_and_neither_is_a_way_back() -> None:
+    waiting, *_ = bring_in(release(2), running(1), settings(promotion="manual"))
+    assert waiting.watched is None
+    assert [step.watched for step in roll_back(release(1), running(2, 1), settings()).steps] == [None]
+    assert [step.watched for step in abort(waiting.fleet)] == [None]
+    assert [step.watched for step in retire([release(1).version], running(2, 1))] == [None]
+
+
+# -- which release to go back to
+
+
+def served(*numbers: int, failed: int | None = None) -> History:
+    """Each took all of the traffic, one after the other."""
+    events = []
+    for minute, number in enumerate(numbers):
+        each, at = release(number), datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
+        evidence = {"weights": {each.version: 100}, "releases": {each.version: each.as_record()}}
+        events.append(Event(at=at, run="run", kind=Kind.CUTOVER, release=each.version, evidence=evidence))
+        if number == failed:
+            events.append(Event(at=at, run="run", kind=Kind.SOAK_FAILED, release=each.version))
+    return History(tuple(events))
+
+
+def test_without_a_version_a_rollback_goes_to_the_newest_standby() -> None:
+    assert choose_rollback(running(3, 2, 1), served(1, 2, 3), None) == release(2)
+    assert choose_rollback(running(3, 1), served(1, 2, 3), None) == release(1), "it is there already"
+
+
+def test_without_a_standby_it_goes_to_the_healthy_release_that_served_before() -> None:
+    assert choose_rollback(running(3), served(1, 2, 3), None) == release(2)
+    assert choose_rollback(running(3), served(1, 2, 3, failed=2), None) == release(1)
+
+
+def test_of_an_open_rollout_without_a_standby_it_goes_to_the_active_release() -> None:
+    step, *_ = bring_in(release(2), running(1), settings(strategy="canary"))
+    assert choose_rollback(step.fleet, served(1), None) == release(1)
+    plan = roll_back(release(1), step.fleet, settings())
+    assert plan.way is Way.FLIP
+    assert roles(plan.steps[0].fleet) == {"1": ("active", 6)}
+
+
+def test_of_an_open_rollout_with_standbys_it_goes_to_the_active_release_all_the_same() -> None:
+    step, *_ = bring_in(release(3), running(2, 1), settings(3, strategy="canary"))
+    assert step.fleet.standbys
+    assert choose_rollback(step.fleet, served(1, 2), None) == release(2)
+    assert choose_rollback(step.fleet, served(1, 2), release(1).version) == release(1), "unless it is named"
+
+
+def test_a_version_is_found_in_the_fleet_and_in_the_history() -> None:
+    assert choose_rollback(running(3, 2), History(), release(2).version) == release(2)
+    assert choose_rollback(running(3), served(1, 2, 3), release(1).version) == release(1)
+    failed = choose_rollback(running(3), served(1, 2, failed=2), release(2).version)
+    assert failed == release(2), "whether it may is judged elsewhere"
+
+
+def test_a_version_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(RolloutError, match="release nothing is not known") as caught:
+        choose_rollback(running(3), served(1), "nothing")
+    assert release(1).version in caught.value.what
+    assert release(3).version in caught.value.what
+    assert "bluegreen history" in caught.value.next_step
+
+
+@pytest.mark.parametrize("history", [History(), served(3), served(1, 3, failed=1)])
+def test_where_no_earlier_release_was_seen_healthy_there_is_nothing_to_go_back_to(history: History) -> None:
+    with pytest.raises(RolloutError, match="no earlier release to go back to"):
+        choose_rollback(running(3), history, None)

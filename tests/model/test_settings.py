@@ -354,3 +354,101 @@ def test_an_unset_image_is_named_along_with_the_other_faults() -> None:
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.parse({}).min_size = 3  # type: ignore[misc]
+
+
+# -- soak, alarms, migration, stickiness
+
+
+def test_nothing_is_soaked_or_migrated_by_default_and_every_release_has_its_alarms() -> None:
+    settings = Settings.parse({"ami": AMI})
+    assert (settings.soak_seconds, settings.soak_alarms, settings.migration) == (0, (), None)
+    assert settings.auto_rollback
+    alarms = settings.alarms
+    assert (alarms.error_percent, alarms.latency_seconds, alarms.unhealthy_hosts, alarms.count) == (5, 2, 1, 4)
+
+
+def test_limits_of_alarms_that_are_left_out_keep_their_default_and_zero_is_a_limit() -> None:
+    alarms = Settings.parse({"ami": AMI, "alarms": '{"latencySeconds": 0, "errorPercent": 0.5}'}).alarms
+    assert (alarms.error_percent, alarms.latency_seconds, alarms.unhealthy_hosts, alarms.count) == (0.5, 0, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("alarms", "path"),
+    [
+        ({"errorPercent": 101}, "alarms.errorPercent"),
+        ({"errorPercent": -1}, "alarms.errorPercent"),
+        ({"errorPercent": "NaN"}, "alarms.errorPercent"),
+        ({"latencySeconds": -0.1}, "alarms.latencySeconds"),
+        ({"latencySeconds": "Infinity"}, "alarms.latencySeconds"),
+        ({"unhealthyHosts": -1}, "alarms.unhealthyHosts"),
+        ({"unhealthyHosts": 0.5}, "alarms.unhealthyHosts"),
+        ({"unhealthyHost": 1}, "alarms.unhealthyHost"),
+    ],
+)
+def test_a_bad_limit_of_an_alarm_is_refused_by_path(alarms: dict[str, Any], path: str) -> None:
+    assert set(faults(alarms=json.dumps(alarms))) == {path}
+
+
+@pytest.mark.parametrize("seconds", ["-1", "86401", "long", "1.5"])
+def test_a_soak_is_whole_seconds_up_to_a_day(seconds: str) -> None:
+    assert set(faults(soakSeconds=seconds)) == {"soakSeconds"}
+    assert Settings.parse({"ami": AMI, "soakSeconds": "86400"}).soak_seconds == 86400
+
+
+@pytest.mark.parametrize("name", ["checkout", "Checkout: 5xx (prod)", "a" * 255, "~", "web/5xx"])
+def test_names_of_alarms_that_cloudwatch_takes(name: str) -> None:
+    assert Settings.parse({"ami": AMI, "soakAlarms": json.dumps([name])}).soak_alarms == (name,)
+
+
+@pytest.mark.parametrize("name", ["", " checkout", "a" * 256, "a\nb", "größe"])
+def test_names_of_alarms_that_cloudwatch_would_refuse(name: str) -> None:
+    found = faults(soakAlarms=json.dumps(["good", name]))
+    assert set(found) == {"soakAlarms[1]"}
+    assert "is not the name of an alarm" in found["soakAlarms[1]"]
+
+
+def test_an_alarm_that_is_named_twice_is_refused_with_its_name() -> None:
+    found = faults(soakAlarms='["a", "b", "a", "c", "c"]')
+    assert found == {"soakAlarms": "names a, c twice"}
+
+
+def test_no_more_alarms_are_taken_than_one_question_holds() -> None:
+    names = [f"alarm-{number}" for number in range(101)]
+    assert "101 names" in faults(soakAlarms=json.dumps(names))["soakAlarms"]
+    assert len(Settings.parse({"ami": AMI, "soakAlarms": json.dumps(names[:100])}).soak_alarms) == 100
+
+
+@pytest.mark.parametrize("names", ["checkout", '{"a": 1}', "[1]", "["])
+def test_alarms_are_a_list_of_names(names: str) -> None:
+    assert any(path.startswith("soakAlarms") for path in faults(soakAlarms=names))
+
+
+def test_a_migration_is_a_command_and_its_faults_are_told_as_its_own() -> None:
+    migration = Settings.parse({"ami": AMI, "migration": '{"command": ["./migrate", "up"]}'}).migration
+    assert migration is not None
+    assert (migration.command, migration.timeout_seconds) == (("./migrate", "up"), 300)
+    assert Settings.parse({"ami": AMI, "migration": "{}"}).migration is None
+    assert set(faults(migration={"command": "./migrate up"})) == {"migration.command"}
+    assert set(faults(migration={"timeoutSeconds": 5})) == {"migration.command"}
+    assert faults(migration={"comand": ["a"]})["migration.comand"] == "unknown key; did you mean command?"
+
+
+def test_target_stickiness_needs_group_stickiness() -> None:
+    found = faults(targetStickinessSeconds="60")
+    assert set(found) == {"targetStickinessSeconds"}
+    assert "needs groupStickinessSeconds too" in found["targetStickinessSeconds"]
+    both = Settings.parse({"ami": AMI, "targetStickinessSeconds": "60", "groupStickinessSeconds": "300"})
+    assert (both.target_stickiness_seconds, both.group_stickiness_seconds) == (60, 300)
+    assert Settings.parse({"ami": AMI, "groupStickinessSeconds": "300"}).group_stickiness_seconds == 300
+
+
+@pytest.mark.parametrize("key", ["groupStickinessSeconds", "targetStickinessSeconds"])
+@pytest.mark.parametrize("value", ["-1", "604801", "a day"])
+def test_stickiness_lasts_seven_days_at_most(key: str, value: str) -> None:
+    assert set(faults(**{"groupStickinessSeconds": "60", "targetStickinessSeconds": "60", key: value})) == {key}
+
+
+@pytest.mark.parametrize("value", ["yes please", "2", "[]"])
+def test_whether_to_roll_back_is_true_or_false(value: str) -> None:
+    assert set(faults(autoRollback=value)) == {"autoRollback"}
+    assert not Settings.parse({"ami": AMI, "autoRollback": "false"}).auto_rollback
