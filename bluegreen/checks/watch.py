@@ -57,6 +57,19 @@ class Shift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Watched:
+    """A release that takes traffic, and since when it is watched: by the clock (`began`), and for CloudWatch (`since`),
+    which must not take the attest's own sample for the users' requests."""
+
+    name: str
+    release: str
+    target_group: str
+    listener: str
+    began: float
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watch:
     """Returns when a shift has proven well, or raises WatchFailed. Time, sleep and the eyes are passed in."""
 
@@ -71,7 +84,7 @@ class Watch:
     async def keep(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         """Attest, where the app says which release it is, then soak, where it has `seconds`. Raises AwsError too."""
         name, version = f"{shift.owner.service}-{shift.release}", shift.release
-        since, began = self.now(), self.clock()
+        began = self.clock()
         groups = await asyncio.to_thread(self.sight.groups, shift.owner)
         target_group = next((arn for each in groups if each.release == version for arn in each.target_groups), None)
         entrance = (
@@ -83,9 +96,16 @@ class Watch:
             self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {})
         if attest.is_on:
             await self._attest(shift, attest, entrance.url)
-            since = self.now()  # the sample is not the users' traffic
         if seconds:
-            await self._soak(shift, target_group, entrance.listener, policy, seconds, since, began)
+            watched = _Watched(
+                name=name,
+                release=version,
+                target_group=target_group,
+                listener=entrance.listener,
+                began=began,
+                since=self.now(),
+            )
+            await self._soak(watched, policy, seconds)
 
     async def _attest(self, shift: Shift, attest: Attest, url: str) -> None:
         run = AttestRun(
@@ -105,33 +125,25 @@ class Watch:
                 evidence = {"url": url, "shares": dict(shift.shares)}
                 self._fail(Kind.ATTEST_FAILED, shift.release, f"attest: {summary}", evidence, next_step)
 
-    async def _soak(
-        self,
-        shift: Shift,
-        target_group: str,
-        listener: str,
-        policy: SoakPolicy,
-        seconds: float,
-        since: datetime,
-        began: float,
-    ) -> None:
-        """`began`: when the watch did. The attest is a part of the time."""
-        name = f"{shift.owner.service}-{shift.release}"
-        self._keep(Kind.SOAK_BEGAN, shift.release, f"for {seconds:.0f} s", {"seconds": seconds})
+    async def _soak(self, watched: _Watched, policy: SoakPolicy, seconds: float) -> None:
+        name, release = watched.name, watched.release
+        self._keep(Kind.SOAK_BEGAN, release, f"for {seconds:.0f} s", {"seconds": seconds})
         self.report(f"soak: {name} is watched for {seconds:.0f} s")
         said = ""
         unwell_since: float | None = None
         periods_at_end: int | None = None
         while True:
-            waited = self.clock() - began
+            waited = self.clock() - watched.began
             targets, own, users = await asyncio.gather(
-                asyncio.to_thread(self.sight.targets, target_group),
-                asyncio.to_thread(self.sight.alarms_of, name, target_group, listener),
+                asyncio.to_thread(self.sight.targets, watched.target_group),
+                asyncio.to_thread(self.sight.alarms_of, name, watched.target_group, watched.listener),
                 asyncio.to_thread(self.sight.alarms, policy.alarm_names),
             )
             traffic = None
             if waited >= seconds:
-                traffic = await asyncio.to_thread(self.sight.traffic, listener, target_group, since)
+                traffic = await asyncio.to_thread(
+                    self.sight.traffic, watched.listener, watched.target_group, watched.since
+                )
                 periods_at_end = traffic.periods if periods_at_end is None else periods_at_end
             # From the first look that saw it: the one before may be long ago, where AWS was slow to answer.
             if any(target.is_healthy for target in targets):
@@ -139,7 +151,7 @@ class Watch:
             elif unwell_since is None:
                 unwell_since = self.clock()
             look = Look(
-                release=shift.release,
+                release=release,
                 waited_seconds=waited,
                 targets=targets,
                 own_alarms=own,
@@ -151,11 +163,11 @@ class Watch:
             match judge(look, policy, seconds):
                 case Ready(summary):
                     self.report(f"soak: {name}: {summary}: passed")
-                    self._keep(Kind.SOAK_PASSED, shift.release, summary, _evidence(look))
+                    self._keep(Kind.SOAK_PASSED, release, summary, _evidence(look))
                     return
                 case Hopeless(summary, next_step):
                     what = f"soak: {name}: {summary}, after {waited:.0f} s"
-                    self._fail(Kind.SOAK_FAILED, shift.release, what, _evidence(look), next_step)
+                    self._fail(Kind.SOAK_FAILED, release, what, _evidence(look), next_step)
                 case Wait(summary) if summary != said:
                     self.report(f"soak: {name}: {summary}")
                     said = summary
