@@ -373,7 +373,7 @@ class _Driver:
     def _brought_about(self, fleet: Fleet, settings: Settings, is_way_back: bool, step: Step | None = None) -> Result:
         """The update that brings a fleet about, watched. A failed watch takes the traffic back."""
         try:
-            result = self._engine.up()
+            result = self._up()
             if step and not is_way_back:
                 self._watch(step, settings)
         except (EngineError, WatchFailed) as failed:
@@ -381,6 +381,16 @@ class _Driver:
                 raise
             self._go_back(fleet, settings, failed)
         return result
+
+    def _up(self) -> Result:
+        """The engine hears Ctrl-C too, and ends by itself what it has begun."""
+        try:
+            return self._engine.up()
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted: the update of {self._stack} was stopped; what it has begun is in the state",
+                "`bluegreen deploy` goes on from there, `bluegreen abort` takes it back.",
+            ) from None
 
     def _check_credentials(self, steps: Sequence[Step], settings: Settings) -> None:
         """A soak that can't be watched to its end is not begun."""

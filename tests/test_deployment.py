@@ -41,6 +41,7 @@ class Stack:
     serials: list[int] = dataclasses.field(default_factory=list)
     proven: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     refusing: int = 0
+    is_interrupted: bool = False
     bad: set[str] = dataclasses.field(default_factory=set)
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -58,6 +59,8 @@ class Stack:
         self.config |= {key: value.value for key, value in values.items()}
 
     def up(self, **_: Any) -> Any:
+        if self.is_interrupted:
+            raise KeyboardInterrupt
         if self.refusing:
             self.refusing -= 1
             self.fail()
@@ -346,6 +349,16 @@ def test_without_auto_rollback_a_failed_soak_leaves_the_traffic_where_it_is_and_
         deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={10}))
     assert "bluegreen rollback" in caught.value.next_step
     assert stack.traffic == [{"1": 90, "2": 10}]
+
+
+def test_ctrl_c_in_an_update_says_how_to_go_on_and_how_back(stack: Stack) -> None:
+    stack.is_interrupted = True
+    with pytest.raises(Interrupted, match="what it has begun is in the state") as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert "`bluegreen abort`" in caught.value.next_step
+    stack.is_interrupted = False
+    deployment.abort("dev")
+    assert stack.traffic == [{"1": 100}]
 
 
 def test_a_gate_that_refuses_is_no_failed_soak_and_nothing_is_taken_back(stack: Stack) -> None:
