@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,6 @@ from bluegreen.errors import (
     BluegreenError,
     EngineError,
     Interrupted,
-    LedgerError,
     RolledBack,
     RolloutError,
     SettingsError,
@@ -39,7 +39,7 @@ from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
 from bluegreen.model.attest import Attest
 from bluegreen.model.compat import judge as judge_schema
-from bluegreen.model.fleet import Fleet
+from bluegreen.model.fleet import Fleet, check_serial
 from bluegreen.model.history import WATCH_FAILURES, Event, History, Kind
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.release import Release
@@ -56,6 +56,10 @@ OnStep = Callable[[Step], None]
 
 
 GO_ON = "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`."
+
+
+GUARD_WATCH_FAILED = re.compile(r"hook \"bluegreen-guard\" failed: (attest|soak): ")
+"""How the engine tells that the guard's watch has failed."""
 
 
 class KeepWatch(Protocol):
@@ -109,9 +113,9 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
     RolloutError where another rollout is open.
     """
     driver = _Driver(stack, **options)
-    settings = driver.settings.with_image(ami) if ami else driver.settings
-    release = Release.from_settings(settings)
+    release, settings = driver.wanted(ami)
     steps = bring_in(release, driver.fleet, settings)
+    driver.refuse_to_lose_the_way_back(release, steps)
     if not steps and driver.fleet and release.version not in driver.history.healthy:
         steps = resume(driver.fleet, settings)
     with driver.recorded("deploy", release):
@@ -201,7 +205,7 @@ def destroy(
     engine = Engine(stack, place, environment=run.environment, on_event=on_event, on_output=on_output)
     _take_serial(engine)
     update = _update(stack, engine.destroy())
-    Recorder(ledger=FileLedger(run.ledger), run=run.name).record(Kind.DESTROYED)
+    Recorder(ledger=FileLedger(run.ledger), run=run.name, report=on_output or _unheard).note(Kind.DESTROYED)
     return update
 
 
@@ -232,18 +236,17 @@ def _take_serial(engine: Engine) -> None:
 
 @dataclass
 class _Recorded:
-    """Writes what a verb is about to do to the ledger, and how it ended. What can't be written stops nothing: the way
-    back least of all, and no error is hidden by it."""
+    """Writes what a verb is about to do to the ledger, and how it ended. `evidence`: of its beginning."""
 
     recorder: Recorder
-    report: OnOutput
     verb: str
     release: Release
+    evidence: Mapping[str, Any]
     began: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> None:
-        evidence = {"verb": self.verb, "image": self.release.image, "operator": _operator()}
-        self._note(Kind.BEGAN, self.verb, evidence)
+        evidence = {"verb": self.verb, "image": self.release.image, "operator": _operator(), **self.evidence}
+        self.recorder.note(Kind.BEGAN, release=self.release.version, summary=self.verb, evidence=evidence)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         outcome = "done" if error is None else type(error).__name__
@@ -253,13 +256,8 @@ class _Recorded:
             "seconds": round(time.monotonic() - self.began, 1),
             "error": str(error) if isinstance(error, BluegreenError) else "",
         }
-        self._note(Kind.ENDED, f"{self.verb}: {outcome}", evidence)
-
-    def _note(self, kind: Kind, summary: str, evidence: Mapping[str, Any]) -> None:
-        try:
-            self.recorder.record(kind, release=self.release.version, summary=summary, evidence=evidence)
-        except LedgerError as error:
-            self.report(f"not in the ledger: {error}")
+        summary = f"{self.verb}: {outcome}"
+        self.recorder.note(Kind.ENDED, release=self.release.version, summary=summary, evidence=evidence)
 
 
 class _Driver:
@@ -282,8 +280,7 @@ class _Driver:
         self._keep_watch = keep_watch or self._ask_aws
         place = directory or Path.cwd()
         self.run = Run.new(place, _short(stack), datetime.now(UTC), is_forced=is_forced)
-        self.ledger = FileLedger(self.run.ledger)
-        self._recorder = Recorder(ledger=self.ledger, run=self.run.name)
+        self._recorder = Recorder(ledger=FileLedger(self.run.ledger), run=self.run.name, report=self._report)
         self._engine = Engine(stack, place, environment=self.run.environment, on_event=on_event, on_output=on_output)
         self._config = self._engine.config()
         self.settings = Settings.parse(_of_namespace(self._config, NAMESPACE))
@@ -306,21 +303,30 @@ class _Driver:
     def rollout(self) -> Fleet:
         """What runs, or, where an update that did not end was to open a rollout, what that was to bring about."""
         fleet = self.deployed_fleet
-        if fleet.candidate:
-            return fleet
-        meant = self._meant_fleet
-        return meant if meant and meant.candidate else fleet
+        meant = self._meant_fleet if self._is_config_ahead else None
+        return meant if meant and meant.candidate and not fleet.candidate else fleet
 
     def config_means(self, fleet: Fleet) -> bool:
         """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
         return self._meant_fleet is not None and self._meant_fleet.shares == fleet.shares
 
-    @property
+    @cached_property
     def _is_unfinished(self) -> bool:
-        """Whether an update has begun to change the fleet since the last one that ended: outputs come at its end."""
-        fleet = self.deployed_fleet
-        shares = {group.release.version: group.weight for group in fleet.groups if group.weight}
-        return self.settings.fleet.serial > self._deployed_serial or self.history.shares not in ({}, shares)
+        """Whether an update has begun to change the fleet since the last one that ended: outputs come at its end.
+
+        The driver's own are known by their serial, one that was killed past its cutover by the load balancer, which has
+        the last word, and one that a gate refused by the ledger.
+        """
+        active = self.deployed_fleet.active.release.version
+        if self._is_config_ahead or self.history.refused not in ("", active):
+            return True
+        observer = Observer(self._session)
+        live = observer.active_of(observer.groups(self._owner))
+        return live is not None and live.release not in {group.release.version for group in self.deployed_fleet.groups}
+
+    @property
+    def _is_config_ahead(self) -> bool:
+        return self.settings.fleet.serial > self._deployed_serial
 
     @cached_property
     def _meant_fleet(self) -> Fleet | None:
@@ -331,12 +337,8 @@ class _Driver:
 
     @cached_property
     def history(self) -> History:
-        """What happened before. Nothing where the ledger can't be read, which is said."""
-        try:
-            return self.ledger.read()
-        except LedgerError as error:
-            self._report(str(error))
-            return History()
+        """What had happened before."""
+        return self._recorder.read()
 
     @cached_property
     def _session(self) -> Session:
@@ -348,8 +350,35 @@ class _Driver:
 
     # -- going on from there
 
-    def recorded(self, verb: str, release: Release) -> _Recorded:
-        return _Recorded(self._recorder, self._report, verb, release)
+    def recorded(self, verb: str, release: Release, **evidence: Any) -> _Recorded:
+        """The releases that run are in it: a ledger that was begun later, or another one, knows them from then on."""
+        groups = self.fleet.groups if self.fleet else ()
+        releases = {group.release.version: group.release.as_record() for group in groups}
+        return _Recorded(self._recorder, verb, release, {"releases": releases, **evidence})
+
+    def wanted(self, ami: str | None) -> tuple[Release, Settings]:
+        """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun,
+        or else what the config means. Raises SettingsError where that is older than what runs."""
+        if ami:
+            settings = self.settings.with_image(ami)
+            return Release.from_settings(settings), settings
+        check_serial(self.settings.fleet, {"serial": self._deployed_serial})
+        begun = self.rollout.candidate if self.fleet else None
+        return (begun.release if begun else Release.from_settings(self.settings)), self.settings
+
+    def refuse_to_lose_the_way_back(self, release: Release, steps: Sequence[Step]) -> None:
+        """Opening a rollout deletes what is declared no more: the group, too, that a failed soak has left to go back
+        to."""
+        if self.fleet is None or not steps or steps[0].fleet.candidate is None or self.fleet.candidate:
+            return
+        active = self.fleet.active.release
+        seen = self.history.seen().get(active.version)
+        if active != release and seen and seen.failure and seen.failure.kind in WATCH_FAILURES:
+            raise RolloutError(
+                f"release {active.version}, which has the traffic, is not well ({seen.doubt}), and the group before it "
+                "may still stand: this would delete that",
+                "`bluegreen rollback` first; or `bluegreen deploy` of what runs watches it again.",
+            )
 
     def walk(self, steps: Sequence[Step], settings: Settings, *, is_way_back: bool = False) -> Update:
         """The last update. Without steps the fleet stays, and what else is changed in the config is brought about.
@@ -394,7 +423,9 @@ class _Driver:
 
     def _check_credentials(self, steps: Sequence[Step], settings: Settings) -> None:
         """A soak that can't be watched to its end is not begun."""
-        soaks = sum(step.watch_seconds for step in steps) + settings.soak_seconds
+        active = self.fleet.active.release if self.fleet else None
+        is_cutover = any(step.fleet.active.release != active for step in steps)
+        soaks = sum(step.watch_seconds for step in steps) + settings.soak_seconds * is_cutover
         if soaks:
             needed = soaks + settings.progress_deadline_seconds
             check_credentials_last(self._session.credentials_end(), datetime.now(UTC), needed)
@@ -447,7 +478,7 @@ class _Driver:
     def _ask_aws(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         watch = Watch(
             sight=Observer(self._session),
-            record=self._recorder.record,
+            record=self._recorder.note,
             report=self._report,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
@@ -455,18 +486,17 @@ class _Driver:
         asyncio.run(watch.keep(shift, attest, policy, seconds))
 
     def _was_failed_watch(self, failed: BluegreenError) -> bool:
-        """The guard watches in the program's process: what it saw is in the ledger."""
-        if isinstance(failed, WatchFailed):
-            return True
-        return any(event.kind in WATCH_FAILURES for event in self.ledger.read().of_run(self.run.name))
+        """The guard watches in the program's process: what it saw is in the engine's reasons."""
+        return isinstance(failed, WatchFailed) or GUARD_WATCH_FAILED.search(str(failed)) is not None
 
     def _go_back(self, fleet: Fleet, settings: Settings, failed: BluegreenError) -> None:
         """The traffic first, then, in the same update, what is to be cleaned up. Raises RolledBack, WatchFailed."""
         bad = fleet.candidate.release if fleet.candidate else fleet.active.release
         before = self.fleet.active.release if self.fleet else None
         if before == bad:
-            before = self.history.before(bad.version)
-        events = [event for event in self.ledger.read().of_run(self.run.name) if event.kind in WATCH_FAILURES]
+            standby = next((group.release for group in fleet.standbys if group.is_way_back), None)
+            before = standby or self.history.before(bad.version)
+        events = [event for event in self._recorder.read().of_run(self.run.name) if event.kind in WATCH_FAILURES]
         why = events[-1].summary if events else failed.what
         if before is None or not settings.auto_rollback:
             way = (
@@ -494,7 +524,7 @@ class _Driver:
     def _evidence_of(self, release: Release) -> str:
         folders = [
             event.evidence["folder"]
-            for event in self.ledger.read().events
+            for event in self._recorder.read().events
             if event.kind is Kind.FORENSICS and event.release == release.version
         ]
         return str(folders[-1] if folders else self.run.ledger)
@@ -530,12 +560,21 @@ class _Driver:
 
     def roll_back(self, plan: Rollback, settings: Settings, left: Release | None = None) -> Update:
         """`left`: the release that the traffic is taken from; by default the one that has it."""
-        meant = self._meant_fleet or self.deployed_fleet
-        given_up = left or (meant.candidate or meant.active).release
-        with self.recorded("rollback", plan.release):
+        given_up = left.version if left else self._given_up(plan)
+        with self.recorded("rollback", plan.release, **{"from": given_up}):
             update = self.walk(plan.steps, settings, is_way_back=True)
             self._note_rollback(plan, given_up)
             return update
+
+    def _given_up(self, plan: Rollback) -> str:
+        """The version of the release that has the traffic, or was about to get it; empty where it is not known."""
+        last, target = self.history.last_rollback(), plan.release.version
+        if last and last.is_open and last.release == target:
+            return last.left  # the config means the target already
+        meant = self._meant_fleet if self._is_config_ahead else None
+        fleets = [fleet for fleet in (meant, self.fleet) if fleet]
+        releases = [(fleet.candidate or fleet.active).release.version for fleet in fleets]
+        return next((version for version in (*releases, self.history.refused) if version not in ("", target)), "")
 
     def described(self, plan: Rollback) -> RollbackPlan:
         return RollbackPlan(
@@ -582,23 +621,20 @@ class _Driver:
 
     def _seconds_to_traffic(self) -> float | None:
         """From the beginning of this run's rollback until the traffic was back; None where it is not."""
-        events = self.ledger.read().of_run(self.run.name)
+        events = self._recorder.read().of_run(self.run.name)
         began = [event for event in events if event.kind is Kind.BEGAN and event.evidence["verb"] == "rollback"]
         back = [event for event in events if event.kind is Kind.CUTOVER and began and event.at > began[-1].at]
         return (back[0].at - began[-1].at).total_seconds() if back else None
 
-    def _note_rollback(self, plan: Rollback, left: Release) -> None:
+    def _note_rollback(self, plan: Rollback, left: str) -> None:
         """How it went, for the next one to tell beforehand, and which release is in doubt from now on."""
-        try:
-            seconds = self._seconds_to_traffic()
-            self._recorder.record(
-                Kind.ROLLED_BACK,
-                release=plan.release.version,
-                summary=f"from release {left.version} to {plan.release.version}, {plan.way}",
-                evidence={"way": plan.way.value, "trafficSeconds": seconds, "from": left.version},
-            )
-        except LedgerError as error:
-            self._report(f"not in the ledger: {error}")
+        version = plan.release.version
+        self._recorder.note(
+            Kind.ROLLED_BACK,
+            release=version,
+            summary=f"from release {left} to {version}, {plan.way}" if left else f"to release {version}, {plan.way}",
+            evidence={"way": plan.way.value, "trafficSeconds": self._seconds_to_traffic(), "from": left},
+        )
 
 
 def _update(stack: str, result: Result) -> Update:

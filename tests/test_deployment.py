@@ -15,7 +15,16 @@ from pulumi import automation as auto
 
 from bluegreen import deployment, engine
 from bluegreen.checks.watch import Shift
-from bluegreen.errors import AwsError, EngineError, Interrupted, RolledBack, RolloutError, SettingsError, WatchFailed
+from bluegreen.errors import (
+    AwsError,
+    EngineError,
+    Interrupted,
+    LedgerError,
+    RolledBack,
+    RolloutError,
+    SettingsError,
+    WatchFailed,
+)
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
 from bluegreen.model.attest import Attest
@@ -84,10 +93,10 @@ class Stack:
         recorder.record(Kind.CUTOVER, release=fleet.previewed.release.version, evidence=evidence)
         if active.image in self.bad and not fleet.candidate and active.version not in settings.fleet.seen_healthy:
             recorder.record(Kind.SOAK_FAILED, release=active.version, summary="soak: alarm is on")
-            self.fail()
+            self.fail('error: before hook "bluegreen-guard" failed: soak: alarm is on')
 
-    def fail(self) -> None:
-        raise auto.errors.CommandError(SimpleNamespace(stdout="", stderr="", code=1))
+    def fail(self, why: str = "") -> None:
+        raise auto.errors.CommandError(why or SimpleNamespace(stdout="", stderr="", code=1))
 
     def destroy(self, **_: Any) -> Any:
         Settings.parse(self.config)
@@ -151,12 +160,18 @@ class Images:
 
     gone: frozenset[str] = frozenset()
     ranges: dict[str, str] = {}
+    live: str = ""
+    """The release that the load balancer gives the traffic to, where it is not the outputs' one."""
 
     def __init__(self, _session: object) -> None:
         pass
 
     def groups(self, owner: Owner) -> tuple[Group, ...]:
         return ()
+
+    def active_of(self, groups: tuple[Group, ...]) -> Group | None:
+        made = {"minimum": 2, "maximum": 6, "desired": 2, "target_groups": ()}
+        return Group(name="web", service="web", release=self.live, **made) if self.live else None
 
     def image(self, image: str) -> Image | None:
         tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
@@ -270,14 +285,121 @@ def test_a_rollback_that_did_not_end_goes_on_to_where_it_was_to_go(stack: Stack)
     assert stack.traffic[-1] == {"2": 100}
 
 
-def test_a_rollback_after_an_update_that_was_killed_past_the_cutover_goes_to_what_ran_before(stack: Stack) -> None:
-    """Outputs come at the end of an update: they still name the old release."""
+def test_a_rollback_after_an_update_that_was_killed_past_the_cutover_goes_to_what_ran_before(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs come at the end of an update: they still name the old release. The load balancer has the last word."""
     deployment.deploy("dev", ami=TWO)
-    before = stack.last_outputs
-    deployment.deploy("dev", ami=THREE)
-    stack.last_outputs = before
+    monkeypatch.setattr(Images, "live", "33333333")  # by a plain `pulumi up`
     deployment.rollback("dev")
     assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_ledger_that_ends_earlier_does_not_make_a_rollback_stay_where_it_is(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    whole = LEDGER.file.read_text()
+    deployment.deploy("dev", ami=THREE)
+    LEDGER.file.write_text(whole)
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_rollback_that_goes_on_leaves_the_release_it_was_to_leave_in_doubt_and_not_its_target(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    deployment.deploy("dev", ami=THREE)
+    stack.refusing = 1
+    with pytest.raises(EngineError):
+        deployment.rollback("dev")
+    deployment.rollback("dev")
+    deployment.deploy("dev", ami="ami-00000004")
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"2": 100}, "not 3, which was given up"
+
+
+def test_a_rollback_after_a_plain_up_that_the_gate_refused_stays_with_what_has_the_traffic(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    recorder = Recorder(ledger=LEDGER, run="plain")
+    recorder.record(Kind.GATE_FAILED, release="33333333")
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_the_releases_that_run_are_known_to_a_ledger_that_was_begun_later(stack: Stack) -> None:
+    first = stack.last_outputs["activeRelease"]["version"]
+    LEDGER.file.unlink()
+    deployment.deploy("dev", ami=TWO)
+    with pytest.raises(RolloutError, match="never took all of the traffic"):
+        deployment.rollback("dev", to=first)
+    deployment.rollback("dev", to=first, force=True)
+    assert stack.traffic[-1] == {"1": 100}
+
+
+def test_a_ledger_that_can_not_be_written_does_not_hold_the_traffic_back_with_a_bad_release(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary(stack)
+    said: list[str] = []
+
+    def full(*_: object) -> None:
+        raise LedgerError("no space left")
+
+    def bad(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        monkeypatch.setattr(FileLedger, "append", full)
+        monkeypatch.setattr(Stack, "hooks", lambda *_: None)
+        raise WatchFailed("soak: alarm is on")
+
+    with pytest.raises(RolledBack, match="alarm is on"):
+        deployment.deploy("dev", ami=TWO, keep_watch=bad, on_output=said.append)
+    assert stack.traffic[-1] == {"1": 100}
+    assert any("not in the ledger" in line for line in said)
+
+
+def test_a_deploy_without_an_image_goes_on_with_the_rollout_that_was_begun(stack: Stack, watch: Watch) -> None:
+    canary(stack)
+    with pytest.raises(Interrupted):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=KeyboardInterrupt()))
+    deployment.deploy("dev", keep_watch=watch)
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_a_deploy_without_an_image_tries_the_candidate_again_that_a_gate_has_refused(
+    stack: Stack, watch: Watch
+) -> None:
+    """A retry of the job must not end well with the old release."""
+    canary(stack)
+    stack.refusing = 2
+    for words in ({"ami": TWO}, {}):
+        with pytest.raises(EngineError):
+            deployment.deploy("dev", keep_watch=watch, **words)  # type: ignore[arg-type]
+    deployment.deploy("dev", keep_watch=watch)
+    assert stack.traffic[-1] == {"2": 100}
+
+
+def test_last_weeks_checkout_neither_deploys_its_image_nor_promotes_its_candidate(stack: Stack, watch: Watch) -> None:
+    canary(stack, promotion="manual")
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    last_week = dict(stack.config)
+    deployment.abort("dev")
+    deployment.deploy("dev", ami=THREE, keep_watch=watch)
+    deployment.promote("dev", keep_watch=watch)
+    stack.config = last_week
+    with pytest.raises(RolloutError, match="no candidate to promote"):
+        deployment.promote("dev")
+    with pytest.raises(SettingsError, match="older than what runs"):
+        deployment.deploy("dev")
+    assert stack.traffic[-1] == {"3": 100}
+
+
+def test_a_canary_is_not_opened_while_the_way_back_from_a_bad_release_still_stands(stack: Stack) -> None:
+    stack.config["autoRollback"] = "false"
+    stack.bad = {TWO}
+    with pytest.raises(WatchFailed):
+        deployment.deploy("dev", ami=TWO)
+    canary(stack)
+    with pytest.raises(RolloutError, match="may still stand"):
+        deployment.deploy("dev", ami=THREE)
+    deployment.rollback("dev")
+    assert stack.traffic[-1] == {"1": 100}
 
 
 def test_a_rollout_ends_where_somebody_else_has_changed_the_fleet_meanwhile(stack: Stack, watch: Watch) -> None:
@@ -392,7 +514,7 @@ def test_a_rollback_without_a_standby_deploys_the_release_before_from_its_record
     deployment.rollback("dev", on_plan=heard.append)
     assert stack.last_outputs["activeRelease"] == before
     assert [(plan.way, plan.last_seconds) for plan in heard] == [("redeploy", None)]
-    deployment.rollback("dev", to=stack.ups[0].active.release.version, on_plan=heard.append)
+    deployment.rollback("dev", to=stack.ups[0].active.release.version, force=True, on_plan=heard.append)
     assert heard[-1].last_seconds is not None, "it tells how long it took last time"
 
 

@@ -28,8 +28,6 @@ from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
-MOST_ALARMS = 100
-"""In a page of DescribeAlarms."""
 MOST_ARNS_IN_A_CALL = 20
 """DescribeTags of Elastic Load Balancing takes twenty."""
 

@@ -210,7 +210,8 @@ class Gate:
         if on := [alarm.name for alarm in found if alarm.is_on]:
             raise GateFailed(
                 f"alarm {', '.join(on)} is on already, before the traffic moves",
-                "Mend what it tells of, or take its name out of `soakAlarms`. The traffic stays where it is.",
+                "Mend what it tells of, or take its name out of `soakAlarms`. The traffic stays where it is; "
+                "`bluegreen abort` gives a candidate up.",
             )
 
     async def _preview(self, target_group: str, candidate: Candidate) -> Entrance:

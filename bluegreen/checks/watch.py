@@ -93,7 +93,8 @@ class Watch:
         # The preview listener is of the same load balancer.
         is_elsewhere = version in shift.shares and entrance and not entrance.weights.get(target_group or "")
         if not target_group or not entrance or is_elsewhere:
-            self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {})
+            next_step = "Run `pulumi refresh`, so that the state says what is there, then `pulumi up`."
+            self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {}, next_step)
         if attest.is_on:
             await self._attest(shift, attest, entrance.url)
         if seconds:
@@ -171,8 +172,8 @@ class Watch:
                 case Wait(summary) if summary != said:
                     self.report(f"soak: {name}: {summary}")
                     said = summary
-            remaining = seconds - waited if waited < seconds else SHORTEST_INTERVAL_SECONDS
-            await self.sleep(min(max(delay_after(waited), SHORTEST_INTERVAL_SECONDS), max(remaining, 0.1)))
+            interval = max(delay_after(waited), SHORTEST_INTERVAL_SECONDS)
+            await self.sleep(max(min(interval, seconds - waited), 0.1) if waited < seconds else interval)
 
     def _keep(self, kind: Kind, release: str, summary: str, evidence: Mapping[str, Any]) -> None:
         self.record(kind, release=release, summary=summary, evidence=evidence)

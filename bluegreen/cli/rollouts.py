@@ -66,8 +66,7 @@ def rollback(
     if check:
         _check_rollback(stack, to)
         return
-    plan = announce_rollback
-    report(deployment.rollback(stack, to=to, force=force, on_plan=plan, on_output=say, on_step=announce))
+    report(deployment.rollback(stack, to=to, force=force, on_plan=announce_rollback, on_output=say, on_step=announce))
 
 
 def retire(

@@ -29,13 +29,13 @@ from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
-from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed
+from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
-from bluegreen.model.history import ATTEST, SOAK, History, Kind
+from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.observation import Group
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
@@ -81,7 +81,9 @@ class Hooks:
         self._failed = ""
         self._directory = Path(pulumi.get_root_directory())
         self._run = Run.of_environment(self._directory, pulumi.get_stack(), os.environ, datetime.now(UTC))
-        self._recorder = Recorder(ledger=FileLedger(self._run.ledger), run=self._run.name)
+        self._recorder = Recorder(
+            ledger=FileLedger(self._run.ledger), run=self._run.name, report=lambda text: pulumi.log.warn(text)
+        )
         self._history: History | None = None
         self._forensics = Forensics(sight=self._observer, folder=self._run.folder, report=pulumi.log.info)
         self._gate = Gate(
@@ -95,7 +97,7 @@ class Hooks:
         )
         self._watch = Watch(
             sight=self._observer,
-            record=self._note,
+            record=self._recorder.note,
             report=pulumi.log.info,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
@@ -183,7 +185,7 @@ class Hooks:
             except GateFailed as failed:
                 raise await self._with_evidence(failed, owner) from None
             if moves.gained:
-                self._note(
+                self._recorder.note(
                     Kind.GATE_PASSED,
                     release=service.fleet.previewed.release.version,
                     evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
@@ -199,12 +201,14 @@ class Hooks:
 
     def _awaited(self, service: ServicePolicy) -> list[str]:
         """What is to follow the change of a listener, so that a later run knows, if this one should not get there."""
-        is_soaked = service.soak_seconds and service.fleet.candidate is None and not self._is_proven(service)
-        return [ATTEST] * service.gate.proofs.attest.is_on + [SOAK] * bool(is_soaked)
+        if self._is_proven(service) and service.fleet.candidate is None:
+            return []  # on the way back nothing hangs on it
+        is_soaked = service.soak_seconds > 0 and service.fleet.candidate is None
+        return [ATTEST] * service.gate.proofs.attest.is_on + [SOAK] * is_soaked
 
     def _policy(self, service: ServicePolicy) -> GatePolicy:
         """The gate's, with what history knows."""
-        now = self._read()
+        now = self._recorder.read()
         known = {version: seen.release.image for version, seen in now.seen().items()}
         return replace(
             service.gate,
@@ -219,7 +223,9 @@ class Hooks:
         """The same failure, recorded, and with the folder that says more."""
         group = await asyncio.to_thread(self._group_at, failed.target_group, owner)
         evidence = {"targetGroup": failed.target_group, "group": group.name if group else ""}
-        self._note(Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence)
+        self._recorder.note(
+            Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence
+        )
         next_step = failed.next_step
         if group:
             folder = await asyncio.to_thread(self._save_evidence, group)
@@ -229,7 +235,9 @@ class Hooks:
     async def _note_cutover(self, args: pulumi.ResourceHookArgs) -> None:
         """A record only: what is said here comes too late to stop anything."""
         service = self._services[Owner.from_tags((args.new_inputs or {})["tags"])]
-        self._note(Kind.CUTOVER, release=service.fleet.previewed.release.version, evidence=_weights(service.fleet))
+        self._recorder.note(
+            Kind.CUTOVER, release=service.fleet.previewed.release.version, evidence=_weights(service.fleet)
+        )
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a part of a server group is deleted, or an update leaves it without machines."""
@@ -251,7 +259,7 @@ class Hooks:
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
             if is_declared:
-                self._note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
+                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
             else:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
@@ -273,52 +281,49 @@ class Hooks:
     async def _keep_watch(self, owner: Owner) -> None:
         service, moved = self._services[owner], self._moved.get(owner)
         is_proven = self._is_proven(service)
-        has_moved = moved is not None and moved.listener and moved.has_gained
+        has_moved = moved is not None and bool(moved.listener) and moved.has_gained
         if self._run.is_destroy or (is_proven and not has_moved):
             return
+        previewed = service.fleet.previewed.release.version
+        if not has_moved and not await asyncio.to_thread(self._group_of, previewed, owner):
+            return  # what is declared was never made: this is a destroy
         is_shift = service.fleet.candidate is not None  # the driver watches those
-        shift = Shift(owner=owner, release=service.fleet.previewed.release.version, shares=service.shares)
+        shift = Shift(owner=owner, release=previewed, shares=service.shares)
         attest = service.gate.proofs.attest
         seconds = 0 if is_shift or is_proven else service.soak_seconds
+        watch = replace(self._watch, record=self._note_good_news) if is_proven else self._watch
         try:
-            await self._watch.keep(shift, attest, service.soak, seconds)
+            await watch.keep(shift, attest, service.soak, seconds)
         except WatchFailed as failed:
+            if is_proven:  # on the way back it is said, and nothing is held up by it
+                pulumi.log.warn(str(failed))
+                return
             group = await asyncio.to_thread(self._group_of, shift.release, owner)
             folder = await asyncio.to_thread(self._save_evidence, group) if group else self._run.folder
             raise WatchFailed(
                 failed.what,
                 f"{failed.next_step} The old server group was left whole: `bluegreen rollback`, or the earlier `ami` "
-                f"and `pulumi up`, bring the traffic back to it. What is known: {folder}".strip(),
+                f"and `pulumi up`, bring the traffic back to it; `bluegreen destroy` asks for no watch. What is known: "
+                f"{folder}".strip(),
             ) from None
 
     def _is_proven(self, service: ServicePolicy) -> bool:
         return service.active in service.gate.proven | self._before().healthy
 
     def _before(self) -> History:
-        """What happened before this run."""
+        """What had happened when this program was first asked."""
         if self._history is None:
-            events = self._read().events
-            self._history = History(tuple(event for event in events if event.run != self._run.name))
+            self._history = self._recorder.read()
         return self._history
 
-    def _read(self) -> History:
-        """Nothing where the ledger can't be read: then nothing is taken for proven."""
-        try:
-            return self._recorder.ledger.read()
-        except LedgerError as error:
-            pulumi.log.warn(str(error))
-            return History()
-
-    def _note(self, kind: Kind, *, release: str, summary: str = "", evidence: Mapping[str, Any] | None = None) -> None:
-        """What can't be recorded must not stop, or hide, what it is about."""
-        try:
-            self._recorder.record(kind, release=release, summary=summary, evidence=evidence)
-        except LedgerError as error:
-            pulumi.log.warn(f"not in the ledger: {kind.value}: {error}")
+    def _note_good_news(self, kind: Kind, *, release: str, summary: str, evidence: Mapping[str, Any]) -> None:
+        """A failed attest says nothing new of a release that was seen healthy."""
+        if kind not in FAILURES:
+            self._recorder.note(kind, release=release, summary=summary, evidence=evidence)
 
     def _note_migration(self, release: str, schema: int | None) -> None:
         evidence = {} if schema is None else {"schema": schema}
-        self._note(Kind.MIGRATED, release=release, evidence=evidence)
+        self._recorder.note(Kind.MIGRATED, release=release, evidence=evidence)
 
     def _group_at(self, target_group: str, owner: Owner) -> Group | None:
         groups = self._observer.groups(owner) if target_group else ()
@@ -329,7 +334,7 @@ class Hooks:
 
     async def _save_evidence_of_failure(self, name: str, release: str) -> None:
         """Before a group goes that has failed, unless that was done when it failed."""
-        if not self._read().has_evidence(release):
+        if not self._recorder.read().has_evidence(release):
             group = await asyncio.to_thread(self._observer.group, name)
             if group:
                 await asyncio.to_thread(self._save_evidence, group)
@@ -338,7 +343,7 @@ class Hooks:
         """Evidence helps a person; that it can't be had must not hide what it is about."""
         try:
             folder = self._forensics.save(group)
-            self._note(Kind.FORENSICS, release=group.release, evidence={"folder": str(folder)})
+            self._recorder.note(Kind.FORENSICS, release=group.release, evidence={"folder": str(folder)})
         except Exception as error:
             pulumi.log.warn(f"forensics: {error!r}")
             return self._run.folder

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from bluegreen.errors import LedgerError
 from bluegreen.model.history import Event, History, Kind
 
 RUN_VARIABLE = "BLUEGREEN_RUN"
@@ -79,10 +80,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorder:
-    """Appends the events of one run."""
+    """Appends the events of one run. `report` hears of what can't be kept."""
 
     ledger: Ledger
     run: str
+    report: Callable[[str], None] = lambda _: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def record(
@@ -92,3 +94,20 @@ class Recorder:
         self.ledger.append(
             Event(at=self.now(), run=self.run, kind=kind, release=release, summary=summary, evidence=evidence or {})
         )
+
+    def note(
+        self, kind: Kind, *, release: str = "", summary: str = "", evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        """The same, but what can't be recorded neither stops nor hides what it is about: the way back least of all."""
+        try:
+            self.record(kind, release=release, summary=summary, evidence=evidence)
+        except LedgerError as error:
+            self.report(f"not in the ledger: {kind.value}: {error}")
+
+    def read(self) -> History:
+        """All events; none where they can't be read: then nothing counts as seen healthy."""
+        try:
+            return self.ledger.read()
+        except LedgerError as error:
+            self.report(str(error))
+            return History()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bluegreen.model.settings import AlarmSettings
 
+UNHEALTHY = "unhealthy"
 PERIOD_SECONDS = 60
 """How often Elastic Load Balancing reports."""
 
@@ -74,7 +75,7 @@ def alarms_of(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
         )
     if settings.unhealthy_hosts:
         yield ReleaseAlarm(
-            name="unhealthy",
+            name=UNHEALTHY,
             description="Machines of this release that fail their health check",
             threshold=settings.unhealthy_hosts,
             queries=(Query(id="unhealthy", metric="UnHealthyHostCount", statistic="Maximum", is_returned=True),),

@@ -87,7 +87,7 @@ class Split:
     def judge(self, wanted: Mapping[str, float], tolerance_points: float) -> Ready | Wait:
         """Whether each release answers as often as it should. `wanted`: percent by release."""
         if not self.counts:
-            return Wait(f"none of {self.unnamed} answers names a release")
+            return Wait(f"none of {self.unnamed} answers names a release (see the setting `attest`)")
         seen = self.shares
         line = f"seen {_spread(seen)}, wanted {_spread(wanted)}"
         far = max(abs(seen.get(name, 0) - wanted.get(name, 0)) for name in {*seen, *wanted})

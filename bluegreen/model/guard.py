@@ -1,4 +1,4 @@
-"""The guard: what must hold before a server group is destroyed. Facts in, verdict out. Soak and attest join it here."""
+"""The guard: what must hold before a server group is destroyed. Facts in, verdict out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def judge(group: str, part: Part, target_groups: tuple[str, ...], listeners: Ite
         if listener.weight_of(target_groups) > 0 and listener.purpose not in uncounted:
             return Hopeless(
                 f"{group} still takes traffic: the listener on port {listener.port} forwards to it",
-                "It was left whole. Run `pulumi up` again, so that the traffic moves first; a listener or rule that "
-                f"the stack does not own must be changed where it is made ({listener.arn}).",
+                "It was left whole. Run `pulumi refresh`, then `pulumi up`, so that the traffic moves first; a "
+                f"listener or rule that the stack does not own must be changed where it is made ({listener.arn}).",
             )
     return Ready(f"{group} takes no traffic")

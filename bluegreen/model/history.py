@@ -52,7 +52,8 @@ class Event:
 
     `evidence` is plain data, by kind:
 
-    - BEGAN: `verb`, `operator`, `image`; ENDED: `verb`, `outcome`, `seconds`, `error`
+    - BEGAN: `verb`, `operator`, `image`, `releases` as they ran, `from` of a rollback
+    - ENDED: `verb`, `outcome`, `seconds`, `error`
     - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
     - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow
     - MIGRATED: `schema`, the database's version from then on, where the command told it
@@ -148,9 +149,11 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class LastRollback:
-    """A rollback after which nothing was deployed. `is_open`: it has not ended well."""
+    """A rollback after which nothing was deployed. `left`: whom it took the traffic from. `is_open`: it has not ended
+    well."""
 
     release: str
+    left: str
     at: datetime
     is_open: bool
 
@@ -188,9 +191,12 @@ class History:
 
     def before(self, version: str) -> Release | None:
         """The healthy release that served last before the release of this version; None where there is none."""
-        others = [seen for name, seen in self.seen().items() if seen.is_healthy and seen.served_at and name != version]
-        newest = max(others, key=lambda seen: seen.served_at or datetime.min, default=None)
-        return newest.release if newest else None
+        others = [
+            (seen.served_at, seen.release)
+            for name, seen in self.seen().items()
+            if seen.is_healthy and seen.served_at and name != version
+        ]
+        return max(others, key=lambda other: other[0])[1] if others else None
 
     def has_migrated(self, version: str) -> bool:
         return any(event.kind is Kind.MIGRATED and event.release == version for event in self._since_destroyed())
@@ -203,12 +209,14 @@ class History:
         return int(told[-1]) if told else None
 
     @property
-    def shares(self) -> dict[str, int]:
-        """Percent of the traffic by release, as the last change of the listener had it, or was about to have it."""
+    def refused(self) -> str:
+        """The release that a gate has refused since the listener last changed; empty where none was."""
         for event in reversed(self._since_destroyed()):
-            if "weights" in event.evidence:
-                return {version: weight for version, weight in event.evidence["weights"].items() if weight}
-        return {}
+            if event.kind is Kind.CUTOVER:
+                break
+            if event.kind is Kind.GATE_FAILED:
+                return event.release
+        return ""
 
     def last_rollback(self) -> LastRollback | None:
         """The last deployment, if it was a rollback."""
@@ -224,7 +232,8 @@ class History:
         if any(event.kind in (Kind.BEGAN, Kind.CUTOVER) and event.run != last.run for event in later):
             return None
         is_done = any(event.kind is Kind.ROLLED_BACK for event in later)
-        return LastRollback(release=last.release, at=last.at, is_open=not is_done)
+        left = str(last.evidence.get("from", ""))
+        return LastRollback(release=last.release, left=left, at=last.at, is_open=not is_done)
 
     def has_evidence(self, version: str) -> bool:
         """Whether what is known of a release was saved since it last failed; also where it never did."""

@@ -147,7 +147,7 @@ def choose_rollback(current: Fleet, history: History, version: str | None) -> Re
     if before is None:
         raise RolloutError(
             "there is no earlier release to go back to: no standby, and none that the ledger saw healthy",
-            "`bluegreen deploy` with an earlier image, or `--to VERSION --force`.",
+            "`bluegreen deploy` with an earlier image makes it active again.",
         )
     return before
 

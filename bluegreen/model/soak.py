@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bluegreen.errors import AwsError
+from bluegreen.model.alarms import UNHEALTHY
 from bluegreen.model.observation import DRAINING, INITIAL, Alarm, Target, Traffic
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
@@ -79,7 +80,8 @@ def judge(look: Look, policy: SoakPolicy, seconds: float) -> Verdict:
     if missing := missing_alarms(policy.alarm_names, look.user_alarms):
         return Hopeless(*missing)
     alarms = (*look.own_alarms, *look.user_alarms)
-    if on := [alarm for alarm in alarms if alarm.is_on]:
+    # Machines that boot fail their checks for a while, before the cutover too: that alarm has a say at the end.
+    if on := [alarm for alarm in alarms if alarm.is_on and not _is_of_health(alarm)]:
         return Hopeless("; ".join(f"alarm {alarm.name} is on ({alarm.reason.rstrip('.')})" for alarm in on))
     if look.unhealthy_seconds >= UNHEALTHY_SECONDS:
         return Hopeless(f"none of {len(look.present)} machines is healthy: {_conditions(look.present)}")
@@ -134,11 +136,19 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
         if lost_patience:
             return Hopeless(f"no data for alarm {', '.join(silent)} in {periods} metric periods", NO_DATA)
         return Wait(f"no data yet for alarm {', '.join(silent)}")
+    if unwell_alarms := [alarm.name for alarm in alarms if alarm.is_on]:
+        line = f"alarm {', '.join(unwell_alarms)} is on"
+        return Hopeless(line) if lost_patience else Wait(line)
     settled = [target for target in look.present if target.state != INITIAL]  # one that starts is not unwell
     if look.healthy * 100 < len(settled) * policy.min_healthy_percentage or not look.healthy:
         unwell = f"{look.healthy} of {len(look.present)} healthy: {_conditions(look.present)}"
         return Hopeless(unwell) if lost_patience else Wait(unwell)
     return Ready(f"{len(alarms)} alarms quiet, {requests:.0f} requests in {periods} metric periods")
+
+
+def _is_of_health(alarm: Alarm) -> bool:
+    """One of the release's own, named `web-4d197941-unhealthy-1a2b3c4`."""
+    return f"-{UNHEALTHY}-" in alarm.name
 
 
 def _conditions(targets: Sequence[Target]) -> str:

@@ -63,7 +63,9 @@ def test_both_splits_are_told() -> None:
 
 
 def test_no_answer_that_names_a_release_is_not_as_wanted() -> None:
-    assert Split.of([None, None]).judge({A: 100}, 5) == Wait("none of 2 answers names a release")
+    assert Split.of([None, None]).judge({A: 100}, 5) == Wait(
+        "none of 2 answers names a release (see the setting `attest`)"
+    )
     assert isinstance(Split.of([]).judge({A: 100}, 5), Wait)
 
 

@@ -296,7 +296,6 @@ def test_what_was_known_before_all_was_destroyed_says_nothing_of_what_comes() ->
     assert past.before(THREE.version) is None
     assert not past.has_migrated(TWO.version)
     assert past.schema is None
-    assert past.shares == {}
 
 
 def test_what_happens_after_all_was_destroyed_counts_again() -> None:
@@ -304,27 +303,22 @@ def test_what_happens_after_all_was_destroyed_counts_again() -> None:
     again = history(ALL, happened(Kind.SOAK_FAILED), destroyed, happened(Kind.MIGRATED, schema=1), destroyed, ALL)
     assert again.healthy == {TWO.version}
     assert again.schema is None
-    assert again.shares == {TWO.version: 100}
 
 
-# -- shares
+# -- what a gate has refused
 
 
-def test_the_shares_are_those_of_the_last_change_of_a_listener_without_those_that_have_none() -> None:
-    assert History().shares == {}
-    assert history(cutover((TWO, 5), (ONE, 95))).shares == {ONE.version: 95, TWO.version: 5}
-    assert history(cutover((TWO, 5), (ONE, 95)), cutover((TWO, 100), (ONE, 0))).shares == {TWO.version: 100}
-
-
-def test_a_listener_that_was_about_to_change_counts_as_changed() -> None:
-    begun = (cutover((ONE, 100)), gate_passed((TWO, 100), (ONE, 0)), happened(Kind.ENDED))
-    assert history(*begun).shares == {TWO.version: 100}
+def test_a_refused_release_is_known_until_the_listener_changes() -> None:
+    assert History().refused == ""
+    refused = (cutover((ONE, 100)), happened(Kind.GATE_FAILED, TWO))
+    assert history(*refused).refused == TWO.version
+    assert history(*refused, cutover((THREE, 100))).refused == ""
 
 
 # -- the last rollback
 
 
-BACK = happened(Kind.BEGAN, ONE, run="back", verb="rollback")
+BACK = happened(Kind.BEGAN, ONE, run="back", verb="rollback", **{"from": TWO.version})
 """A rollback to release one."""
 DONE = happened(Kind.ROLLED_BACK, ONE, run="back", **{"from": TWO.version})
 
@@ -332,7 +326,7 @@ DONE = happened(Kind.ROLLED_BACK, ONE, run="back", **{"from": TWO.version})
 def test_the_last_rollback_is_open_until_it_is_known_to_have_ended() -> None:
     assert History().last_rollback() is None
     assert history(ALL, BACK).last_rollback() == LastRollback(
-        release=ONE.version, at=START + timedelta(minutes=1), is_open=True
+        release=ONE.version, left=TWO.version, at=START + timedelta(minutes=1), is_open=True
     )
     moved = (ALL, BACK, cutover((ONE, 100), run="back"), happened(Kind.ENDED, ONE, run="back", verb="rollback"))
     found = history(*moved).last_rollback()

@@ -26,7 +26,7 @@ def targets(*states: str) -> tuple[Target, ...]:
     return tuple(Target(instance=f"i-{number}", state=state) for number, state in enumerate(states))
 
 
-OWN = alarms("errors", "balancer", "latency", "unhealthy")
+OWN = alarms("web-bbbbbbbb-errors-1", "web-bbbbbbbb-balancer-1", "web-bbbbbbbb-latency-1", "web-bbbbbbbb-unhealthy-1")
 WELL = Look(
     release="bbbbbbbb",
     waited_seconds=SECONDS,
@@ -55,6 +55,19 @@ def test_nothing_is_ready_before_its_time() -> None:
 
 def test_nothing_is_ready_before_the_metrics_were_asked() -> None:
     assert isinstance(verdict(replace(WELL, traffic=None)), Wait)
+
+
+# -- what has a say at the end
+
+
+def test_machines_that_boot_do_not_end_a_soak_by_the_alarm_of_their_health() -> None:
+    """It looks at the minutes before the cutover too, and a machine that boots fails its checks for a while."""
+    booting = (*OWN[:3], *alarms("web-bbbbbbbb-unhealthy-1", state="ALARM"))
+    assert isinstance(verdict(replace(HALFWAY, own_alarms=booting)), Wait)
+    at_the_end = replace(WELL, own_alarms=booting, periods_at_end=3)
+    assert verdict(at_the_end) == Wait("alarm web-bbbbbbbb-unhealthy-1 is on")
+    much_later = replace(at_the_end, traffic=Traffic(periods=6, requests=1200))
+    assert verdict(much_later) == Hopeless("alarm web-bbbbbbbb-unhealthy-1 is on")
 
 
 # -- what ends a soak at once
