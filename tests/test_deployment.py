@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from pulumi import automation as auto
 
-from bluegreen import deployment, engine
+from bluegreen import deployment, driver, engine
 from bluegreen.checks.watch import Shift
 from bluegreen.errors import (
     AwsError,
+    BluegreenError,
     EngineError,
     Interrupted,
     LedgerError,
@@ -147,7 +148,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
         return made
 
     monkeypatch.setattr(engine, "_open", open_stack)
-    monkeypatch.setattr(deployment, "Observer", Images)
+    monkeypatch.setattr(driver, "Observer", Images)
     deployment.deploy("dev")
     made.ups.clear()
     made.serials.clear()
@@ -510,7 +511,7 @@ def test_a_rollback_without_a_standby_deploys_the_release_before_from_its_record
     before = stack.last_outputs["activeRelease"]
     deployment.deploy("dev", ami=TWO)
     stack.config["port"] = "9090"
-    heard: list[deployment.RollbackPlan] = []
+    heard: list[driver.RollbackPlan] = []
     deployment.rollback("dev", on_plan=heard.append)
     assert stack.last_outputs["activeRelease"] == before
     assert [(plan.way, plan.last_seconds) for plan in heard] == [("redeploy", None)]
@@ -597,7 +598,7 @@ def test_credentials_that_end_before_the_soaks_do_are_refused_before_anything_is
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", datetime.now(UTC).isoformat())
-    with pytest.raises(deployment.BluegreenError, match="the credentials end in 0 s"):
+    with pytest.raises(BluegreenError, match="the credentials end in 0 s"):
         deployment.deploy("dev", ami=TWO)
     assert stack.ups == []
     assert stack.config["ami"] == ONE

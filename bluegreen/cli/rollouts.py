@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bluegreen.deployment import RollbackPlan, Update
+    from bluegreen.driver import RollbackPlan, Update
     from bluegreen.model.history import Event
     from bluegreen.model.rollout import Step
 
