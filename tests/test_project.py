@@ -17,16 +17,17 @@ PROJECT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "errors": set(),
     "model": {"errors"},
+    "events": {"errors", "model"},
     "aws": {"errors", "model"},
     "ledger": {"errors", "model"},
     "checks": {"errors", "model", "aws"},
     "components": {"errors", "model", "aws", "ledger", "checks"},
     "program": {"errors", "model", "aws", "ledger", "checks", "components"},
     "images": {"errors", "model", "aws"},
-    "engine": {"errors"},
-    "driver": {"errors", "model", "aws", "ledger", "checks", "engine"},
-    "deployment": {"errors", "model", "aws", "ledger", "checks", "engine", "driver"},
-    "cli": {"errors", "model", "aws", "ledger", "images", "driver", "deployment"},
+    "engine": {"errors", "events"},
+    "driver": {"errors", "model", "events", "aws", "ledger", "checks", "engine"},
+    "deployment": {"errors", "model", "events", "aws", "ledger", "checks", "engine", "driver"},
+    "cli": {"errors", "model", "events", "aws", "ledger", "images", "driver", "deployment"},
 }
 """By first part of the module's name below `bluegreen`. Each may import itself, too."""
 
