@@ -1,31 +1,47 @@
 """Deployments that span more than one `up`: the library that the command and CI call.
 
-A verb plans the fleets to go through (`bluegreen.model.rollout`) and has the driver walk them (`bluegreen.driver`). No
-printing: progress goes to callbacks, failures are errors of `bluegreen.errors`.
+A verb plans the fleets to go through (`bluegreen.model.rollout`) and has the driver walk them (`bluegreen.driver`). It
+starts from the config of the stack's last update (`bluegreen.model.baseline`). No printing: what goes on is told to
+`on_event`, failures are errors of `bluegreen.errors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
-from bluegreen.driver import Driver, Options, RollbackPlan, Update, short, unheard, updated
-from bluegreen.engine import Engine, OnEvent, OnOutput
-from bluegreen.errors import (
-    BluegreenError,
-    RolloutError,
-)
+from bluegreen.driver import Driver, KeepWatch, Update
+from bluegreen.engine import Engine
+from bluegreen.errors import BluegreenError
+from bluegreen.events import OnEvent, RollbackPlanned
 from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Recorder, Run
-from bluegreen.model.history import Event, Kind
+from bluegreen.ledger.ledger import Run
+from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.rollout import Step, bring_in, resume
 from bluegreen.model.rollout import abort as plan_abort
 from bluegreen.model.rollout import promote as plan_promotion
 from bluegreen.model.rollout import retire as plan_retirement
-from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.stack import Stack, short
+from bluegreen.stop import Stop
+from bluegreen.way_back import WayBack
+
+
+class Options(TypedDict, total=False):
+    """What every verb takes.
+
+    `directory`: that of Pulumi.yaml, the current one by default. `on_event` hears what goes on. `stop` is asked to
+    stop, from a signal handler or another thread. `force` lets pass what would be refused, and is recorded.
+    `keep_watch` watches a release that has got traffic; AWS is asked where none is given.
+    """
+
+    directory: Path | None
+    on_event: OnEvent | None
+    stop: Stop | None
+    force: bool
+    keep_watch: KeepWatch | None
 
 
 def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) -> Update:
@@ -38,26 +54,26 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
 
     Raises StackLockedError where another update holds the stack, EngineError with the engine's own reasons where an
     update failed: a gate that refused, a guard that kept a group, a fault of the config; RolledBack where a watch
-    failed and the traffic is back, WatchFailed where it stays; Interrupted, SettingsError, AwsError, LedgerError, and
-    RolloutError where another rollout is open.
+    failed and the traffic is back, WatchFailed where it stays; WrongTraffic, Interrupted, SettingsError, AwsError,
+    LedgerError, and RolloutError where another rollout is open.
     """
-    driver = Driver(stack, **options)
+    there, driver = _begin(stack, options)
     release, settings = driver.wanted(ami)
-    steps = bring_in(release, driver.fleet, settings)
+    steps = bring_in(release, there.fleet, settings)
     driver.refuse_to_lose_the_way_back(release, steps)
-    if not steps and driver.fleet and release.version not in driver.history.healthy:
-        steps = resume(driver.fleet, settings)
-    with driver.recorded("deploy", release):
+    if not steps and there.fleet and release.version not in there.history.healthy:
+        steps = resume(there.fleet, settings)
+    with driver.acting("deploy", release):
         return driver.walk(steps, settings)
 
 
 def promote(stack: str, **options: Unpack[Options]) -> Update:
     """Make the candidate of an open rollout active, now. Raises as `deploy` does, RolloutError where there is none."""
-    driver = Driver(stack, **options)
-    fleet = driver.rollout
-    steps = plan_promotion(fleet, driver.settings)
-    with driver.recorded("promote", fleet.candidate.release if fleet.candidate else fleet.active.release):
-        return driver.walk(steps, driver.settings)
+    there, driver = _begin(stack, options)
+    fleet = there.rollout
+    steps = plan_promotion(fleet, there.settings)
+    with driver.acting("promote", fleet.candidate.release if fleet.candidate else fleet.active.release):
+        return driver.walk(steps, there.settings)
 
 
 def abort(stack: str, **options: Unpack[Options]) -> Update:
@@ -65,77 +81,58 @@ def abort(stack: str, **options: Unpack[Options]) -> Update:
 
     Also what an update left behind whose gate refused, or which was killed.
     """
-    driver = Driver(stack, **options)
-    fleet = driver.deployed_fleet
-    was_left = not fleet.candidate and not driver.config_means(fleet)
-    steps = (Step(name="aborted", fleet=fleet),) if was_left else plan_abort(fleet)
-    with driver.recorded("abort", fleet.active.release):
-        return driver.walk(steps, driver.settings, is_way_back=True)
+    there, driver = _begin(stack, options)
+    with driver.acting("abort", there.deployed_fleet.active.release):
+        return driver.walk(_steps_of_abort(there), there.settings, is_way_back=True)
 
 
 def rollback(
     stack: str,
     *,
     to: str | None = None,
-    force: bool = False,
-    on_plan: Callable[[RollbackPlan], None] | None = None,
     **options: Unpack[Options],
 ) -> Update:
     """Give all traffic back to an earlier release: the newest standby, the one that served before, or version `to`.
 
     The release comes back as it was recorded, whatever the settings say today. There is no soak on the way back.
-    `on_plan` hears beforehand how it will go. Raises RolloutError where there is no such release, and, unless `force`
-    lets it pass, for one that was not seen healthy, whose image is gone, or which does not suit the database.
+    How it will go is told beforehand (RollbackPlanned). Raises RolloutError where there is no such release, and, unless
+    `force` lets it pass, for one that was not seen healthy, whose image is gone, or which does not suit the database.
     """
-    driver = Driver(stack, is_forced=force, **options)
-    plan = driver.plan_rollback(to)
-    if not force:
-        driver.refuse_unsafe(plan)
-    if on_plan:
-        on_plan(driver.described(plan))
-    return driver.roll_back(plan, driver.settings)
+    there, driver = _begin(stack, options)
+    way_back = WayBack(there)
+    plan = way_back.plan(to)
+    if not options.get("force"):
+        for danger in way_back.dangers(plan):
+            raise danger
+    there.tell(way_back.described(plan))
+    return driver.roll_back(plan, there.settings)
 
 
 def check_rollback(
-    stack: str, *, to: str | None = None, directory: Path | None = None
-) -> tuple[RollbackPlan, Launchable, BluegreenError | None]:
+    stack: str, *, to: str | None = None, directory: Path | None = None, on_event: OnEvent | None = None
+) -> tuple[RollbackPlanned, Launchable, BluegreenError | None]:
     """Whether a rollback would work, without changing anything: its plan, what its machines need, and what refuses it.
 
     Raises as `rollback` does where there is nothing to go back to.
     """
-    driver = Driver(stack, directory=directory)
-    plan = driver.plan_rollback(to)
-    refusal: BluegreenError | None = None
-    try:
-        driver.refuse_unsafe(plan)
-    except RolloutError as error:
-        refusal = error
-    return driver.described(plan), driver.check_launchable(plan), refusal
+    way_back = WayBack(Stack(stack, directory=directory, on_event=on_event))
+    plan = way_back.plan(to)
+    dangers = way_back.dangers(plan)
+    return way_back.described(plan), way_back.check_launchable(plan), next(iter(dangers), None)
 
 
 def retire(stack: str, versions: Sequence[str], **options: Unpack[Options]) -> Update:
     """Take standbys away, by the versions of their releases. Raises as `promote` does."""
-    driver = Driver(stack, **options)
-    steps = plan_retirement(versions, driver.deployed_fleet)
-    with driver.recorded("retire", driver.deployed_fleet.active.release):
-        return driver.walk(steps, driver.settings)
+    there, driver = _begin(stack, options)
+    steps = plan_retirement(versions, there.deployed_fleet)
+    with driver.acting("retire", there.deployed_fleet.active.release):
+        return driver.walk(steps, there.settings)
 
 
-def destroy(
-    stack: str,
-    *,
-    directory: Path | None = None,
-    on_event: OnEvent | None = None,
-    on_output: OnOutput | None = None,
-) -> Update:
+def destroy(stack: str, **options: Unpack[Options]) -> Update:
     """Destroy everything of a stack; its config and history stay. Raises as `deploy` does."""
-    place = directory or Path.cwd()
-    run = Run.new(place, short(stack), datetime.now(UTC), is_destroy=True)
-    engine = Engine(stack, place, environment=run.environment, on_event=on_event, on_output=on_output)
-    _take_serial(engine)
-    update = updated(stack, engine.destroy())
-    Recorder(ledger=FileLedger(run.ledger), run=run.name, report=on_output or unheard).note(Kind.DESTROYED)
-    return update
+    there = Stack(stack, directory=options.get("directory"), on_event=options.get("on_event"), is_destroy=True)
+    return Driver(there, stop=options.get("stop")).destroy()
 
 
 def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
@@ -154,10 +151,18 @@ def check(stack: str, *, directory: Path | None = None) -> None:
     Engine(stack, directory or Path.cwd())
 
 
-def _take_serial(engine: Engine) -> None:
-    """A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one."""
-    record = engine.outputs().get("fleet")
-    written = engine.config().get(f"{NAMESPACE}:fleet")
-    serial = Settings.parse({"fleet": written}).fleet.serial if written else 0
-    if record and serial < record["serial"]:
-        engine.configure({"fleet": f'{{"serial": {record["serial"]}}}'})
+def _begin(stack: str, options: Options) -> tuple[Stack, Driver]:
+    there = Stack(
+        stack,
+        directory=options.get("directory"),
+        on_event=options.get("on_event"),
+        is_forced=options.get("force", False),
+    )
+    there.tell_differences()
+    return there, Driver(there, keep_watch=options.get("keep_watch"), stop=options.get("stop"))
+
+
+def _steps_of_abort(stack: Stack) -> tuple[Step, ...]:
+    fleet = stack.deployed_fleet
+    was_left = not fleet.candidate and not stack.config_means(fleet)
+    return (Step(name="aborted", fleet=fleet),) if was_left else plan_abort(fleet)

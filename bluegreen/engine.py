@@ -1,17 +1,18 @@
 """Pulumi's engine, reached through the Automation API: one stack, its config, its outputs and its updates.
 
-The only importer of `pulumi.automation`. It knows nothing of releases, and never imports the program, which the engine
-starts in a process of its own. What the Automation API raises becomes errors of `bluegreen.errors`, with the reasons
-that the engine reported.
+Beside `bluegreen.pulumi_command` the only importer of `pulumi.automation`. It knows nothing of releases, and never
+imports the program, which the engine starts in a process of its own. What the Automation API raises becomes errors of
+`bluegreen.errors`, with the reasons that the engine reported.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, Invali
 from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
-from bluegreen.errors import EngineError, StackLockedError
+from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
+from bluegreen.pulumi_command import PulumiCommand
 
 ENGINE_ENVIRONMENT = {
     # Delete hooks need the program, on a destroy as well.
@@ -36,7 +38,7 @@ OLDEST_ENGINE = VersionInfo(3, 230)
 SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred: program exited with .*")
 """Errors that the engine adds to the one that says why."""
 
-LOCK_OWNER = re.compile(r"created by \S+@(?P<host>\S+) \(pid (?P<process>\d+)\)")
+LOCK_OWNER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<process>\d+)\)(?: at (?P<since>\S+))?")
 """How the engine names who holds the lock of a stack in a file or object store."""
 
 OnEvent = Callable[[EngineEvent], None]
@@ -49,6 +51,15 @@ class Result:
 
     outputs: Mapping[str, Any]
     changes: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A stack's config. `values`: by key with its namespace; objects as JSON text. `secrets`: the keys of secret ones,
+    which are never shown."""
+
+    values: Mapping[str, str]
+    secrets: frozenset[str] = frozenset()
 
 
 class Engine:
@@ -77,20 +88,48 @@ class Engine:
         with self._errors():
             return str(self._stack.workspace.project_settings().name)
 
-    def config(self) -> dict[str, str]:
-        """Every value of the stack's config, by key with its namespace: objects as JSON text."""
+    def config(self) -> Config:
+        """The stack's config, as the checkout has it."""
         with self._errors():
-            return {name: value.value for name, value in self._stack.get_all_config().items()}
+            found = self._stack.get_all_config()
+        return Config(
+            values={name: value.value for name, value in found.items()},
+            secrets=frozenset(name for name, value in found.items() if value.secret),
+        )
+
+    def last_config(self) -> Config | None:
+        """The config of the stack's last update, however that ended; None where there was none."""
+        with self._errors():
+            updates = self._stack.history(page_size=1)
+        if not updates:
+            return None
+        found = updates[0].config
+        return Config(
+            values={name: value.value for name, value in found.items()},
+            secrets=frozenset(name for name, value in found.items() if value.secret),
+        )
 
     def outputs(self) -> dict[str, Any]:
         """Of the last update; empty where there was none."""
         with self._errors():
             return {name: output.value for name, output in self._stack.outputs().items()}
 
-    def configure(self, values: Mapping[str, str]) -> None:
-        """Set these keys, of the project's namespace."""
+    def configure(self, values: Mapping[str, str | None], secrets: Set[str] = frozenset()) -> None:
+        """Set these keys, which are of the project's namespace where they name none; take those out that are None."""
         with self._errors():
-            self._stack.set_all_config({name: auto.ConfigValue(value) for name, value in values.items()})
+            for name in (name for name, value in values.items() if value is None):
+                self._stack.remove_config(name)
+            known = {name: value for name, value in values.items() if value is not None}
+            if known:
+                self._stack.set_all_config(
+                    {name: auto.ConfigValue(value, secret=name in secrets) for name, value in known.items()}
+                )
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does at a terminal: an operation that runs ends what it is at. Twice: it ends."""
+        command = self._stack.workspace.pulumi_command
+        assert isinstance(command, PulumiCommand)
+        command.interrupt()
 
     def up(self) -> Result:
         """Raises StackLockedError where another update holds the stack, EngineError where the update failed.
@@ -137,10 +176,16 @@ class Engine:
         return _Errors(self._name)
 
 
-def create(stack: str, directory: Path) -> None:
-    """Make the stack where it does not exist yet. Raises EngineError."""
+def create(stack: str, directory: Path) -> bool:
+    """Make the stack where it does not exist yet. Whether it was made. Raises EngineError."""
     with _Errors(stack):
-        auto.Stack.create_or_select(stack, _workspace(directory, ENGINE_ENVIRONMENT))
+        workspace = _workspace(directory, ENGINE_ENVIRONMENT)
+        try:
+            auto.Stack.select(stack, workspace)
+        except StackNotFoundError:
+            auto.Stack.create(stack, workspace)
+            return True
+        return False
 
 
 def _has_died(locked: StackLockedError) -> bool:
@@ -178,17 +223,28 @@ def _changes(summary: auto.UpdateSummary) -> dict[str, int]:
 
 
 def _open(stack: str, directory: Path, environment: Mapping[str, str]) -> auto.Stack:
-    return auto.Stack.select(stack, _workspace(directory, environment))
+    workspace = _workspace(directory, environment)
+    try:
+        return auto.Stack.select(stack, workspace)
+    except StackNotFoundError as error:
+        names = [each.name for each in workspace.list_stacks()]
+        near = difflib.get_close_matches(stack, names, n=1, cutoff=0.6)
+        raise NoSuchStackError(
+            f"there is no stack {stack}",
+            (f"Did you mean {near[0]}? " if near else "")
+            + (f"There are: {', '.join(sorted(names))}. " if names else "")
+            + f"`bluegreen init {stack}` makes it.",
+        ) from error
 
 
 def _workspace(directory: Path, environment: Mapping[str, str]) -> auto.LocalWorkspace:
-    return auto.LocalWorkspace(work_dir=str(directory), env_vars=dict(environment), pulumi_command=_command())
+    return auto.LocalWorkspace(work_dir=str(directory), env_vars=dict(environment), pulumi_command=_command().apart())
 
 
 @functools.cache
-def _command() -> auto.PulumiCommand:
+def _command() -> PulumiCommand:
     """The `pulumi` on PATH. Making one asks it for its version: once is enough."""
-    return auto.PulumiCommand(version=OLDEST_ENGINE)
+    return PulumiCommand(version=OLDEST_ENGINE)
 
 
 class _Errors:
@@ -214,13 +270,20 @@ class _Errors:
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         match error:
             case ConcurrentUpdateError():
+                owners = [match.groupdict() for match in LOCK_OWNER.finditer(str(error))]
+                who = "".join(
+                    f"\n  {each['who']} on {each['host']}, process {each['process']}"
+                    + (f", since {each['since']}" if each["since"] else "")
+                    for each in owners
+                )
                 raise StackLockedError(
-                    f"another update holds the stack {self._stack}",
-                    "Wait until it ends. If its process is gone, `pulumi cancel` frees the stack.",
+                    f"another update holds the stack {self._stack}{who}",
+                    "Wait until it ends. If its process is gone, "
+                    f"`pulumi cancel --stack {self._stack}` frees the stack.",
                 ) from error
             case StackNotFoundError():
-                raise EngineError(
-                    f"there is no stack {self._stack}", f"Make it with `pulumi stack init {self._stack}`."
+                raise NoSuchStackError(
+                    f"there is no stack {self._stack}", f"Make it with `bluegreen init {self._stack}`."
                 ) from error
             case FileNotFoundError(filename="pulumi"):
                 raise EngineError(

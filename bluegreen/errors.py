@@ -9,17 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+FAILED = 1
+"""Exit code: it failed, and the traffic is where it was before, or back there."""
+REFUSED = 2
+"""Exit code: what was asked for, or the config, is wrong. Nothing was changed."""
+NEEDS_A_PERSON = 3
+"""Exit code: it ended in the middle, or somebody else holds the stack."""
+
 
 class BluegreenError(Exception):
     """Something that a user can act on.
 
-    `what` names the place and the fault in a sentence; `next_step` says what to do about it.
+    `what` names the place and the fault in a sentence; `next_step` says what to do about it. `exit_code`: of a command
+    that ends with it.
     """
+
+    exit_code = REFUSED
 
     def __init__(self, what: str, next_step: str = "") -> None:
         super().__init__(what, next_step)
         self.what = what
         self.next_step = next_step
+
+    def add(self, line: str) -> None:
+        """One more thing that is known, below the others."""
+        self.what = f"{self.what}\n  {line}"
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.next_step}" if self.next_step else self.what
@@ -79,9 +93,13 @@ class ContentError(BluegreenError):
 class PackerError(BluegreenError):
     """Packer is missing, too old, or could not make the image."""
 
+    exit_code = FAILED
+
 
 class BakeInterrupted(BluegreenError):
     """A bake was told to stop, and made no image."""
+
+    exit_code = FAILED
 
 
 class ImageError(BluegreenError):
@@ -91,6 +109,7 @@ class ImageError(BluegreenError):
 class GateFailed(BluegreenError):
     """The candidate was not proven; the traffic stays where it was. `target_group`: the candidate's ARN, if known."""
 
+    exit_code = FAILED
     target_group = ""
 
 
@@ -101,13 +120,25 @@ class GuardRefused(BluegreenError):
 class WatchFailed(BluegreenError):
     """A release that takes traffic was not what it should be: its attest or its soak has failed."""
 
+    exit_code = NEEDS_A_PERSON
+
 
 class RolledBack(BluegreenError):
     """A deployment failed, and the traffic is back where it was."""
 
+    exit_code = FAILED
+
+
+class WrongTraffic(BluegreenError):
+    """The load balancer does something else with the traffic than what was declared."""
+
+    exit_code = NEEDS_A_PERSON
+
 
 class Interrupted(BluegreenError):
     """A person stopped it; what was reached is kept."""
+
+    exit_code = NEEDS_A_PERSON
 
 
 class LedgerError(BluegreenError):
@@ -129,6 +160,12 @@ class RolloutError(BluegreenError):
 class StackLockedError(BluegreenError):
     """Another update holds the stack."""
 
+    exit_code = NEEDS_A_PERSON
+
 
 class EngineError(BluegreenError):
     """The Pulumi engine is missing, too old, or ended an operation with an error."""
+
+
+class NoSuchStackError(EngineError):
+    """There is no stack of that name in the backend."""

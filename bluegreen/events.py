@@ -43,13 +43,28 @@ class Line(Event):
 class ConfigDiffers(Event):
     """A setting of the checkout is not the one of the stack's last update. None: it is not set there.
 
-    `is_used`: the checkout's counts; else it is set aside.
+    `is_used`: the checkout's counts; else it is set aside, and `why`.
     """
 
     key: str
     deployed: str | None
     here: str | None
     is_used: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackPlanned(Event):
+    """How the traffic will go back: `way` is flip, inflate or redeploy.
+
+    `last_seconds`: how long it took the traffic to be back the last time that a rollback of this stack went this way;
+    None where none did.
+    """
+
+    release: str
+    image: str
+    way: str
+    last_seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +103,7 @@ class Shifted(Event):
 KINDS: dict[type[Event], str] = {
     Line: "line",
     ConfigDiffers: "config",
+    RollbackPlanned: "rollback",
     StepBegan: "step",
     PhaseBegan: "phase",
     Health: "health",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pulumi import automation as auto
 
-from bluegreen import deployment, driver, engine
+from bluegreen import deployment, engine
+from bluegreen import stack as stack_module
 from bluegreen.checks.watch import Shift
 from bluegreen.errors import (
     AwsError,
@@ -25,17 +26,19 @@ from bluegreen.errors import (
     RolloutError,
     SettingsError,
     WatchFailed,
+    WrongTraffic,
 )
+from bluegreen.events import ConfigDiffers, Event, Line, RollbackPlanned, StepBegan
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
 from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
 from bluegreen.model.observation import Group, Image
-from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import Owner
+from bluegreen.stop import Stop
 
 ONE, TWO, THREE = "ami-00000001", "ami-00000002", "ami-00000003"
 
@@ -46,6 +49,7 @@ class Stack:
     to the ledger. `refusing`: how many `up`s a gate stops. `bad`: images whose soak the guard finds failing."""
 
     config: dict[str, str]
+    last_config: dict[str, str] | None = None
     last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     ups: list[Fleet] = dataclasses.field(default_factory=list)
     serials: list[int] = dataclasses.field(default_factory=list)
@@ -65,12 +69,23 @@ class Stack:
     def outputs(self) -> dict[str, auto.OutputValue]:
         return {key: auto.OutputValue(value, False) for key, value in self.last_outputs.items()}
 
+    def history(self, page_size: int) -> list[Any]:
+        """Of its updates the last, with the config that it had."""
+        if self.last_config is None:
+            return []
+        values = {f"bluegreen:{key}": auto.ConfigValue(value) for key, value in self.last_config.items()}
+        return [SimpleNamespace(config=values)]
+
+    def remove_config(self, key: str) -> None:
+        del self.config[key.removeprefix("bluegreen:")]
+
     def set_all_config(self, values: dict[str, auto.ConfigValue]) -> None:
-        self.config |= {key: value.value for key, value in values.items()}
+        self.config |= {key.removeprefix("bluegreen:"): value.value for key, value in values.items()}
 
     def up(self, **_: Any) -> Any:
         if self.is_interrupted:
             raise KeyboardInterrupt
+        self.last_config = dict(self.config)
         if self.refusing:
             self.refusing -= 1
             self.fail()
@@ -148,7 +163,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
         return made
 
     monkeypatch.setattr(engine, "_open", open_stack)
-    monkeypatch.setattr(driver, "Observer", Images)
+    monkeypatch.setattr(stack_module, "Observer", Images)
     deployment.deploy("dev")
     made.ups.clear()
     made.serials.clear()
@@ -161,6 +176,7 @@ class Images:
 
     gone: frozenset[str] = frozenset()
     ranges: dict[str, str] = {}
+    serving: dict[str, int] = {}
     live: str = ""
     """The release that the load balancer gives the traffic to, where it is not the outputs' one."""
 
@@ -173,6 +189,9 @@ class Images:
     def active_of(self, groups: tuple[Group, ...]) -> Group | None:
         made = {"minimum": 2, "maximum": 6, "desired": 2, "target_groups": ()}
         return Group(name="web", service="web", release=self.live, **made) if self.live else None
+
+    def shares(self, groups: Sequence[Group]) -> dict[str, int]:
+        return self.serving
 
     def image(self, image: str) -> Image | None:
         tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
@@ -187,12 +206,16 @@ def canary(stack: Stack, **config: str) -> None:
 
 def test_each_step_is_one_up_with_a_serial_of_its_own_and_its_pause(stack: Stack, watch: Watch) -> None:
     canary(stack)
-    heard: list[Step] = []
-    deployment.deploy("dev", ami=TWO, keep_watch=watch, on_step=heard.append)
+    heard: list[Event] = []
+    deployment.deploy("dev", ami=TWO, keep_watch=watch, on_event=heard.append)
     assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"2": 100}]
     assert stack.serials == [2, 3, 4]
     assert watch.seen == [(10, 60), (50, 90)]
-    assert [step.fleet for step in heard] == stack.ups
+    steps = [event for event in heard if isinstance(event, StepBegan)]
+    assert [(step.number, step.count) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert [step.weights for step in steps] == [
+        {group.release.version: group.weight for group in fleet.groups} for fleet in stack.ups
+    ]
 
 
 def test_the_config_names_the_active_releases_image_at_every_step(stack: Stack, watch: Watch) -> None:
@@ -339,7 +362,7 @@ def test_a_ledger_that_can_not_be_written_does_not_hold_the_traffic_back_with_a_
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary(stack)
-    said: list[str] = []
+    heard: list[Event] = []
 
     def full(*_: object) -> None:
         raise LedgerError("no space left")
@@ -350,9 +373,9 @@ def test_a_ledger_that_can_not_be_written_does_not_hold_the_traffic_back_with_a_
         raise WatchFailed("soak: alarm is on")
 
     with pytest.raises(RolledBack, match="alarm is on"):
-        deployment.deploy("dev", ami=TWO, keep_watch=bad, on_output=said.append)
+        deployment.deploy("dev", ami=TWO, keep_watch=bad, on_event=heard.append)
     assert stack.traffic[-1] == {"1": 100}
-    assert any("not in the ledger" in line for line in said)
+    assert any(isinstance(each, Line) and "not in the ledger" in each.text for each in heard)
 
 
 def test_a_deploy_without_an_image_goes_on_with_the_rollout_that_was_begun(stack: Stack, watch: Watch) -> None:
@@ -386,9 +409,14 @@ def test_last_weeks_checkout_neither_deploys_its_image_nor_promotes_its_candidat
     stack.config = last_week
     with pytest.raises(RolloutError, match="no candidate to promote"):
         deployment.promote("dev")
-    with pytest.raises(SettingsError, match="older than what runs"):
-        deployment.deploy("dev")
+    heard: list[Event] = []
+    deployment.deploy("dev", on_event=heard.append)
     assert stack.traffic[-1] == {"3": 100}
+    assert stack.config["ami"] == THREE, "the checkout has the last update's config from now on"
+    differs = [event for event in heard if isinstance(event, ConfigDiffers)]
+    assert [(each.key, each.here, each.deployed, each.is_used) for each in differs] == [
+        ("bluegreen:ami", ONE, THREE, False)
+    ]
 
 
 def test_a_canary_is_not_opened_while_the_way_back_from_a_bad_release_still_stands(stack: Stack) -> None:
@@ -511,12 +539,14 @@ def test_a_rollback_without_a_standby_deploys_the_release_before_from_its_record
     before = stack.last_outputs["activeRelease"]
     deployment.deploy("dev", ami=TWO)
     stack.config["port"] = "9090"
-    heard: list[driver.RollbackPlan] = []
-    deployment.rollback("dev", on_plan=heard.append)
+    heard: list[Event] = []
+    deployment.rollback("dev", on_event=heard.append)
     assert stack.last_outputs["activeRelease"] == before
-    assert [(plan.way, plan.last_seconds) for plan in heard] == [("redeploy", None)]
-    deployment.rollback("dev", to=stack.ups[0].active.release.version, force=True, on_plan=heard.append)
-    assert heard[-1].last_seconds is not None, "it tells how long it took last time"
+    plans = [event for event in heard if isinstance(event, RollbackPlanned)]
+    assert [(plan.way, plan.last_seconds) for plan in plans] == [("redeploy", None)]
+    deployment.rollback("dev", to=stack.ups[0].active.release.version, force=True, on_event=heard.append)
+    plans = [event for event in heard if isinstance(event, RollbackPlanned)]
+    assert plans[-1].last_seconds is not None, "it tells how long it took last time"
 
 
 def test_a_rollback_goes_only_to_a_release_that_the_ledger_saw_healthy_unless_forced(stack: Stack) -> None:
@@ -633,3 +663,164 @@ def test_a_destroy_takes_the_serial_of_what_runs(stack: Stack, watch: Watch) -> 
     stack.config = {key: value for key, value in old.items() if key != "fleet"}
     deployment.destroy("dev")
     assert Settings.parse(stack.config).fleet.serial == stack.last_outputs["fleet"]["serial"]
+
+
+# -- where it starts from
+
+
+def test_what_was_edited_since_the_last_update_is_told_and_deployed(stack: Stack) -> None:
+    stack.config["maxSize"] = "4"
+    heard: list[Event] = []
+    deployment.deploy("dev", on_event=heard.append)
+    assert stack.ups[-1].active.capacity.maximum == 4
+    differs = [event for event in heard if isinstance(event, ConfigDiffers)]
+    assert [(each.key, each.here, each.deployed, each.is_used) for each in differs] == [
+        ("bluegreen:maxSize", "4", None, True)
+    ]
+
+
+def test_a_checkout_that_is_older_than_a_rollback_does_not_undo_it_and_settings_of_the_last_update_count(
+    stack: Stack,
+) -> None:
+    deployment.deploy("dev", ami=TWO)
+    last_week = dict(stack.config)
+    stack.config["maxSize"] = "4"
+    deployment.deploy("dev", ami=THREE)
+    stack.config = last_week
+    deployment.deploy("dev", ami="ami-00000004")
+    assert stack.ups[-1].active.capacity.maximum == 4
+    assert stack.config["maxSize"] == "4"
+
+
+def test_a_secret_is_never_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_config(made: Stack) -> dict[str, auto.ConfigValue]:
+        return {f"bluegreen:{key}": auto.ConfigValue(value, key == "userData") for key, value in made.config.items()}
+
+    monkeypatch.setattr(Stack, "get_all_config", all_config)
+    stack.config["userData"] = "password"
+    heard: list[Event] = []
+    deployment.deploy("dev", on_event=heard.append)
+    differs = [event for event in heard if isinstance(event, ConfigDiffers)]
+    assert [(each.here, each.deployed) for each in differs] == [("[secret]", None)]
+
+
+# -- how it ends
+
+
+def test_a_gate_that_refuses_leaves_the_traffic_as_the_load_balancer_says_and_is_no_persons_matter(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active = stack.last_outputs["activeRelease"]["version"]
+    monkeypatch.setattr(Images, "serving", {active: 100})
+    stack.refusing = 1
+    with pytest.raises(EngineError, match=f"gives all traffic to release {active}, as before") as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert caught.value.exit_code == 1
+
+
+def test_an_update_that_failed_past_its_cutover_needs_a_person(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Images, "serving", {"22222222": 100})
+    stack.refusing = 1
+    with pytest.raises(EngineError, match="gives all traffic to release 22222222\\.") as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert caught.value.exit_code == 3
+
+
+def test_an_update_that_ended_well_is_not_done_where_the_load_balancer_says_otherwise(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active = stack.last_outputs["activeRelease"]["version"]
+    monkeypatch.setattr(Images, "serving", {active: 100})
+    with pytest.raises(WrongTraffic, match=f"gives all traffic to release {active}") as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert caught.value.exit_code == 3
+    assert LEDGER.read().events[-1].evidence["outcome"] == "WrongTraffic"
+
+
+def test_a_failed_watch_whose_traffic_is_back_is_a_failure_and_no_persons_matter(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "serving", {stack.last_outputs["activeRelease"]["version"]: 100})
+    canary(stack)
+    with pytest.raises(RolledBack) as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
+    assert caught.value.exit_code == 1
+
+
+def test_what_is_refused_before_anything_is_begun_is_wrong_input(stack: Stack) -> None:
+    stack.config["port"] = "0"
+    with pytest.raises(SettingsError) as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert caught.value.exit_code == 2
+
+
+def test_a_ledger_that_can_not_be_written_is_known_before_anything_is_changed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise LedgerError("no space left")
+
+    monkeypatch.setattr(FileLedger, "append", full)
+    with pytest.raises(LedgerError) as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert caught.value.exit_code == 2
+    assert (stack.ups, stack.config["ami"]) == ([], ONE)
+
+
+# -- told to stop
+
+
+def test_asked_to_stop_in_an_update_it_is_let_finish_and_no_step_is_begun_after_it(
+    stack: Stack, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary(stack)
+    stop, up = Stop(), Stack.up
+
+    def asked(made: Stack, **options: Any) -> Any:
+        stop.ask()
+        return up(made, **options)
+
+    monkeypatch.setattr(Stack, "up", asked)
+    with pytest.raises(Interrupted, match="stays at the step `10 %") as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=watch, stop=stop)
+    assert stack.traffic == [{"1": 90, "2": 10}]
+    assert watch.seen == []
+    assert caught.value.exit_code == 3
+
+
+def test_asked_to_stop_in_the_last_step_it_is_done(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, up = Stop(), Stack.up
+
+    def asked(made: Stack, **options: Any) -> Any:
+        stop.ask()
+        return up(made, **options)
+
+    monkeypatch.setattr(Stack, "up", asked)
+    deployment.deploy("dev", ami=TWO, stop=stop)
+    assert stack.traffic == [{"2": 100}]
+
+
+def test_asked_twice_the_engine_is_interrupted_and_what_it_says_then_is_no_failure(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, interrupted = Stop(), list[str]()
+    monkeypatch.setattr(engine.Engine, "interrupt", lambda made: interrupted.append("now"))
+
+    def asked(made: Stack, **_: Any) -> Any:
+        stop.ask()
+        assert interrupted == []
+        stop.ask()
+        made.fail("error: update canceled")
+
+    monkeypatch.setattr(Stack, "up", asked)
+    with pytest.raises(Interrupted, match="what it has begun is in the state"):
+        deployment.deploy("dev", ami=TWO, stop=stop)
+    assert interrupted == ["now"]
+
+
+def test_asked_to_stop_before_it_has_begun_nothing_is_changed(stack: Stack) -> None:
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(Interrupted, match="before anything of dev was changed"):
+        deployment.deploy("dev", ami=TWO, stop=stop)
+    assert (stack.ups, stack.config["ami"]) == ([], ONE)

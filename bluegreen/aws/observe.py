@@ -132,10 +132,10 @@ class Observer:
         return tuple(seen)
 
     @in_our_words
-    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None:
+    def entrance(self, target_group: str, purpose: Purpose, *, has_url: bool = True) -> Entrance | None:
         """The listener for this purpose of the load balancer that a target group (ARN) is behind; None where none is.
 
-        Four calls. A target group that no listener names is behind no load balancer.
+        Four calls, three where no URL is wanted. A target group that no listener names is behind no load balancer.
         """
         found = self._describe_target_groups([target_group])
         for balancer in sorted(arn for each in found for arn in each.get("LoadBalancerArns", [])):
@@ -144,9 +144,29 @@ class Observer:
             for each in listeners:
                 if purposes.get(each["ListenerArn"]) is purpose:
                     weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
-                    url = f"http://{self._address(balancer)}:{each['Port']}"
+                    url = f"http://{self._address(balancer)}:{each['Port']}" if has_url else ""
                     return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
         return None
+
+    @in_our_words
+    def shares(self, groups: Sequence[Group]) -> dict[str, int]:
+        """Who takes how much of the traffic, in percent by release, as the production listener says of the load
+        balancer that these groups are behind. Empty where none of them is behind one.
+
+        Three calls for the first group that a listener names: those that are likely to be named come first.
+        """
+        releases = {arn: group.release for group in groups for arn in group.target_groups}
+        for arn in releases:
+            entrance = self.entrance(arn, Purpose.PRODUCTION, has_url=False)
+            if entrance is None:
+                continue
+            whole = sum(entrance.weights.values()) or 1
+            taken: dict[str, int] = {}
+            for target_group, weight in entrance.weights.items():
+                release = releases.get(target_group, target_group)
+                taken[release] = taken.get(release, 0) + round(100 * weight / whole)
+            return {release: share for release, share in taken.items() if share}
+        return {}
 
     @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:

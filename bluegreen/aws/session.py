@@ -85,7 +85,15 @@ class Session:
 
     @property
     def region(self) -> str:
-        return str(self.client("ec2").meta.region_name)
+        """Raises AwsError where none is set."""
+        try:
+            with self._lock:
+                region = self._session().get_config_variable("region")
+        except (BotoCoreError, ClientError, ValueError) as error:
+            raise as_aws_error(error) from error
+        if not region:
+            raise AwsError("no AWS region is set", "Set `aws:region` in the stack's config, or AWS_REGION.")
+        return str(region)
 
     def credentials_end(self) -> datetime | None:
         """When the credentials end that nobody renews: those of the environment. None where they don't, or don't say.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bluegreen.cli.rollouts import StackName, announce, report
+from bluegreen.cli.rollouts import StackName, report, show
 
 if TYPE_CHECKING:
     from bluegreen.images.artifact import Artifact
@@ -122,7 +122,7 @@ def release(
                 f"`bluegreen release {stack} --skip-bake --ami {image}` deploys it.",
             )
     _say(f"{stack}: deploying {image}")
-    report(deployment.deploy(stack, ami=image, on_output=_say, on_step=lambda step: announce(step, say=_say)))
+    report(deployment.deploy(stack, ami=image, on_event=lambda event: show(event, say=_say)))
 
 
 def _bake(

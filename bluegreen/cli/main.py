@@ -1,6 +1,7 @@
 """The `bluegreen` command: parses, calls the library, prints. No rules here, and nothing heavy is imported for help.
 
-Exit codes: 0 done, 1 failed, 2 a wrong command line.
+Exit codes: 0 done; 1 failed, and the traffic is where it was or back there; 2 wrong input, nothing was changed; 3 it
+needs a person.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bluegreen.cli import images, rollouts
-from bluegreen.errors import BluegreenError
+from bluegreen.errors import FAILED, BluegreenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +24,6 @@ app = typer.Typer(
     help="Blue/green deployment of machine images on AWS. `pulumi up` does the same as `bluegreen deploy`.",
 )
 
-FAILED = 1
 GARBAGE_THRESHOLD = 100_000  # objects
 
 app.add_typer(images.artifact, name="artifact")
@@ -55,11 +55,7 @@ def destroy(
 
     if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
         raise typer.Exit(FAILED)
-    deployment.destroy(stack, on_output=_say)
-
-
-def _say(line: str) -> None:
-    typer.echo(line.rstrip("\n"))
+    deployment.destroy(stack, on_event=rollouts.show)
 
 
 def main() -> None:
@@ -70,4 +66,4 @@ def main() -> None:
         app()
     except BluegreenError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(FAILED)
+        sys.exit(error.exit_code)

@@ -1,20 +1,23 @@
-"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire` and `history`: releases brought in, given up, brought
-back, and what became of them."""
+"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire` and `destroy`: releases brought in, given up, brought
+back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from bluegreen.driver import RollbackPlan, Update
-    from bluegreen.model.history import Event
-    from bluegreen.model.rollout import Step
+from bluegreen.errors import FAILED
 
-FAILED = 1
+if TYPE_CHECKING:
+    from bluegreen import events as told
+    from bluegreen.driver import Update
+    from bluegreen.model.history import Event
+    from bluegreen.stop import Stop
 
 StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
 
@@ -32,21 +35,24 @@ def deploy(
     """Bring the stack to its config; another image comes in as the setting `strategy` says."""
     from bluegreen import deployment
 
-    report(deployment.deploy(stack, ami=ami, on_output=say, on_step=announce))
+    with stoppable() as stop:
+        report(deployment.deploy(stack, ami=ami, on_event=show, stop=stop))
 
 
 def promote(stack: StackName) -> None:
     """Give all traffic to the candidate of an open rollout, now."""
     from bluegreen import deployment
 
-    report(deployment.promote(stack, on_output=say, on_step=announce))
+    with stoppable() as stop:
+        report(deployment.promote(stack, on_event=show, stop=stop))
 
 
 def abort(stack: StackName) -> None:
     """Give the candidate of an open rollout up, or what a failed update left; the active release gets all traffic."""
     from bluegreen import deployment
 
-    report(deployment.abort(stack, on_output=say, on_step=announce))
+    with stoppable() as stop:
+        report(deployment.abort(stack, on_event=show, stop=stop))
 
 
 def rollback(
@@ -66,7 +72,8 @@ def rollback(
     if check:
         _check_rollback(stack, to)
         return
-    report(deployment.rollback(stack, to=to, force=force, on_plan=announce_rollback, on_output=say, on_step=announce))
+    with stoppable() as stop:
+        report(deployment.rollback(stack, to=to, force=force, on_event=show, stop=stop))
 
 
 def retire(
@@ -76,7 +83,8 @@ def retire(
     """Take standbys away."""
     from bluegreen import deployment
 
-    report(deployment.retire(stack, versions, on_output=say, on_step=announce))
+    with stoppable() as stop:
+        report(deployment.retire(stack, versions, on_event=show, stop=stop))
 
 
 def history(
@@ -102,7 +110,7 @@ def _check_rollback(stack: str, to: str | None) -> None:
     from bluegreen import deployment
 
     plan, launchable, refusal = deployment.check_rollback(stack, to=to)
-    announce_rollback(plan)
+    show(plan)
     for finding in launchable.findings:
         say(f"  {finding.state:9}  {finding.subject}: {finding.detail}")
         if finding.next_step:
@@ -115,18 +123,51 @@ def _check_rollback(stack: str, to: str | None) -> None:
     say("It would work, as far as this can be known. Nothing was changed.")
 
 
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Ctrl-C asks to stop: once after the step, twice now. What CI sends to end a job, SIGTERM, is now at once."""
+    from bluegreen.stop import Stop
+
+    stop = Stop()
+
+    def at_once(_signal: int, _frame: object) -> None:
+        while not stop.is_urgent:
+            stop.ask()
+
+    before = {
+        each: signal.signal(each, handler)
+        for each, handler in {
+            signal.SIGINT: lambda _signal, _frame: stop.ask(),
+            signal.SIGTERM: at_once,
+            signal.SIGHUP: at_once,
+        }.items()
+    }
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def say(line: str) -> None:
     typer.echo(line.rstrip("\n"))
 
 
-def announce(step: Step, say: Callable[[str], None] = say) -> None:
-    shares = ", ".join(f"{group.role} {group.release.version} {group.weight} %" for group in step.fleet.groups)
-    say(f"step: {step.name} ({shares})")
+def show(event: told.Event, say: Callable[[str], None] = say) -> None:
+    from bluegreen import events
 
-
-def announce_rollback(plan: RollbackPlan) -> None:
-    took = f"; last time the traffic was back after {plan.last_seconds:.1f} s" if plan.last_seconds is not None else ""
-    say(f"rollback to release {plan.release.version} ({plan.release.image}): {plan.way}, {WAYS[plan.way]}{took}")
+    match event:
+        case events.Line(text=text):
+            say(text)
+        case events.StepBegan(name=name, weights=weights, roles=roles):
+            shares = ", ".join(f"{roles[version]} {version} {weight} %" for version, weight in weights.items())
+            say(f"step: {name} ({shares})")
+        case events.RollbackPlanned(release=release, image=image, way=way, last_seconds=last):
+            took = f"; last time the traffic was back after {last:.1f} s" if last is not None else ""
+            say(f"rollback to release {release} ({image}): {way}, {WAYS[way]}{took}")
+        case events.ConfigDiffers(key=key, deployed=deployed, here=here, is_used=is_used, why=why):
+            what = "new" if is_used else f"set aside: {why}"
+            say(f"config: {key}: {here} here, {deployed} in the last update ({what})")
 
 
 def report(update: Update) -> None:

@@ -13,6 +13,7 @@ import pytest
 from bluegreen import deployment
 from bluegreen.cli.main import main
 from bluegreen.errors import EngineError, PackerError
+from bluegreen.events import Line
 from bluegreen.images import bake as images
 from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked
@@ -68,8 +69,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         made.baked.append({"stack": stack, **kwargs})
         return Baked(image=AMI, was_there=False, content_digest="d" * 64, artifact=ARTIFACT, seconds=1.0)
 
-    def deploy(stack: str, *, ami: str, on_output: Any, on_step: Any) -> object:
-        on_output("a line of the engine's\n")
+    def deploy(stack: str, *, ami: str, on_event: Any) -> object:
+        on_event(Line(stack=stack, text="a line of the engine's"))
         made.deployed.append({"stack": stack, "ami": ami})
         outputs = {"activeRelease": {"version": "abc"}, "url": "http://web", "fleet": {"groups": []}}
         return SimpleNamespace(stack=stack, outputs=outputs)
@@ -131,7 +132,7 @@ def test_an_artifact_comes_in_three_forms(shell: Shell, monkeypatch: pytest.Monk
 )
 def test_an_artifact_that_is_none_is_an_error(shell: Shell, word: str, where: str) -> None:
     done = shell("bake", "dev", "--artifact-json", word)
-    assert (done.code, done.out, shell.baked) == (1, "", [])
+    assert (done.code, done.out, shell.baked) == (2, "", [])
     assert where in done.err
 
 
@@ -152,7 +153,7 @@ def test_release_bakes_nothing_for_a_stack_that_is_not_there(shell: Shell, monke
         raise EngineError(f"there is no stack {stack}", "Make it.")
 
     monkeypatch.setattr(deployment, "check", fail)
-    assert shell("release", "dev").code == 1
+    assert shell("release", "dev").code == 2
     assert (shell.baked, shell.deployed) == ([], [])
 
 
@@ -178,7 +179,7 @@ def test_release_without_a_bake_deploys_the_image_that_is_named(shell: Shell) ->
 def test_release_of_a_wrong_id_in_the_file_deploys_nothing(shell: Shell) -> None:
     Path("packer/ami.txt").write_text("xx\n")
     done = shell("release", "dev", "--skip-bake")
-    assert (done.code, shell.deployed) == (1, [])
+    assert (done.code, shell.deployed) == (2, [])
     assert "packer/ami.txt holds 'xx', which is not the id of an AMI" in done.err
 
 
@@ -194,7 +195,7 @@ def test_release_that_was_interrupted_while_the_image_was_finished_deploys_nothi
 
 def test_release_without_a_bake_and_with_nothing_baked_is_an_error(shell: Shell) -> None:
     done = shell("release", "dev", "--skip-bake")
-    assert done.code == 1
+    assert done.code == 2
     assert "there is no packer/ami.txt" in done.err
     assert shell.deployed == []
 
@@ -239,7 +240,7 @@ def test_an_artifact_is_described_as_json(shell: Shell) -> None:
 
 def test_an_app_that_is_no_directory_is_an_error(shell: Shell) -> None:
     done = shell("artifact", "build", "--app", "nope")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert "error: nope is not a directory\n" in done.err
 
 
@@ -250,7 +251,7 @@ def test_an_artifact_of_a_stack_is_named_after_its_service(shell: Shell) -> None
 
 def test_an_artifact_of_a_stack_that_is_not_there_is_an_error(shell: Shell) -> None:
     done = shell("artifact", "build", "deb")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert "Did you mean dev?" in done.err
 
 

@@ -1,0 +1,202 @@
+"""A stack as it is: the config it starts from, what its last update put out, its history. Nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bluegreen.aws.observe import Observer
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.engine import Engine
+from bluegreen.errors import RolloutError, SettingsError
+from bluegreen.events import ConfigDiffers, Event, Line, OnEvent
+from bluegreen.ledger.file import FileLedger
+from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.model.baseline import IMAGE, Baseline, baseline
+from bluegreen.model.fleet import Fleet
+from bluegreen.model.history import History
+from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.model.tags import Owner
+
+SECRET = "[secret]"
+
+
+class Stack:
+    """One stack, read when it is made. `directory`: that of Pulumi.yaml, the current one by default.
+
+    Raises EngineError where there is no `pulumi` or no such stack, SettingsError with the faults of its config,
+    LedgerError where its ledger can't be read, RolloutError where the config is for another region.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        directory: Path | None = None,
+        on_event: OnEvent | None = None,
+        is_forced: bool = False,
+        is_destroy: bool = False,
+    ) -> None:
+        self.name = name
+        self._on_event = on_event or _unheard
+        place = directory or Path.cwd()
+        self.run = Run.new(place, short(name), datetime.now(UTC), is_forced=is_forced, is_destroy=is_destroy)
+        self.engine = Engine(name, place, environment=self.run.environment, on_output=self.say)
+        # Each is a process of the engine: side by side they take the time of one.
+        with ThreadPoolExecutor(max_workers=3) as together:
+            here = together.submit(self.engine.config)
+            outputs = together.submit(self.engine.outputs)
+            deployed = together.submit(self.engine.last_config)
+            self._here, self.outputs, self._deployed = here.result(), outputs.result(), deployed.result()
+        record = self.outputs.get("fleet")
+        self.fleet = Fleet.from_record(record) if record else None
+        self.deployed_serial = int(record["serial"]) if record else 0
+        self._refuse_other_region()
+
+    # -- what it says
+
+    def tell(self, event: Event) -> None:
+        self._on_event(event)
+
+    def say(self, line: str) -> None:
+        self.tell(Line(stack=self.name, text=line.rstrip("\n")))
+
+    def tell_differences(self) -> None:
+        """How the checkout differs from the last update, without what only the fleet's bookkeeping is."""
+        for each in self.baseline.differences:
+            if each.key == f"{NAMESPACE}:fleet":
+                continue
+            is_secret = each.key in self._here.secrets or (self._deployed and each.key in self._deployed.secrets)
+            deployed, here = (SECRET if is_secret and value else value for value in (each.deployed, each.here))
+            self.tell(
+                ConfigDiffers(
+                    stack=self.name, key=each.key, deployed=deployed, here=here, is_used=each.is_used, why=each.why
+                )
+            )
+
+    # -- where it is
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What to start from: the config of the last update, and what was edited since by whoever has seen it."""
+        deployed = self._deployed.values if self._deployed else None
+        here = self._here.values
+        is_other_image = deployed is not None and here.get(IMAGE) != deployed.get(IMAGE)
+        served = self._served if is_other_image else frozenset()
+        return baseline(here, deployed, served=served, serial=self.deployed_serial)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        return self._here.secrets | (self._deployed.secrets if self._deployed else frozenset())
+
+    @property
+    def _served(self) -> frozenset[str]:
+        """Images that have served before the one that runs."""
+        active = self.fleet.active.release.image if self.fleet else ""
+        seen = self.history.seen().values()
+        return frozenset(each.release.image for each in seen if each.served_at and each.release.image != active)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings.parse(of_namespace(self.baseline.config, NAMESPACE))
+
+    @property
+    def deployed_fleet(self) -> Fleet:
+        """What runs. Raises RolloutError where nothing does."""
+        if self.fleet is None:
+            raise RolloutError(f"nothing is deployed in {self.name}", f"Run `bluegreen deploy {self.name}` first.")
+        return self.fleet
+
+    @property
+    def rollout(self) -> Fleet:
+        """What runs, or, where an update that did not end was to open a rollout, what that was to bring about."""
+        fleet = self.deployed_fleet
+        meant = self.meant_fleet if self.is_config_ahead else None
+        return meant if meant and meant.candidate and not fleet.candidate else fleet
+
+    @cached_property
+    def meant_fleet(self) -> Fleet | None:
+        """What the config means; None where it means none that may be."""
+        try:
+            return Fleet.from_settings(self.settings)
+        except SettingsError:
+            return None
+
+    def config_means(self, fleet: Fleet) -> bool:
+        """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
+        return self.meant_fleet is not None and self.meant_fleet.shares == fleet.shares
+
+    @property
+    def is_config_ahead(self) -> bool:
+        return self.settings.fleet.serial > self.deployed_serial
+
+    @cached_property
+    def is_unfinished(self) -> bool:
+        """Whether an update has begun to change the fleet since the last one that ended: outputs come at its end.
+
+        The driver's own are known by their serial, one that was killed past its cutover by the load balancer, which has
+        the last word, and one that a gate refused by the ledger.
+        """
+        active = self.deployed_fleet.active.release.version
+        if self.is_config_ahead or self.history.refused not in ("", active):
+            return True
+        live = self.observer.active_of(self.observer.groups(self.owner))
+        return live is not None and live.release not in {group.release.version for group in self.deployed_fleet.groups}
+
+    @cached_property
+    def history(self) -> History:
+        """What had happened before."""
+        return self.recorder.read()
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(ledger=FileLedger(self.run.ledger), run=self.run.name, report=self.say)
+
+    @cached_property
+    def session(self) -> Session:
+        return Session(SessionSettings.parse(of_namespace(self._here.values, "aws")))
+
+    @cached_property
+    def observer(self) -> Observer:
+        return Observer(self.session)
+
+    @cached_property
+    def owner(self) -> Owner:
+        return Owner(project=self.engine.project, stack=short(self.name), service=self.settings.service)
+
+    def serving(self) -> Mapping[str, int]:
+        """Who takes how much of the traffic now, in percent by version, as the load balancer says; empty where it names
+        nobody. At most 4 calls of AWS."""
+        known = {plan.release.version for plan in self.fleet.groups} if self.fleet else set()
+        groups = sorted(self.observer.groups(self.owner), key=lambda group: group.release not in known)
+        return self.observer.shares(groups)
+
+    def _refuse_other_region(self) -> None:
+        """A provider that is asked in another region finds nothing, and makes everything anew."""
+        made = next((arn for group in self.outputs.get("serverGroups") or () if (arn := group.get("targetGroup"))), "")
+        if not made:
+            return
+        there = made.split(":")[3]
+        if there and self.session.region != there:
+            raise RolloutError(
+                f"{self.name} runs in {there}, and its config and environment now say {self.session.region}",
+                f"`pulumi config set aws:region {there} --stack {self.name}`, or set AWS_REGION. Nothing was changed.",
+            )
+
+
+def of_namespace(config: Mapping[str, str], namespace: str) -> dict[str, Any]:
+    prefix = f"{namespace}:"
+    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+
+
+def short(stack: str) -> str:
+    """A stack's own name: with Pulumi Cloud, organization and project stand before it."""
+    return stack.rpartition("/")[2]
+
+
+def _unheard(_event: Event) -> None:
+    """Nobody listens."""
