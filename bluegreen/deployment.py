@@ -7,11 +7,13 @@ starts from the config of the stack's last update (`bluegreen.model.baseline`). 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from bluegreen import course
+from bluegreen.course import Course
 from bluegreen.driver import Driver, KeepWatch, Update
 from bluegreen.engine import Engine
 from bluegreen.errors import BluegreenError
@@ -20,10 +22,8 @@ from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Run
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
-from bluegreen.model.rollout import Step, bring_in, resume
-from bluegreen.model.rollout import abort as plan_abort
-from bluegreen.model.rollout import promote as plan_promotion
-from bluegreen.model.rollout import retire as plan_retirement
+from bluegreen.plan import Plan
+from bluegreen.plan import plan as make_plan
 from bluegreen.stack import Stack, short
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
@@ -57,23 +57,14 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
     failed and the traffic is back, WatchFailed where it stays; WrongTraffic, Interrupted, SettingsError, AwsError,
     LedgerError, and RolloutError where another rollout is open.
     """
-    there, driver = _begin(stack, options)
-    release, settings = driver.wanted(ami)
-    steps = bring_in(release, there.fleet, settings)
-    driver.refuse_to_lose_the_way_back(release, steps)
-    if not steps and there.fleet and release.version not in there.history.healthy:
-        steps = resume(there.fleet, settings)
-    with driver.acting("deploy", release):
-        return driver.walk(steps, settings)
+    there = _stack(stack, options)
+    return _walk(there, course.deploy(there, ami), options)
 
 
 def promote(stack: str, **options: Unpack[Options]) -> Update:
     """Make the candidate of an open rollout active, now. Raises as `deploy` does, RolloutError where there is none."""
-    there, driver = _begin(stack, options)
-    fleet = there.rollout
-    steps = plan_promotion(fleet, there.settings)
-    with driver.acting("promote", fleet.candidate.release if fleet.candidate else fleet.active.release):
-        return driver.walk(steps, there.settings)
+    there = _stack(stack, options)
+    return _walk(there, course.promote(there), options)
 
 
 def abort(stack: str, **options: Unpack[Options]) -> Update:
@@ -81,9 +72,8 @@ def abort(stack: str, **options: Unpack[Options]) -> Update:
 
     Also what an update left behind whose gate refused, or which was killed.
     """
-    there, driver = _begin(stack, options)
-    with driver.acting("abort", there.deployed_fleet.active.release):
-        return driver.walk(_steps_of_abort(there), there.settings, is_way_back=True)
+    there = _stack(stack, options)
+    return _walk(there, course.abort(there), options)
 
 
 def rollback(
@@ -98,14 +88,8 @@ def rollback(
     How it will go is told beforehand (RollbackPlanned). Raises RolloutError where there is no such release, and, unless
     `force` lets it pass, for one that was not seen healthy, whose image is gone, or which does not suit the database.
     """
-    there, driver = _begin(stack, options)
-    way_back = WayBack(there)
-    plan = way_back.plan(to)
-    if not options.get("force"):
-        for danger in way_back.dangers(plan):
-            raise danger
-    there.tell(way_back.described(plan))
-    return driver.roll_back(plan, there.settings)
+    there = _stack(stack, options)
+    return _walk(there, course.rollback(there, to), options)
 
 
 def check_rollback(
@@ -115,18 +99,41 @@ def check_rollback(
 
     Raises as `rollback` does where there is nothing to go back to.
     """
-    way_back = WayBack(Stack(stack, directory=directory, on_event=on_event))
-    plan = way_back.plan(to)
-    dangers = way_back.dangers(plan)
-    return way_back.described(plan), way_back.check_launchable(plan), next(iter(dangers), None)
+    there = Stack(stack, directory=directory, on_event=on_event)
+    way = course.rollback(there, to)
+    assert way.rollback
+    assert way.way
+    return way.way, WayBack(there).check_launchable(way.rollback), next(iter(way.dangers), None)
 
 
 def retire(stack: str, versions: Sequence[str], **options: Unpack[Options]) -> Update:
     """Take standbys away, by the versions of their releases. Raises as `promote` does."""
-    there, driver = _begin(stack, options)
-    steps = plan_retirement(versions, there.deployed_fleet)
-    with driver.acting("retire", there.deployed_fleet.active.release):
-        return driver.walk(steps, there.settings)
+    there = _stack(stack, options)
+    return _walk(there, course.retire(there, versions), options)
+
+
+def plan(
+    stack: str,
+    verb: str = "deploy",
+    *,
+    ami: str | None = None,
+    to: str | None = None,
+    versions: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> Plan:
+    """What `deploy`, `promote`, `abort`, `rollback` or `retire` would do, without changing anything.
+
+    Raises as the verb does where there is nothing that it could do.
+    """
+    there = _stack(stack, options)
+    ways: dict[str, Callable[[], Course]] = {
+        "deploy": lambda: course.deploy(there, ami),
+        "promote": lambda: course.promote(there),
+        "abort": lambda: course.abort(there),
+        "rollback": lambda: course.rollback(there, to),
+        "retire": lambda: course.retire(there, versions),
+    }
+    return make_plan(there, ways[verb]())
 
 
 def destroy(stack: str, **options: Unpack[Options]) -> Update:
@@ -151,7 +158,7 @@ def check(stack: str, *, directory: Path | None = None) -> None:
     Engine(stack, directory or Path.cwd())
 
 
-def _begin(stack: str, options: Options) -> tuple[Stack, Driver]:
+def _stack(stack: str, options: Options) -> Stack:
     there = Stack(
         stack,
         directory=options.get("directory"),
@@ -159,10 +166,16 @@ def _begin(stack: str, options: Options) -> tuple[Stack, Driver]:
         is_forced=options.get("force", False),
     )
     there.tell_differences()
-    return there, Driver(there, keep_watch=options.get("keep_watch"), stop=options.get("stop"))
+    return there
 
 
-def _steps_of_abort(stack: Stack) -> tuple[Step, ...]:
-    fleet = stack.deployed_fleet
-    was_left = not fleet.candidate and not stack.config_means(fleet)
-    return (Step(name="aborted", fleet=fleet),) if was_left else plan_abort(fleet)
+def _walk(there: Stack, way: Course, options: Options) -> Update:
+    if way.dangers and not options.get("force"):
+        raise way.dangers[0]
+    driver = Driver(there, keep_watch=options.get("keep_watch"), stop=options.get("stop"))
+    if way.way:
+        there.tell(way.way)
+    if way.rollback:
+        return driver.roll_back(way.rollback, way.settings)
+    with driver.acting(way.verb, way.release):
+        return driver.walk(way.steps, way.settings, is_way_back=way.is_way_back)

@@ -35,7 +35,7 @@ from bluegreen.errors import (
 from bluegreen.events import Shifted, StepBegan
 from bluegreen.model.attest import Attest
 from bluegreen.model.baseline import serial_of
-from bluegreen.model.fleet import Fleet, check_serial
+from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES, Kind
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Rollback, Step, roll_back
@@ -86,34 +86,6 @@ class Driver:
         self._began = time.monotonic()
         self._has_begun = False  # to change anything
         self._has_written = False  # a fleet
-
-    # -- from where to where
-
-    def wanted(self, ami: str | None) -> tuple[Release, Settings]:
-        """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun,
-        or else what the config means. Raises SettingsError where that is older than what runs."""
-        stack = self._stack
-        if ami:
-            settings = stack.settings.with_image(ami)
-            return Release.from_settings(settings), settings
-        check_serial(stack.settings.fleet, {"serial": stack.deployed_serial})
-        begun = stack.rollout.candidate if stack.fleet else None
-        return (begun.release if begun else Release.from_settings(stack.settings)), stack.settings
-
-    def refuse_to_lose_the_way_back(self, release: Release, steps: Sequence[Step]) -> None:
-        """Opening a rollout deletes what is declared no more: the group, too, that a failed soak has left to go back
-        to."""
-        fleet = self._stack.fleet
-        if fleet is None or not steps or steps[0].fleet.candidate is None or fleet.candidate:
-            return
-        active = fleet.active.release
-        seen = self._stack.history.seen().get(active.version)
-        if active != release and seen and seen.failure and seen.failure.kind in WATCH_FAILURES:
-            raise RolloutError(
-                f"release {active.version}, which has the traffic, is not well ({seen.doubt}), and the group before it "
-                "may still stand: this would delete that",
-                "`bluegreen rollback` first; or `bluegreen deploy` of what runs watches it again.",
-            )
 
     # -- acting
 

@@ -1,0 +1,112 @@
+"""What a verb would do from where a stack is: the steps, and what refuses it. Nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bluegreen.errors import BluegreenError, RolloutError
+from bluegreen.events import RollbackPlanned
+from bluegreen.model.fleet import check_serial
+from bluegreen.model.history import ROLLBACK, WATCH_FAILURES
+from bluegreen.model.release import Release
+from bluegreen.model.rollout import Rollback, Step, bring_in, resume
+from bluegreen.model.rollout import abort as abort_steps
+from bluegreen.model.rollout import promote as promote_steps
+from bluegreen.model.rollout import retire as retire_steps
+from bluegreen.model.settings import Settings
+from bluegreen.stack import Stack
+from bluegreen.way_back import WayBack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """The way that a verb goes.
+
+    `release` is what it is about, `settings` those that it is walked with. `dangers`: what refuses it, unless it is
+    forced. `is_way_back`: what gains traffic has served before, and is neither proven nor watched again. `rollback`,
+    `way`: of a rollback.
+    """
+
+    verb: str
+    release: Release
+    settings: Settings
+    steps: tuple[Step, ...]
+    is_way_back: bool = False
+    dangers: tuple[BluegreenError, ...] = ()
+    rollback: Rollback | None = None
+    way: RollbackPlanned | None = None
+
+
+def deploy(stack: Stack, ami: str | None) -> Course:
+    """Raises SettingsError, and RolloutError where another rollout is open or the way back would be lost."""
+    release, settings = _wanted(stack, ami)
+    steps = bring_in(release, stack.fleet, settings)
+    _refuse_to_lose_the_way_back(stack, release, steps)
+    if not steps and stack.fleet and release.version not in stack.history.healthy:
+        steps = resume(stack.fleet, settings)
+    return Course(verb="deploy", release=release, settings=settings, steps=steps)
+
+
+def promote(stack: Stack) -> Course:
+    """Raises RolloutError where there is no candidate."""
+    fleet = stack.rollout
+    release = fleet.candidate.release if fleet.candidate else fleet.active.release
+    return Course(verb="promote", release=release, settings=stack.settings, steps=promote_steps(fleet, stack.settings))
+
+
+def abort(stack: Stack) -> Course:
+    """Raises RolloutError where there is nothing to give up."""
+    fleet = stack.deployed_fleet
+    was_left = not fleet.candidate and not stack.config_means(fleet)
+    steps = (Step(name="aborted", fleet=fleet),) if was_left else abort_steps(fleet)
+    return Course(verb="abort", release=fleet.active.release, settings=stack.settings, steps=steps, is_way_back=True)
+
+
+def rollback(stack: Stack, to: str | None) -> Course:
+    """Raises RolloutError where there is nothing to go back to."""
+    way_back = WayBack(stack)
+    plan = way_back.plan(to)
+    return Course(
+        verb=ROLLBACK,
+        release=plan.release,
+        settings=stack.settings,
+        steps=plan.steps,
+        is_way_back=True,
+        dangers=tuple(way_back.dangers(plan)),
+        rollback=plan,
+        way=way_back.described(plan),
+    )
+
+
+def retire(stack: Stack, versions: Sequence[str]) -> Course:
+    """Raises RolloutError for a release that is no standby."""
+    fleet = stack.deployed_fleet
+    steps = retire_steps(versions, fleet)
+    return Course(verb="retire", release=fleet.active.release, settings=stack.settings, steps=steps)
+
+
+def _wanted(stack: Stack, ami: str | None) -> tuple[Release, Settings]:
+    """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun, or
+    else what the config means. Raises SettingsError where that is older than what runs."""
+    if ami:
+        settings = stack.settings.with_image(ami)
+        return Release.from_settings(settings), settings
+    check_serial(stack.settings.fleet, {"serial": stack.deployed_serial})
+    begun = stack.rollout.candidate if stack.fleet else None
+    return (begun.release if begun else Release.from_settings(stack.settings)), stack.settings
+
+
+def _refuse_to_lose_the_way_back(stack: Stack, release: Release, steps: Sequence[Step]) -> None:
+    """Opening a rollout deletes what is declared no more: the group, too, that a failed soak has left to go back to."""
+    fleet = stack.fleet
+    if fleet is None or not steps or steps[0].fleet.candidate is None or fleet.candidate:
+        return
+    active = fleet.active.release
+    seen = stack.history.seen().get(active.version)
+    if active != release and seen and seen.failure and seen.failure.kind in WATCH_FAILURES:
+        raise RolloutError(
+            f"release {active.version}, which has the traffic, is not well ({seen.doubt}), and the group before it may "
+            "still stand: this would delete that",
+            "`bluegreen rollback` first; or `bluegreen deploy` of what runs watches it again.",
+        )

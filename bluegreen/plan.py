@@ -1,0 +1,119 @@
+"""What a verb would do, told beforehand: its steps, what it needs at its peak, how long it takes, what refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bluegreen.checks.launchable import check_launchable
+from bluegreen.course import Course
+from bluegreen.model.baseline import Difference
+from bluegreen.model.launchable import Finding
+from bluegreen.model.rollout import Step
+from bluegreen.stack import Stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One `up`. `weights`: percent of the traffic by version; `roles` by version. `watch_seconds`: how long the release
+    that gained traffic is watched after it. `needs_promotion`: it stops here until `bluegreen promote`."""
+
+    name: str
+    weights: Mapping[str, int]
+    roles: Mapping[str, str]
+    watch_seconds: int
+    needs_promotion: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a verb would do. Nothing was changed for it.
+
+    `machines_now` and `machines_at_peak`: of all server groups of the stack together; two run side by side while a
+    release is changed. `addresses`: how many machines the private subnets hold. `findings`: what the new machines need,
+    image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last deployments took,
+    None where there were none; `watch_seconds` of the steps are in it or come on top.
+    """
+
+    stack: str
+    verb: str
+    release: str
+    image: str
+    active: str
+    steps: tuple[PlannedStep, ...]
+    differences: tuple[Difference, ...]
+    machines_now: int
+    machines_at_peak: int
+    addresses: int
+    findings: tuple[Finding, ...]
+    refusals: tuple[str, ...]
+    watch_seconds: int
+    seconds: float | None
+
+    @property
+    def is_change(self) -> bool:
+        return bool(self.steps)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def plan(stack: Stack, course: Course) -> Plan:
+    """Raises AwsError where AWS can't be asked."""
+    live = {group.release: group.desired for group in stack.observer.groups(stack.owner)}
+    active = stack.fleet.active.release.version if stack.fleet else ""
+    settings = course.settings
+    full = max(settings.min_size, min(live.get(active) or settings.desired_capacity, settings.max_size))
+    is_new = bool(course.steps) and not live.get(course.release.version)
+    findings: tuple[Finding, ...] = ()
+    if is_new and course.verb in ("deploy", "rollback"):
+        findings = check_launchable(stack.observer, course.release, full).findings
+    watch_seconds = sum(step.watch_seconds for step in course.steps)
+    if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
+        watch_seconds += settings.soak_seconds
+    return Plan(
+        stack=stack.name,
+        verb=course.verb,
+        release=course.release.version,
+        image=course.release.image,
+        active=active,
+        steps=tuple(_planned(step) for step in course.steps),
+        differences=stack.baseline.differences,
+        machines_now=sum(live.values()),
+        machines_at_peak=peak(live, course.steps, full),
+        addresses=settings.address_plan.private_addresses,
+        findings=findings,
+        refusals=tuple(str(danger) for danger in course.dangers),
+        watch_seconds=watch_seconds,
+        seconds=None,
+    )
+
+
+def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> int:
+    """The most machines that run at once: in each step what was there stays until what is new has been proven.
+
+    `live`: machines by version, of what runs now. `full`: of a server group that serves, or is about to.
+    """
+    there, most = dict(live), sum(live.values())
+    for step in steps:
+        wanted = {
+            group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
+            for group in step.fleet.groups
+        }
+        most = max(
+            most, sum({**there, **{name: max(count, there.get(name, 0)) for name, count in wanted.items()}}.values())
+        )
+        there = wanted
+    return most
+
+
+def _planned(step: Step) -> PlannedStep:
+    return PlannedStep(
+        name=step.name,
+        weights={group.release.version: group.weight for group in step.fleet.groups},
+        roles={group.release.version: group.role.value for group in step.fleet.groups},
+        watch_seconds=step.watch_seconds,
+        needs_promotion=step.needs_promotion,
+    )

@@ -1,0 +1,111 @@
+"""Where a stack is: what its last update put out, and what AWS says of that now. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bluegreen.events import OnEvent
+from bluegreen.model.history import Kind
+from bluegreen.stack import Stack
+
+MOST_LOOKED_AT = 3
+"""Server groups whose machines are looked at, one call of AWS each: active, candidate and the newest standby. With the
+others a status is at most 8 calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupStatus:
+    """A server group. `wanted_weight` is declared, `weight` is what the load balancer gives it, both in percent.
+
+    `healthy` of `machines`: as its target group sees them; None where it was not looked at.
+    """
+
+    release: str
+    image: str
+    role: str
+    wanted_weight: int
+    weight: int
+    desired: int
+    healthy: int | None
+    machines: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """`groups`: the fleet, as declared and as it is. `stray`: versions of releases that have a server group and are
+    declared no more: an update that failed has left them. `serving`: percent by version, as the load balancer says.
+    `last`: the last thing that the ledger tells."""
+
+    stack: str
+    is_deployed: bool
+    url: str
+    preview_url: str
+    groups: tuple[GroupStatus, ...]
+    stray: tuple[str, ...]
+    serving: Mapping[str, int]
+    is_rollout_open: bool
+    last: str
+    last_at: datetime | None
+    outputs: Mapping[str, Any]
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether the load balancer does what the last update said."""
+        return all(group.weight == group.wanted_weight for group in self.groups)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data; times in ISO 8601."""
+        return {**asdict(self), "last_at": self.last_at.isoformat() if self.last_at else None}
+
+
+def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | None = None) -> Status:
+    """Raises EngineError where there is no such stack, AwsError where AWS can't be asked. At most 8 calls of AWS."""
+    there = Stack(stack, directory=directory, on_event=on_event)
+    there.tell_differences()
+    events = there.history.events
+    told = [event for event in events if event.kind not in (Kind.FORENSICS,)]
+    last = told[-1] if told else None
+    groups: list[GroupStatus] = []
+    serving: dict[str, int] = {}
+    stray: tuple[str, ...] = ()
+    if there.fleet:
+        observer = there.observer
+        live = {group.release: group for group in observer.groups(there.owner)}
+        declared = [plan.release.version for plan in there.fleet.groups]
+        serving = observer.shares(sorted(live.values(), key=lambda group: group.release not in declared))
+        for number, plan in enumerate(there.fleet.groups):
+            version = plan.release.version
+            group = live.get(version)
+            targets = None
+            if group and group.target_groups and number < MOST_LOOKED_AT:
+                targets = observer.targets(group.target_groups[0])
+            groups.append(
+                GroupStatus(
+                    release=version,
+                    image=plan.release.image,
+                    role=plan.role.value,
+                    wanted_weight=plan.weight,
+                    weight=serving.get(version, 0),
+                    desired=group.desired if group else 0,
+                    healthy=None if targets is None else sum(target.is_healthy for target in targets),
+                    machines=None if targets is None else len(targets),
+                )
+            )
+        stray = tuple(sorted(version for version in live if version and version not in declared))
+    return Status(
+        stack=stack,
+        is_deployed=there.fleet is not None,
+        url=there.outputs.get("url", ""),
+        preview_url=there.outputs.get("previewUrl", ""),
+        groups=tuple(groups),
+        stray=stray,
+        serving=serving,
+        is_rollout_open=bool(there.fleet and there.fleet.candidate),
+        last=f"{last.kind.value}: {last.summary}".rstrip(": ") if last else "",
+        last_at=last.at if last else None,
+        outputs=there.outputs,
+    )
