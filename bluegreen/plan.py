@@ -102,9 +102,8 @@ def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> int:
             group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
             for group in step.fleet.groups
         }
-        most = max(
-            most, sum({**there, **{name: max(count, there.get(name, 0)) for name, count in wanted.items()}}.values())
-        )
+        beside = {**there, **{name: max(count, there.get(name, 0)) for name, count in wanted.items()}}
+        most = max(most, sum(beside.values()))
         there = wanted
     return most
 

@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "plan",
         "way_back",
     },
-    "cli": {"errors", "model", "events", "aws", "ledger", "images", "driver", "deployment"},
+    "cli": {"errors", "model", "events", "aws", "ledger", "images", "plan", "status", "stop", "driver", "deployment"},
 }
 """By first part of the module's name below `bluegreen`. Each may import itself, too."""
 
@@ -96,6 +96,9 @@ def test_only_some_parts_know_aws_and_pulumi(path: Path) -> None:
         "images",
         "stack",
         "way_back",
+        "course",
+        "plan",
+        "status",
         "driver",
         "deployment",
         "cli",

@@ -1,4 +1,4 @@
-"""How the settings of two environments differ: what was proven in one of them may behave otherwise in the other. Pure."""
+"""How the settings of two environments differ: what was proven in one may behave otherwise in the other. Pure."""
 
 from __future__ import annotations
 
