@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-from bluegreen.driver import Driver, Options, RollbackPlan, Update, short, unheard, updated
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.driver import Driver, Options, RollbackPlan, Update, of_namespace, short, unheard, updated
 from bluegreen.engine import Engine, OnEvent, OnOutput
 from bluegreen.errors import (
     BluegreenError,
     RolloutError,
 )
-from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.ledger import Ledger, Recorder, Run
+from bluegreen.ledger.places import open_ledger
 from bluegreen.model.history import Event, Kind
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.rollout import Step, bring_in, resume
@@ -133,8 +134,10 @@ def destroy(
     run = Run.new(place, short(stack), datetime.now(UTC), is_destroy=True)
     engine = Engine(stack, place, environment=run.environment, on_event=on_event, on_output=on_output)
     _take_serial(engine)
+    report = on_output or unheard
+    ledger = _ledger_of(engine, run, report)
     update = updated(stack, engine.destroy())
-    Recorder(ledger=FileLedger(run.ledger), run=run.name, report=on_output or unheard).note(Kind.DESTROYED)
+    Recorder(ledger=ledger, run=run.name, report=report).note(Kind.DESTROYED)
     return update
 
 
@@ -144,14 +147,23 @@ def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
 
 
 def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
-    """The stack's events, oldest first. Raises LedgerError."""
-    run = Run.new(directory or Path.cwd(), short(stack), datetime.now(UTC))
-    return FileLedger(run.ledger).read().events
+    """The stack's events, oldest first. Raises LedgerError, EngineError, SettingsError."""
+    place = directory or Path.cwd()
+    run = Run.new(place, short(stack), datetime.now(UTC))
+    return _ledger_of(Engine(stack, place), run, unheard).read().events
 
 
 def check(stack: str, *, directory: Path | None = None) -> None:
     """See that there is an engine, and such a stack, before anything long is begun. Raises EngineError."""
     Engine(stack, directory or Path.cwd())
+
+
+def _ledger_of(engine: Engine, run: Run, report: Callable[[str], None]) -> Ledger:
+    """By the one setting that says where it is: a fault of another one does not hide the history."""
+    config = engine.config()
+    place = Settings.parse({"ledger": config.get(f"{NAMESPACE}:ledger")}).ledger_place
+    session = Session(SessionSettings.parse(of_namespace(config, "aws")))
+    return open_ledger(place, session, run, engine.project, report)
 
 
 def _take_serial(engine: Engine) -> None:

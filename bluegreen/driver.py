@@ -34,8 +34,8 @@ from bluegreen.errors import (
     SettingsError,
     WatchFailed,
 )
-from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.places import open_ledger
 from bluegreen.model.attest import Attest
 from bluegreen.model.compat import judge as judge_schema
 from bluegreen.model.fleet import Fleet, check_serial
@@ -141,10 +141,13 @@ class Driver:
         self._keep_watch = keep_watch or self._ask_aws
         place = directory or Path.cwd()
         self.run = Run.new(place, short(stack), datetime.now(UTC), is_forced=is_forced)
-        self._recorder = Recorder(ledger=FileLedger(self.run.ledger), run=self.run.name, report=self._report)
         self._engine = Engine(stack, place, environment=self.run.environment, on_event=on_event, on_output=on_output)
         self._config = self._engine.config()
         self.settings = Settings.parse(of_namespace(self._config, NAMESPACE))
+        self._ledger = open_ledger(
+            self.settings.ledger_place, self._session, self.run, self._engine.project, self._report
+        )
+        self._recorder = Recorder(ledger=self._ledger, run=self.run.name, report=self._report)
         record = self._engine.outputs().get("fleet")
         self.fleet = Fleet.from_record(record) if record else None
         self._deployed_serial = record["serial"] if record else 0
@@ -198,8 +201,11 @@ class Driver:
 
     @cached_property
     def history(self) -> History:
-        """What had happened before."""
-        return self._recorder.read()
+        """What had happened before. Raises LedgerError: what can't be read is known before anything is changed.
+
+        Forced, it is only told, and nothing counts as seen healthy.
+        """
+        return self._recorder.read() if self.run.is_forced else self._ledger.read()
 
     @cached_property
     def _session(self) -> Session:
@@ -212,7 +218,11 @@ class Driver:
     # -- going on from there
 
     def recorded(self, verb: str, release: Release, **evidence: Any) -> Recorded:
-        """The releases that run are in it: a ledger that was begun later, or another one, knows them from then on."""
+        """The releases that run are in it: a ledger that was begun later, or another one, knows them from then on.
+
+        Raises LedgerError where there is no ledger to be had, before anything is changed.
+        """
+        _ = self.history
         groups = self.fleet.groups if self.fleet else ()
         releases = {group.release.version: group.release.as_record() for group in groups}
         return Recorded(self._recorder, verb, release, {"releases": releases, **evidence})
@@ -388,7 +398,7 @@ class Driver:
             for event in self._recorder.read().events
             if event.kind is Kind.FORENSICS and event.release == release.version
         ]
-        return str(folders[-1] if folders else self.run.ledger)
+        return str(folders[-1] if folders else self._ledger.place)
 
     # -- going back
 

@@ -8,7 +8,6 @@ that the engine reported.
 from __future__ import annotations
 
 import functools
-import os
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, StackLockedError
+from bluegreen.process import runs
 
 ENGINE_ENVIRONMENT = {
     # Delete hooks need the program, on a destroy as well.
@@ -149,24 +149,7 @@ def _has_died(locked: StackLockedError) -> bool:
     Another machine's process can't be asked about, so its lock stays.
     """
     owners = [(match["host"], int(match["process"])) for match in LOCK_OWNER.finditer(str(locked.__cause__))]
-    return bool(owners) and all(host == socket.gethostname() and not _runs(process) for host, process in owners)
-
-
-def _runs(process: int) -> bool:
-    """A zombie does not: nobody has asked yet how it ended."""
-    stat = Path(f"/proc/{process}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-        except OSError:
-            return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return bool(owners) and all(host == socket.gethostname() and not runs(process) for host, process in owners)
 
 
 def _unheard(_line: str) -> None:

@@ -114,6 +114,14 @@ class LedgerError(BluegreenError):
     """The ledger can't be read or written."""
 
 
+class LeaseHeld(BluegreenError):
+    """Another deployment has the right to change the stack."""
+
+
+class LeaseLost(BluegreenError):
+    """Another deployment has taken the stack over from this one, which must not go on."""
+
+
 class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
 

@@ -139,7 +139,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
-    made = Stack({"ami": ONE})
+    made = Stack({"ami": ONE, "ledger": "file"})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(globals(), "LEDGER", FileLedger(tmp_path / "runs/dev/ledger.jsonl"))
 
