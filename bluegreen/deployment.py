@@ -8,7 +8,6 @@ starts from the config of the stack's last update (`bluegreen.model.baseline`). 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -18,13 +17,11 @@ from bluegreen.driver import Driver, KeepWatch, Update
 from bluegreen.engine import Engine
 from bluegreen.errors import BluegreenError
 from bluegreen.events import OnEvent, RollbackPlanned
-from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Run
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
 from bluegreen.plan import Plan
 from bluegreen.plan import plan as make_plan
-from bluegreen.stack import Stack, short
+from bluegreen.stack import Stack
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
 
@@ -148,9 +145,8 @@ def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
 
 
 def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
-    """The stack's events, oldest first. Raises LedgerError."""
-    run = Run.new(directory or Path.cwd(), short(stack), datetime.now(UTC))
-    return FileLedger(run.ledger).read().events
+    """The stack's events, oldest first. Raises LedgerError, EngineError."""
+    return Stack(stack, directory=directory).ledger.read().events
 
 
 def check(stack: str, *, directory: Path | None = None) -> None:

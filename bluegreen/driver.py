@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bluegreen.checks.watch import Shift, Watch
@@ -33,6 +33,8 @@ from bluegreen.errors import (
     WrongTraffic,
 )
 from bluegreen.events import Shifted, StepBegan
+from bluegreen.ledger.lease import LeaseKeeper, holder_here
+from bluegreen.ledger.ledger import FENCE_VARIABLE
 from bluegreen.model.attest import Attest
 from bluegreen.model.baseline import serial_of
 from bluegreen.model.fleet import Fleet
@@ -47,6 +49,9 @@ from bluegreen.way_back import WayBack
 
 GO_ON = "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`."
 
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""By no more, between the machines that deploy a stack."""
 
 GUARD_WATCH_FAILED = re.compile(r"hook \"bluegreen-guard\" failed: (attest|soak): ")
 """How the engine tells that the guard's watch has failed."""
@@ -86,6 +91,7 @@ class Driver:
         self._began = time.monotonic()
         self._has_begun = False  # to change anything
         self._has_written = False  # a fleet
+        self._lease: LeaseKeeper | None = None
 
     # -- acting
 
@@ -97,6 +103,10 @@ class Driver:
         Raises LedgerError, before anything is begun, where it can't be written; a way back is not held up by that.
         """
         stack, began = self._stack, time.monotonic()
+        now = datetime.now(UTC)
+        _ = stack.history
+        holder = holder_here(run=stack.run.name, verb=verb, operator=_operator(), now=now)
+        keeper = LeaseKeeper(stack.ledger, holder, is_forced=stack.run.is_forced, report=stack.say)
         groups = stack.fleet.groups if stack.fleet else ()
         intent = {
             "verb": verb,
@@ -105,25 +115,36 @@ class Driver:
             "releases": {group.release.version: group.release.as_record() for group in groups},
             **evidence,
         }
-        write = stack.recorder.note if verb == ROLLBACK else stack.recorder.record
-        write(Kind.BEGAN, release=release.version, summary=verb, evidence=intent)
-        outcome, said = "done", ""
-        try:
-            yield
-        except BaseException as error:
-            if isinstance(error, BluegreenError):
-                self._tell_traffic(verb, error)
-                said = str(error)
-            outcome = type(error).__name__
-            raise
-        finally:
-            seconds = round(time.monotonic() - began, 1)
-            stack.recorder.note(
-                Kind.ENDED,
-                release=release.version,
-                summary=f"{verb}: {outcome}",
-                evidence={"verb": verb, "outcome": outcome, "seconds": seconds, "error": said},
-            )
+        with keeper as lease:
+            self._lease = lease
+            self._refuse_what_changed_meanwhile(lease)
+            stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
+            write = stack.recorder.note if verb == ROLLBACK else stack.recorder.record
+            write(Kind.BEGAN, release=release.version, summary=verb, evidence=intent)
+            outcome, said = "done", ""
+            try:
+                yield
+            except BaseException as error:
+                if isinstance(error, BluegreenError):
+                    self._tell_traffic(verb, error)
+                    said = str(error)
+                outcome = type(error).__name__
+                raise
+            finally:
+                seconds = round(time.monotonic() - began, 1)
+                stack.recorder.note(
+                    Kind.ENDED,
+                    release=release.version,
+                    summary=f"{verb}: {outcome}",
+                    evidence={"verb": verb, "outcome": outcome, "seconds": seconds, "error": said},
+                )
+
+    def _refuse_what_changed_meanwhile(self, lease: LeaseKeeper) -> None:
+        """Between the moment when the stack was read and the one when its lease was taken, somebody else may have ended
+        a deployment. Clocks of two machines differ, so what ended shortly before counts too."""
+        ended = lease.before.beat_at
+        if not self._has_written and ended and ended > self._stack.read_at - CLOCKS_DIFFER:
+            self._refuse_interleaving()
 
     def _tell_traffic(self, verb: str, error: BluegreenError) -> None:
         """What failed may have got far: where the traffic is, the load balancer says, not the engine's exit code."""
@@ -216,6 +237,7 @@ class Driver:
     def _brought_about(self, fleet: Fleet, settings: Settings, is_way_back: bool, step: Step | None = None) -> Result:
         """The update that brings a fleet about, watched. A failed watch takes the traffic back."""
         try:
+            self._check_lease(is_way_back)
             result = self._up()
             if step and not is_way_back:
                 self._watch(step, settings)
@@ -258,7 +280,9 @@ class Driver:
             check_credentials_last(self._stack.session.credentials_end(), datetime.now(UTC), needed)
 
     def _write(self, fleet: Fleet, settings: Settings, is_way_back: bool) -> None:
-        self._refuse_interleaving()
+        self._check_lease(is_way_back)
+        if self._has_written:
+            self._refuse_interleaving()
         there = settings.with_image(fleet.active.release.image)
         healthy = self._stack.history.healthy | ({fleet.active.release.version} if is_way_back else set())
         config = fleet.as_config(serial=self._serial + 1, basis=Release.from_settings(there), seen_healthy=healthy)
@@ -269,10 +293,12 @@ class Driver:
         self._has_begun = self._has_written = True
         self._stack.engine.configure(edits, self._stack.secrets)
 
+    def _check_lease(self, is_way_back: bool = False) -> None:
+        assert self._lease, "nothing is done without the lease"
+        self._lease.check(is_way_back=is_way_back)
+
     def _refuse_interleaving(self) -> None:
         """Between two steps somebody else may have promoted, aborted or rolled back: his fleet is the newer one."""
-        if not self._has_written:
-            return
         record = self._stack.engine.outputs().get("fleet") or {"serial": 0}
         written = Settings.parse(of_namespace(self._stack.engine.config().values, NAMESPACE)).fleet.serial
         if max(record["serial"], written) > self._serial:
@@ -287,12 +313,15 @@ class Driver:
         A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one.
         """
         stack = self._stack
-        if serial_of(stack.engine.config().values) < stack.deployed_serial:
-            stack.engine.configure({f"{NAMESPACE}:fleet": f'{{"serial": {stack.deployed_serial}}}'})
-        self._has_begun = True
-        with self._stop.heard_by(self._pass_on):
-            result = stack.engine.destroy()
-        stack.recorder.note(Kind.DESTROYED)
+        holder = holder_here(run=stack.run.name, verb="destroy", operator=_operator(), now=datetime.now(UTC))
+        with LeaseKeeper(stack.ledger, holder, is_forced=stack.run.is_forced, report=stack.say) as lease:
+            stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
+            if serial_of(stack.engine.config().values) < stack.deployed_serial:
+                stack.engine.configure({f"{NAMESPACE}:fleet": f'{{"serial": {stack.deployed_serial}}}'})
+            self._has_begun = True
+            with self._stop.heard_by(self._pass_on):
+                result = stack.engine.destroy()
+            stack.recorder.note(Kind.DESTROYED)
         return Update(stack=stack.name, outputs=result.outputs, changes=result.changes, run=stack.run.name)
 
     # -- watching
@@ -388,7 +417,7 @@ class Driver:
             for event in self._stack.recorder.read().events
             if event.kind is Kind.FORENSICS and event.release == release.version
         ]
-        return str(folders[-1] if folders else self._stack.run.ledger)
+        return str(folders[-1] if folders else self._stack.ledger.place)
 
 
 def _was_failed_watch(failed: BluegreenError) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import os
 import re
 import socket
 from collections.abc import Callable, Mapping, Set
@@ -23,6 +22,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
+from bluegreen.process import runs
 from bluegreen.pulumi_command import PulumiCommand
 
 ENGINE_ENVIRONMENT = {
@@ -125,6 +125,11 @@ class Engine:
                     {name: auto.ConfigValue(value, secret=name in secrets) for name, value in known.items()}
                 )
 
+    def tell_program(self, environment: Mapping[str, str]) -> None:
+        """Variables for the program, besides those that it has."""
+        workspace = self._stack.workspace
+        workspace.env_vars = {**workspace.env_vars, **environment}
+
     def interrupt(self) -> None:
         """As Ctrl-C does at a terminal: an operation that runs ends what it is at. Twice: it ends."""
         command = self._stack.workspace.pulumi_command
@@ -194,24 +199,7 @@ def _has_died(locked: StackLockedError) -> bool:
     Another machine's process can't be asked about, so its lock stays.
     """
     owners = [(match["host"], int(match["process"])) for match in LOCK_OWNER.finditer(str(locked.__cause__))]
-    return bool(owners) and all(host == socket.gethostname() and not _runs(process) for host, process in owners)
-
-
-def _runs(process: int) -> bool:
-    """A zombie does not: nobody has asked yet how it ended."""
-    stat = Path(f"/proc/{process}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-        except OSError:
-            return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return bool(owners) and all(host == socket.gethostname() and not runs(process) for host, process in owners)
 
 
 def _unheard(_line: str) -> None:

@@ -145,6 +145,18 @@ class LedgerError(BluegreenError):
     """The ledger can't be read or written."""
 
 
+class LeaseHeld(BluegreenError):
+    """Another deployment has the right to change the stack."""
+
+    exit_code = NEEDS_A_PERSON
+
+
+class LeaseLost(BluegreenError):
+    """Another deployment has taken the stack over from this one, which must not go on."""
+
+    exit_code = NEEDS_A_PERSON
+
+
 class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
 

@@ -45,7 +45,7 @@ def declare(settings: Settings, session: Session) -> None:
     """Declare network, load balancer and service. Raises AwsError where AWS can't be asked, SettingsError where the
     config asks for what a running stack can't become."""
     admission = Admission(settings)
-    hooks = Hooks(session, admission)
+    hooks = Hooks(session, admission, settings.ledger_place)
     if image_fault(settings.ami):
         _refuse_image(settings, hooks)
         return

@@ -14,8 +14,8 @@ from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.engine import Engine
 from bluegreen.errors import RolloutError, SettingsError
 from bluegreen.events import ConfigDiffers, Event, Line, OnEvent
-from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.ledger import Ledger, Recorder, Run
+from bluegreen.ledger.places import open_ledger
 from bluegreen.model.baseline import IMAGE, Baseline, baseline
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
@@ -46,6 +46,7 @@ class Stack:
         place = directory or Path.cwd()
         self.run = Run.new(place, short(name), datetime.now(UTC), is_forced=is_forced, is_destroy=is_destroy)
         self.engine = Engine(name, place, environment=self.run.environment, on_output=self.say)
+        self.read_at = datetime.now(UTC)
         # Each is a process of the engine: side by side they take the time of one.
         with ThreadPoolExecutor(max_workers=3) as together:
             here = together.submit(self.engine.config)
@@ -149,12 +150,21 @@ class Stack:
 
     @cached_property
     def history(self) -> History:
-        """What had happened before."""
-        return self.recorder.read()
+        """What had happened before. Raises LedgerError: what can't be read is known before anything is changed.
+
+        Forced, it is only told, and nothing counts as seen healthy.
+        """
+        return self.recorder.read() if self.run.is_forced else self.ledger.read()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """By the one setting that says where it is: a fault of another one does not hide the history."""
+        place = Settings.parse({"ledger": self._here.values.get(f"{NAMESPACE}:ledger")}).ledger_place
+        return open_ledger(place, self.session, self.run, self.engine.project, self.say)
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(ledger=FileLedger(self.run.ledger), run=self.run.name, report=self.say)
+        return Recorder(ledger=self.ledger, run=self.run.name, report=self.say)
 
     @cached_property
     def session(self) -> Session:

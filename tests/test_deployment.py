@@ -21,6 +21,8 @@ from bluegreen.errors import (
     BluegreenError,
     EngineError,
     Interrupted,
+    LeaseHeld,
+    LeaseLost,
     LedgerError,
     RolledBack,
     RolloutError,
@@ -61,7 +63,8 @@ class Stack:
 
     @property
     def workspace(self) -> Any:
-        return SimpleNamespace(project_settings=lambda: SimpleNamespace(name="bluegreen"))
+        settings = SimpleNamespace(name="bluegreen")
+        return SimpleNamespace(project_settings=lambda: settings, env_vars=self.environment)
 
     def get_all_config(self) -> dict[str, auto.ConfigValue]:
         return {f"bluegreen:{key}": auto.ConfigValue(value) for key, value in self.config.items()}
@@ -154,7 +157,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
-    made = Stack({"ami": ONE})
+    made = Stack({"ami": ONE, "ledger": "file"})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(globals(), "LEDGER", FileLedger(tmp_path / "runs/dev/ledger.jsonl"))
 
@@ -431,15 +434,60 @@ def test_a_canary_is_not_opened_while_the_way_back_from_a_bad_release_still_stan
     assert stack.traffic[-1] == {"1": 100}
 
 
-def test_a_rollout_ends_where_somebody_else_has_changed_the_fleet_meanwhile(stack: Stack, watch: Watch) -> None:
+def test_nobody_else_acts_on_a_stack_while_a_rollout_waits_between_two_steps(stack: Stack, watch: Watch) -> None:
+    canary(stack)
+    refused: list[BluegreenError] = []
+
+    def promoted_by_another(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        with pytest.raises(LeaseHeld, match="the stack is being changed by .*: deploy") as caught:
+            deployment.promote("dev", keep_watch=watch)
+        refused.append(caught.value)
+
+    deployment.deploy("dev", ami=TWO, keep_watch=promoted_by_another)
+    assert stack.traffic == [{"1": 90, "2": 10}, {"1": 50, "2": 50}, {"2": 100}]
+    assert {error.exit_code for error in refused} == {3}
+
+
+def test_a_rollout_whose_lease_was_taken_by_force_does_nothing_more(stack: Stack, watch: Watch) -> None:
     canary(stack)
 
     def promoted_by_another(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
-        deployment.promote("dev", keep_watch=watch)
+        deployment.promote("dev", keep_watch=watch, force=True)
 
-    with pytest.raises(RolloutError, match="somebody else has changed the fleet"):
+    with pytest.raises(LeaseLost, match="another deployment has taken the stack over") as caught:
         deployment.deploy("dev", ami=TWO, keep_watch=promoted_by_another)
     assert stack.traffic[-1] == {"2": 100}
+    assert caught.value.exit_code == 3
+    kinds = [event.kind for event in LEDGER.read().events]
+    assert Kind.TAKEN_OVER in kinds
+
+
+def test_a_plain_up_between_two_steps_ends_the_rollout(stack: Stack) -> None:
+    canary(stack)
+
+    def by_hand(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        stack.config["fleet"] = json.dumps({**json.loads(stack.config["fleet"]), "serial": 99})
+
+    with pytest.raises(RolloutError, match="somebody else has changed the fleet"):
+        deployment.deploy("dev", ami=TWO, keep_watch=by_hand)
+    assert stack.traffic == [{"1": 90, "2": 10}]
+
+
+def test_what_somebody_else_ended_while_the_stack_was_read_is_not_overwritten(
+    stack: Stack, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack was read before its lease was taken."""
+    canary(stack)
+    read = stack_module.Stack.tell_differences
+
+    def then_another(made: stack_module.Stack) -> None:
+        monkeypatch.setattr(stack_module.Stack, "tell_differences", read)
+        deployment.deploy("dev", ami=THREE, keep_watch=watch)
+
+    monkeypatch.setattr(stack_module.Stack, "tell_differences", then_another)
+    with pytest.raises(RolloutError, match="somebody else has changed the fleet"):
+        deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    assert stack.traffic[-1] == {"3": 100}
 
 
 def test_a_red_black_cutover_that_was_interrupted_is_watched_and_the_standby_emptied_by_the_next_deploy(

@@ -27,6 +27,12 @@ CLIENT_CONFIG = Config(retries={"mode": "standard", "max_attempts": 8}, connect_
 # boto3 still signs URLs in some regions by version 2, which objects under a KMS key refuse.
 S3_CONFIG = Config(signature_version="s3v4")
 
+# The ledger is asked before every act: that it can't be reached has to be known soon.
+DYNAMODB_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=10)
+
+CONFIGS = {"s3": CLIENT_CONFIG.merge(S3_CONFIG), "dynamodb": DYNAMODB_CONFIG}
+"""Of services that need another than the others."""
+
 ASSUME_ROLE_ARGUMENTS = {
     "duration": "DurationSeconds",
     "externalId": "ExternalId",
@@ -77,7 +83,7 @@ class Session:
         with self._lock:
             if service not in self._clients:
                 try:
-                    config = CLIENT_CONFIG.merge(S3_CONFIG) if service == "s3" else CLIENT_CONFIG
+                    config = CONFIGS.get(service, CLIENT_CONFIG)
                     self._clients[service] = self._session().create_client(service, config=config)
                 except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of the environment
                     raise as_aws_error(error) from error

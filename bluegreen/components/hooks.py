@@ -29,16 +29,20 @@ from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
-from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed
-from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Recorder, Run
-from bluegreen.model.fleet import Fleet
+from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed
+from bluegreen.ledger.lease import has_died
+from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder, Run
+from bluegreen.ledger.places import open_ledger
+from bluegreen.model.fleet import ALL_TRAFFIC, Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
 from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
+from bluegreen.model.lease import judge as judge_lease
+from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.observation import Group
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
+from bluegreen.model.verdict import Hopeless, Ready
 
 IMAGE_HOOK = "bluegreen-image"
 GATE_HOOK = "bluegreen-gate"
@@ -46,6 +50,8 @@ CUTOVER_HOOK = "bluegreen-cutover"
 GUARD_HOOK = "bluegreen-guard"
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
+
+DEFAULT_PLACE = LedgerPlace()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +77,7 @@ class ServicePolicy:
 class Hooks:
     """Registers the hooks of a program, and binds them to resources. Make one per program."""
 
-    def __init__(self, session: Session, admission: Admission) -> None:
+    def __init__(self, session: Session, admission: Admission, place: LedgerPlace = DEFAULT_PLACE) -> None:
         self._admission = admission
         self._session = session
         self._observer = Observer(session)
@@ -81,9 +87,8 @@ class Hooks:
         self._failed = ""
         self._directory = Path(pulumi.get_root_directory())
         self._run = Run.of_environment(self._directory, pulumi.get_stack(), os.environ, datetime.now(UTC))
-        self._recorder = Recorder(
-            ledger=FileLedger(self._run.ledger), run=self._run.name, report=lambda text: pulumi.log.warn(text)
-        )
+        self._ledger = open_ledger(place, session, self._run, pulumi.get_project(), _tell_place)
+        self._recorder = Recorder(ledger=self._ledger, run=self._run.name, report=lambda text: pulumi.log.warn(text))
         self._history: History | None = None
         self._forensics = Forensics(sight=self._observer, folder=self._run.folder, report=pulumi.log.info)
         self._gate = Gate(
@@ -148,7 +153,9 @@ class Hooks:
         )
         with self._remembering_failure(IMAGE_HOOK):
             await self._admission.passed()
-            self._recorder.ledger.read()  # what can't be read is known before anything is changed
+            # What can't be read is known before anything is changed.
+            history = await asyncio.to_thread(self._ledger.read)
+            self._history = self._history or history
             for policy in self._services.values():
                 proofs = policy.gate.proofs
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
@@ -180,12 +187,16 @@ class Hooks:
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
+            await self._check_lease(service)
             try:
-                moves = await self._gate.prove(cutover, self._policy(service))
+                policy = await asyncio.to_thread(self._policy, service)
+                moves = await self._gate.prove(cutover, policy)
             except GateFailed as failed:
                 raise await self._with_evidence(failed, owner) from None
+            await self._check_lease(service)  # again: that may have taken long
             if moves.gained:
-                self._recorder.note(
+                await asyncio.to_thread(
+                    self._recorder.note,
                     Kind.GATE_PASSED,
                     release=service.fleet.previewed.release.version,
                     evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
@@ -198,6 +209,31 @@ class Hooks:
             now_on=max(weights, key=weights.__getitem__),
             sticky_seconds=service.sticky_seconds,
         )
+
+    async def _check_lease(self, service: ServicePolicy) -> None:
+        """The stack must be this run's to change, or nobody's. Raises GateFailed, LedgerError.
+
+        Where the ledger can't say, traffic must still come back from a bad release.
+        """
+        try:
+            lease = await asyncio.to_thread(self._ledger.lease)
+        except LedgerError as error:
+            if not self._is_proven(service):
+                raise
+            pulumi.log.warn(f"nobody knows who has the stack's lease: {error}")
+            return
+        match judge_lease(
+            lease,
+            self._run.name,
+            self._run.fence,
+            datetime.now(UTC),
+            is_gone=has_died(lease.holder),
+            is_forced=self._run.is_forced,
+        ):
+            case Hopeless(summary, next_step):
+                raise GateFailed(summary, f"The traffic stays where it is. {next_step}")
+            case Ready(summary) if lease.holder and not lease.is_of(self._run.name):
+                pulumi.log.warn(summary)
 
     def _awaited(self, service: ServicePolicy) -> list[str]:
         """What is to follow the change of a listener, so that a later run knows, if this one should not get there."""
@@ -234,10 +270,25 @@ class Hooks:
 
     async def _note_cutover(self, args: pulumi.ResourceHookArgs) -> None:
         """A record only: what is said here comes too late to stop anything."""
-        service = self._services[Owner.from_tags((args.new_inputs or {})["tags"])]
-        self._recorder.note(
-            Kind.CUTOVER, release=service.fleet.previewed.release.version, evidence=_weights(service.fleet)
+        owner = Owner.from_tags((args.new_inputs or {})["tags"])
+        service = self._services[owner]
+        await asyncio.to_thread(
+            self._recorder.note,
+            Kind.CUTOVER,
+            release=service.fleet.previewed.release.version,
+            evidence=_weights(service.fleet),
         )
+        await asyncio.to_thread(self._publish, owner, service)
+
+    def _publish(self, owner: Owner, service: ServicePolicy) -> None:
+        """What has all of the traffic, for other systems."""
+        active = service.fleet.active.release
+        if service.shares != {active.version: ALL_TRAFFIC}:
+            return
+        try:
+            self._ledger.publish(owner.service, {"image": active.image, "release": active.version})
+        except LedgerError as error:
+            pulumi.log.warn(f"not published: {error}")
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a part of a server group is deleted, or an update leaves it without machines."""
@@ -334,7 +385,7 @@ class Hooks:
 
     async def _save_evidence_of_failure(self, name: str, release: str) -> None:
         """Before a group goes that has failed, unless that was done when it failed."""
-        if not self._recorder.read().has_evidence(release):
+        if not (await asyncio.to_thread(self._recorder.read)).has_evidence(release):
             group = await asyncio.to_thread(self._observer.group, name)
             if group:
                 await asyncio.to_thread(self._save_evidence, group)
@@ -357,6 +408,12 @@ class Hooks:
         except BluegreenError:
             self._failed = hook
             raise
+
+
+def _tell_place(text: str) -> None:
+    """The driver tells it where there is one."""
+    if not os.environ.get(RUN_VARIABLE):
+        pulumi.log.info(text)
 
 
 def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:

@@ -11,31 +11,51 @@ from typing import Any, Protocol
 
 from bluegreen.errors import LedgerError
 from bluegreen.model.history import Event, History, Kind
+from bluegreen.model.lease import Lease
 
 RUN_VARIABLE = "BLUEGREEN_RUN"
 """The environment variables by which the driver tells the program which run its `up` belongs to, and what it is."""
 FORCE_VARIABLE = "BLUEGREEN_FORCE"
 DESTROY_VARIABLE = "BLUEGREEN_DESTROY"
+FENCE_VARIABLE = "BLUEGREEN_FENCE"
 
 RUNS = "runs"
 """The directory, beside Pulumi.yaml, of ledger and evidence."""
 
 
 class Ledger(Protocol):
-    """One stack's events. Appending is atomic: a reader sees an event whole or not at all."""
+    """One stack's events, and the lease on it. Safe to share between threads. Making one asks nobody anything."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
 
     def append(self, event: Event) -> None:
-        """Raises LedgerError where it can't be kept."""
+        """A reader sees the event whole or not at all. Raises LedgerError where it can't be kept."""
 
     def read(self) -> History:
         """All events, oldest first; none where there is no ledger yet. Raises LedgerError."""
+
+    def lease(self) -> Lease:
+        """As it stands. Raises LedgerError."""
+
+    def swap_lease(self, expected: Lease, new: Lease) -> bool:
+        """Put another lease in the place of the expected one. False, and nothing done, where another is there by now.
+
+        Raises LedgerError, after which it may have been done or not.
+        """
+
+    def publish(self, service: str, values: Mapping[str, str]) -> None:
+        """Tell other systems what a service of the stack is now, where the backend is made for it. Raises
+        LedgerError."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One deployment: a verb of the bluegreen command with all its `up`s, or a plain `pulumi up`.
 
-    `name` sorts by time. `is_forced`: a person let it pass what would be refused. `is_destroy`: all is to go.
+    `name` sorts by time. `is_forced`: a person let it pass what would be refused. `is_destroy`: all is to go. `fence`:
+    of the lease that it holds, 0 where it has none.
     """
 
     directory: Path
@@ -43,6 +63,7 @@ class Run:
     name: str
     is_forced: bool = False
     is_destroy: bool = False
+    fence: int = 0
 
     @classmethod
     def new(
@@ -60,13 +81,18 @@ class Run:
             name=environment.get(RUN_VARIABLE) or new.name,
             is_forced=bool(environment.get(FORCE_VARIABLE)),
             is_destroy=bool(environment.get(DESTROY_VARIABLE)),
+            fence=int(environment.get(FENCE_VARIABLE) or 0),
         )
 
     @property
     def environment(self) -> dict[str, str]:
         """What `of_environment` reads."""
         flags = {FORCE_VARIABLE: self.is_forced, DESTROY_VARIABLE: self.is_destroy}
-        return {RUN_VARIABLE: self.name, **{name: "true" if flag else "" for name, flag in flags.items()}}
+        return {
+            RUN_VARIABLE: self.name,
+            FENCE_VARIABLE: str(self.fence or ""),
+            **{name: "true" if flag else "" for name, flag in flags.items()},
+        }
 
     @property
     def ledger(self) -> Path:

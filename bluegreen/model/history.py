@@ -33,6 +33,7 @@ class Kind(StrEnum):
     SOAK_FAILED = "soak failed"
     FORENSICS = "forensics"  # what was saved of a group before it goes
     ROLLED_BACK = "rolled back"
+    TAKEN_OVER = "taken over"  # the lease, from a holder who had not given it back
     DESTROYED = "destroyed"  # what was known of releases says nothing of those that come
 
 
@@ -59,6 +60,7 @@ class Event:
     - MIGRATED: `schema`, the database's version from then on, where the command told it
     - ROLLED_BACK: `way`, `trafficSeconds`
     - FORENSICS: `folder`
+    - TAKEN_OVER: `from`, who had the lease; `forced`, whether without proof that he is gone
     - failures: what was seen
     """
 

@@ -22,6 +22,7 @@ from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
+from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 
@@ -128,6 +129,11 @@ def _instance_profile(value: str) -> str:
         raise refusal(
             f"{value!r} is not the name of an instance profile: at most 128 letters, digits and _ + = , . @ - (no path)"
         )
+    return value
+
+
+def _ledger(value: str) -> str:
+    LedgerPlace.parse(value)
     return value
 
 
@@ -330,6 +336,7 @@ class Settings(ConfigModel):
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
+    ledger: Annotated[str, AfterValidator(_ledger)] = ""
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod
@@ -371,6 +378,10 @@ class Settings(ConfigModel):
     @property
     def address_plan(self) -> AddressPlan:
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
+
+    @property
+    def ledger_place(self) -> LedgerPlace:
+        return LedgerPlace.parse(self.ledger)
 
     @property
     def preview_sources(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from bluegreen.model.command import GateCommand
 from bluegreen.model.fleet import Capacity, Fleet, Role, ServerGroupPlan
 from bluegreen.model.gate import GatePolicy, Proofs
 from bluegreen.model.history import Event, Kind
+from bluegreen.model.ledger_place import Backend, LedgerPlace
 from bluegreen.model.observation import (
     Alarm,
     Entrance,
@@ -62,6 +63,7 @@ GROUP, POLICY, ALARM = (
     "aws:cloudwatch/metricAlarm:MetricAlarm",
 )
 LISTENER = "aws:lb/listener:Listener"
+IN_A_FILE = LedgerPlace(backend=Backend.FILE)
 
 
 def release(number: int) -> Release:
@@ -116,6 +118,7 @@ class World:
     alarm_state: str = "OK"
     alarm_names: tuple[str, ...] = ("checkout",)
     session: FakeSession = field(default_factory=FakeSession)
+    place: LedgerPlace = IN_A_FILE
     groups_there: tuple[Group, ...] = (group(OLD, "tg-old"), group(NEW, "tg-new"))
     calls: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -181,7 +184,7 @@ class World:
         self.monkeypatch.setenv(RUN_VARIABLE, name)
         self.monkeypatch.setenv(FORCE_VARIABLE, "true" if is_forced else "")
         self.monkeypatch.setenv(DESTROY_VARIABLE, "true" if is_destroy else "")
-        return Hooks(cast(Session, self.session), cast(Admission, FakeAdmission()))
+        return Hooks(cast(Session, self.session), cast(Admission, FakeAdmission()), self.place)
 
     # -- what was left of it
 
@@ -221,6 +224,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(directory=tmp_path, monkeypatch=monkeypatch)
     monkeypatch.setattr(pulumi, "ResourceHook", FakeHook)
     monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(pulumi, "get_project", lambda: "bluegreen")
     monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
     monkeypatch.setattr(pulumi.log, "info", world.said.append)
     monkeypatch.setattr(pulumi.log, "warn", world.warned.append)

@@ -134,7 +134,7 @@ class FakeHook(pulumi.ResourceHook):
 
 
 class FakeHooks:
-    def __init__(self, session: object, admission: object) -> None:
+    def __init__(self, session: object, admission: object, place: object) -> None:
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
         self._cutover = FakeHook("cutover")
 
