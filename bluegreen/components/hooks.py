@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,9 +29,9 @@ from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
-from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed
+from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed, WindowClosed
 from bluegreen.ledger.file import FileLedger
-from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder, Run
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
@@ -39,6 +39,7 @@ from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.observation import Group
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
+from bluegreen.model.window import Window, admit
 
 IMAGE_HOOK = "bluegreen-image"
 GATE_HOOK = "bluegreen-gate"
@@ -57,6 +58,7 @@ class ServicePolicy:
     soak: SoakPolicy
     soak_seconds: float = 0
     sticky_seconds: int = 0
+    windows: tuple[Window, ...] = ()
 
     @property
     def active(self) -> str:
@@ -71,7 +73,12 @@ class ServicePolicy:
 class Hooks:
     """Registers the hooks of a program, and binds them to resources. Make one per program."""
 
-    def __init__(self, session: Session, admission: Admission) -> None:
+    def __init__(
+        self, session: Session, admission: Admission, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._now = now
+        self._admitted: set[str] = set()
+        self._forced: tuple[str, ...] = ()
         self._admission = admission
         self._session = session
         self._observer = Observer(session)
@@ -150,6 +157,8 @@ class Hooks:
             await self._admission.passed()
             self._recorder.ledger.read()  # what can't be read is known before anything is changed
             for policy in self._services.values():
+                self._check_windows(policy, _tags(inputs).get(RELEASE, ""))
+            for policy in self._services.values():
                 proofs = policy.gate.proofs
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
@@ -157,6 +166,25 @@ class Hooks:
             await asyncio.to_thread(check_image, self._observer, request)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _check_windows(self, policy: ServicePolicy, release: str) -> None:
+        """A preview changes nothing, so it is only told there. Who came in time is not sent away while waiting.
+
+        Raises WindowClosed.
+        """
+        if release in policy.gate.proven | self._before().healthy | self._admitted:
+            return
+        try:
+            forced = admit(policy.windows, self._now(), stack=pulumi.get_stack(), is_forced=self._run.is_forced)
+        except WindowClosed as closed:
+            if not pulumi.runtime.is_dry_run():
+                raise
+            pulumi.log.warn(str(closed))
+            return
+        for passed in forced:
+            pulumi.log.warn(f"forced: {passed}")
+        self._admitted.add(release)
+        self._forced += forced
 
     async def _check_soak(self, policy: ServicePolicy) -> None:
         """Alarms that are not there, and credentials that end too early, are known before anything is changed.
@@ -180,6 +208,8 @@ class Hooks:
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
+            if not os.environ.get(RUN_VARIABLE):  # the driver has asked when it began; its later steps go on
+                self._check_windows(service, service.fleet.previewed.release.version)
             try:
                 moves = await self._gate.prove(cutover, self._policy(service))
             except GateFailed as failed:
@@ -188,7 +218,11 @@ class Hooks:
                 self._recorder.note(
                     Kind.GATE_PASSED,
                     release=service.fleet.previewed.release.version,
-                    evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
+                    evidence={
+                        **_weights(service.fleet),
+                        "awaits": self._awaited(service) if args.id else [],
+                        **({"forced": list(self._forced)} if self._forced else {}),
+                    },
                 )
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),
