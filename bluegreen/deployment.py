@@ -6,15 +6,17 @@ printing: progress goes to callbacks, failures are errors of `bluegreen.errors`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
 from bluegreen.driver import Driver, Options, RollbackPlan, Update, short, unheard, updated
-from bluegreen.engine import Engine, OnEvent, OnOutput
+from bluegreen.engine import Engine, OnEvent, OnOutput, names
 from bluegreen.errors import (
     BluegreenError,
+    EngineError,
     RolloutError,
 )
 from bluegreen.ledger.file import FileLedger
@@ -152,6 +154,19 @@ def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
 def check(stack: str, *, directory: Path | None = None) -> None:
     """See that there is an engine, and such a stack, before anything long is begun. Raises EngineError."""
     Engine(stack, directory or Path.cwd())
+
+
+def check_all(stacks: Sequence[str], *, directory: Path | None = None) -> None:
+    """See that there are all of these stacks, before anything is begun in one of them. Raises EngineError."""
+    there = {short(name) for name in names(directory or Path.cwd())}
+    unknown = [stack for stack in stacks if short(stack) not in there]
+    if unknown:
+        near = [match for stack in unknown for match in difflib.get_close_matches(short(stack), there, n=1)]
+        hint = f"Did you mean {', '.join(near)}? " if near else ""
+        raise EngineError(
+            f"there is no stack {', '.join(unknown)}",
+            f"{hint}Make it with `pulumi stack init {unknown[0]}`. Nothing was changed.",
+        )
 
 
 def _take_serial(engine: Engine) -> None:
