@@ -118,9 +118,7 @@ def main(
         typer.echo(json.dumps(figures))
     else:
         typer.echo(f"one stack alone: {one.seconds:.1f} s, of them {one.cpu:.1f} s of CPU, {one.waiting:.1f} s waiting")
-        typer.echo(
-            f"{stacks} stacks, {at_once} at once, {cores:.1f} cores: {many.seconds:.1f} s, {many.cpu:.1f} s of CPU"
-        )
+        typer.echo(f"{stacks} stacks, {at_once} at once: {many.seconds:.1f} s, {many.cpu:.1f} s of CPU")
         typer.echo(f"bound: {FACTOR} x ({stacks} x {one.cpu:.1f} / {cores:.1f} + {one.waiting:.1f}) = {bound:.1f} s")
     if many.seconds > bound:
         typer.echo("over the bound", err=True)
