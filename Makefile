@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rollout test-bake check bench lock clean
+.PHONY: help setup demo test test-rollout test-bake check bench bench-stacks lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ check: setup ## ruff, mypy and ansible-lint
 
 bench: setup ## time a change of release against a straight boto3 script
 	@$(BIN)/python -m bench.change_of_release $(ARGS)
+
+bench-stacks: setup ## time many stacks at once against the CPU time and the waiting of one
+	@$(BIN)/python -m bench.many_stacks $(ARGS)
 
 lock: ## resolve the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --universal --all-extras --generate-hashes --no-emit-index-url \

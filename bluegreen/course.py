@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bluegreen.errors import BluegreenError, RolloutError
+from bluegreen.errors import BluegreenError, RolloutError, WindowClosed
 from bluegreen.events import RollbackPlanned
 from bluegreen.model.fleet import check_serial
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES
@@ -15,6 +15,7 @@ from bluegreen.model.rollout import abort as abort_steps
 from bluegreen.model.rollout import promote as promote_steps
 from bluegreen.model.rollout import retire as retire_steps
 from bluegreen.model.settings import Settings
+from bluegreen.model.window import admit
 from bluegreen.stack import Stack
 from bluegreen.way_back import WayBack
 
@@ -45,7 +46,13 @@ def deploy(stack: Stack, ami: str | None) -> Course:
     _refuse_to_lose_the_way_back(stack, release, steps)
     if not steps and stack.fleet and release.version not in stack.history.healthy:
         steps = resume(stack.fleet, settings)
-    return Course(verb="deploy", release=release, settings=settings, steps=steps)
+    dangers: list[BluegreenError] = []
+    if steps and release.version not in stack.history.healthy:
+        try:
+            admit(settings.windows, stack.read_at, stack=stack.name, is_forced=False)
+        except WindowClosed as closed:
+            dangers.append(closed)
+    return Course(verb="deploy", release=release, settings=settings, steps=steps, dangers=tuple(dangers))
 
 
 def promote(stack: Stack) -> Course:

@@ -7,6 +7,7 @@ starts from the config of the stack's last update (`bluegreen.model.baseline`). 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -14,14 +15,14 @@ from typing import Any, TypedDict, Unpack
 from bluegreen import course
 from bluegreen.course import Course
 from bluegreen.driver import Driver, KeepWatch, Update
-from bluegreen.engine import Engine
-from bluegreen.errors import BluegreenError
+from bluegreen.engine import Engine, names
+from bluegreen.errors import BluegreenError, NoSuchStackError
 from bluegreen.events import OnEvent, RollbackPlanned
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
 from bluegreen.plan import Plan
 from bluegreen.plan import plan as make_plan
-from bluegreen.stack import Stack
+from bluegreen.stack import Stack, short
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
 
@@ -154,6 +155,19 @@ def check(stack: str, *, directory: Path | None = None) -> None:
     Engine(stack, directory or Path.cwd())
 
 
+def check_all(stacks: Sequence[str], *, directory: Path | None = None) -> None:
+    """See that there are all of these stacks, before anything is begun in one of them. Raises NoSuchStackError."""
+    there = {short(name) for name in names(directory or Path.cwd())}
+    unknown = [stack for stack in stacks if short(stack) not in there]
+    if unknown:
+        near = [match for stack in unknown for match in difflib.get_close_matches(short(stack), there, n=1)]
+        hint = f"Did you mean {', '.join(near)}? " if near else ""
+        raise NoSuchStackError(
+            f"there is no stack {', '.join(unknown)}",
+            f"{hint}`bluegreen init {unknown[0]}` makes it. Nothing was changed.",
+        )
+
+
 def _stack(stack: str, options: Options) -> Stack:
     there = Stack(
         stack,
@@ -173,5 +187,6 @@ def _walk(there: Stack, way: Course, options: Options) -> Update:
         there.tell(way.way)
     if way.rollback:
         return driver.roll_back(way.rollback, way.settings)
-    with driver.acting(way.verb, way.release):
+    forced = {"forced": [danger.what for danger in way.dangers]} if way.dangers else {}
+    with driver.acting(way.verb, way.release, **forced):
         return driver.walk(way.steps, way.settings, is_way_back=way.is_way_back)

@@ -193,6 +193,12 @@ def create(stack: str, directory: Path) -> bool:
         return False
 
 
+def names(directory: Path) -> tuple[str, ...]:
+    """The stacks of the project. Raises EngineError."""
+    with _Errors(""):
+        return tuple(each.name for each in _workspace(directory, ENGINE_ENVIRONMENT).list_stacks())
+
+
 def _has_died(locked: StackLockedError) -> bool:
     """Whether whoever holds the lock is known to be gone: it ran on this machine, and no such process does.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 FAILED = 1
 """Exit code: it failed, and the traffic is where it was before, or back there."""
@@ -35,8 +36,18 @@ class BluegreenError(Exception):
         """One more thing that is known, below the others."""
         self.what = f"{self.what}\n  {line}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is, whatever the subclass is made from: it comes back from a worker's process."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return f"{self.what}\n  {self.next_step}" if self.next_step else self.what
+
+
+def _rebuilt(kind: type[BluegreenError], args: tuple[str, ...], state: dict[str, Any]) -> BluegreenError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True, order=True)
@@ -113,6 +124,10 @@ class GateFailed(BluegreenError):
     target_group = ""
 
 
+class WindowClosed(BluegreenError):
+    """A new release was to come in outside the stack's deployment windows."""
+
+
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
 
@@ -167,6 +182,18 @@ class NotPermitted(AwsError):
 
 class RolloutError(BluegreenError):
     """What was asked for can't be done from where the fleet is."""
+
+
+class WavesError(BluegreenError):
+    """The waves in which stacks should be deployed can't be planned."""
+
+
+class WorkerError(BluegreenError):
+    """What should deploy a stack has died, or ended with an error that is none of ours."""
+
+
+class ClusterError(BluegreenError):
+    """The Dask cluster can't be reached, or its workers can't deploy."""
 
 
 class StackLockedError(BluegreenError):

@@ -100,6 +100,26 @@ class Shifted(Event):
     weights: Mapping[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class StackBegan(Event):
+    """Of many stacks this one is begun, in `wave` of `waves`, from 1."""
+
+    wave: int
+    waves: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackEnded(Event):
+    """Of many stacks this one is over. `outcome`: done, failed, or not begun where it was called back.
+
+    `said`: what went wrong.
+    """
+
+    outcome: str
+    seconds: float
+    said: str = ""
+
+
 KINDS: dict[type[Event], str] = {
     Line: "line",
     ConfigDiffers: "config",
@@ -108,6 +128,8 @@ KINDS: dict[type[Event], str] = {
     PhaseBegan: "phase",
     Health: "health",
     Shifted: "shifted",
+    StackBegan: "stack began",
+    StackEnded: "stack ended",
 }
 
 OnEvent = Callable[[Event], None]

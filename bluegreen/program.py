@@ -79,6 +79,7 @@ def declare(settings: Settings, session: Session) -> None:
                 soak=SoakPolicy.from_settings(settings),
                 soak_seconds=settings.soak_seconds,
                 sticky_seconds=settings.group_stickiness_seconds,
+                windows=settings.windows,
             ),
             alarms=settings.alarms,
             live_desired=active.desired if active else None,

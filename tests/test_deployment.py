@@ -439,7 +439,7 @@ def test_nobody_else_acts_on_a_stack_while_a_rollout_waits_between_two_steps(sta
     refused: list[BluegreenError] = []
 
     def promoted_by_another(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
-        with pytest.raises(LeaseHeld, match="the stack is being changed by .*: deploy") as caught:
+        with pytest.raises(LeaseHeld, match=r"the stack is being changed by .*: deploy") as caught:
             deployment.promote("dev", keep_watch=watch)
         refused.append(caught.value)
 

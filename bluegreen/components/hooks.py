@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
-from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed
+from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed, WindowClosed
 from bluegreen.ledger.lease import has_died
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder, Run
 from bluegreen.ledger.places import open_ledger
@@ -43,6 +43,7 @@ from bluegreen.model.observation import Group
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
 from bluegreen.model.verdict import Hopeless, Ready
+from bluegreen.model.window import Window, admit
 
 IMAGE_HOOK = "bluegreen-image"
 GATE_HOOK = "bluegreen-gate"
@@ -63,6 +64,7 @@ class ServicePolicy:
     soak: SoakPolicy
     soak_seconds: float = 0
     sticky_seconds: int = 0
+    windows: tuple[Window, ...] = ()
 
     @property
     def active(self) -> str:
@@ -77,7 +79,17 @@ class ServicePolicy:
 class Hooks:
     """Registers the hooks of a program, and binds them to resources. Make one per program."""
 
-    def __init__(self, session: Session, admission: Admission, place: LedgerPlace = DEFAULT_PLACE) -> None:
+    def __init__(
+        self,
+        session: Session,
+        admission: Admission,
+        place: LedgerPlace = DEFAULT_PLACE,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._now = now
+        self._admitted: set[str] = set()
+        self._forced: tuple[str, ...] = ()
         self._admission = admission
         self._session = session
         self._observer = Observer(session)
@@ -157,6 +169,8 @@ class Hooks:
             history = await asyncio.to_thread(self._ledger.read)
             self._history = self._history or history
             for policy in self._services.values():
+                self._check_windows(policy, _tags(inputs).get(RELEASE, ""))
+            for policy in self._services.values():
                 proofs = policy.gate.proofs
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
@@ -164,6 +178,25 @@ class Hooks:
             await asyncio.to_thread(check_image, self._observer, request)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _check_windows(self, policy: ServicePolicy, release: str) -> None:
+        """A preview changes nothing, so it is only told there. Who came in time is not sent away while waiting.
+
+        Raises WindowClosed.
+        """
+        if release in policy.gate.proven | self._before().healthy | self._admitted:
+            return
+        try:
+            forced = admit(policy.windows, self._now(), stack=pulumi.get_stack(), is_forced=self._run.is_forced)
+        except WindowClosed as closed:
+            if not pulumi.runtime.is_dry_run():
+                raise
+            pulumi.log.warn(str(closed))
+            return
+        for passed in forced:
+            pulumi.log.warn(f"forced: {passed}")
+        self._admitted.add(release)
+        self._forced += forced
 
     async def _check_soak(self, policy: ServicePolicy) -> None:
         """Alarms that are not there, and credentials that end too early, are known before anything is changed.
@@ -187,6 +220,8 @@ class Hooks:
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
+            if not os.environ.get(RUN_VARIABLE):  # the driver has asked when it began; its later steps go on
+                self._check_windows(service, service.fleet.previewed.release.version)
             await self._check_lease(service)
             try:
                 policy = await asyncio.to_thread(self._policy, service)
@@ -199,7 +234,11 @@ class Hooks:
                     self._recorder.note,
                     Kind.GATE_PASSED,
                     release=service.fleet.previewed.release.version,
-                    evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
+                    evidence={
+                        **_weights(service.fleet),
+                        "awaits": self._awaited(service) if args.id else [],
+                        **({"forced": list(self._forced)} if self._forced else {}),
+                    },
                 )
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),

@@ -56,7 +56,7 @@ class Event:
     - BEGAN: `verb`, `operator`, `image`, `releases` as they ran, `from` of a rollback
     - ENDED: `verb`, `outcome`, `seconds`, `error`
     - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
-    - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow
+    - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow; `forced`, what a person let it pass
     - MIGRATED: `schema`, the database's version from then on, where the command told it
     - ROLLED_BACK: `way`, `trafficSeconds`
     - FORENSICS: `folder`

@@ -25,6 +25,7 @@ from bluegreen.model.command import GateCommand
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
+from bluegreen.model.window import Window
 
 NAMESPACE = "bluegreen"
 
@@ -330,6 +331,7 @@ class Settings(ConfigModel):
     scale_down_delay_seconds: int = Field(600, ge=0, le=MAX_SOAK_SECONDS)
     max_remaining_groups: int = Field(2, ge=1, le=5)
     promotion: Promotion = Promotion.AUTO
+    windows: Annotated[tuple[Window, ...], BeforeValidator(decoded)] = ()
     fleet: Annotated[FleetConfig, BeforeValidator(decoded)] = FleetConfig()
     root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
@@ -428,6 +430,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "migration": GateCommand,
     "smokeTests": SmokeTest,
     "steps": Shift,
+    "windows": Window,
 }
 """What the keys of an object, or of each in a list of them, may be."""
 

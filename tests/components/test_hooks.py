@@ -26,6 +26,7 @@ from bluegreen.errors import (
     LedgerError,
     SettingsError,
     WatchFailed,
+    WindowClosed,
 )
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import DESTROY_VARIABLE, FORCE_VARIABLE, RUN_VARIABLE
@@ -51,6 +52,7 @@ from bluegreen.model.release import Release
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner, Purpose
+from bluegreen.model.window import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = Owner(project="bluegreen", stack="dev", service="web")
@@ -119,6 +121,7 @@ class World:
     alarm_names: tuple[str, ...] = ("checkout",)
     session: FakeSession = field(default_factory=FakeSession)
     place: LedgerPlace = IN_A_FILE
+    now: datetime = START
     groups_there: tuple[Group, ...] = (group(OLD, "tg-old"), group(NEW, "tg-new"))
     calls: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -180,11 +183,11 @@ class World:
     # -- the program
 
     def run(self, name: str = "this", *, is_forced: bool = False, is_destroy: bool = False) -> Hooks:
-        """The hooks of the program in one update; must be called within a loop."""
+        """The hooks of the program in one update; must be called within a loop. Without a name nobody drives it."""
         self.monkeypatch.setenv(RUN_VARIABLE, name)
         self.monkeypatch.setenv(FORCE_VARIABLE, "true" if is_forced else "")
         self.monkeypatch.setenv(DESTROY_VARIABLE, "true" if is_destroy else "")
-        return Hooks(cast(Session, self.session), cast(Admission, FakeAdmission()), self.place)
+        return Hooks(cast(Session, self.session), cast(Admission, FakeAdmission()), self.place, now=lambda: self.now)
 
     # -- what was left of it
 
@@ -295,7 +298,12 @@ def updated_group(of: Release, target_group: str, *, was: int, becomes: int) -> 
 
 
 def template(of: Release = NEW) -> pulumi.ResourceHookArgs:
-    inputs = {"imageId": of.image, "instanceType": "t3.small", "blockDeviceMappings": [{"deviceName": "/dev/xvda"}]}
+    inputs = {
+        "imageId": of.image,
+        "instanceType": "t3.small",
+        "blockDeviceMappings": [{"deviceName": "/dev/xvda"}],
+        "tags": {RELEASE: of.version},
+    }
     return args("aws:ec2/launchTemplate:LaunchTemplate", new_inputs=inputs)
 
 
@@ -968,6 +976,91 @@ def test_on_the_way_back_neither_alarms_nor_credentials_matter(world: World) -> 
     world.alarm_names = ()
     world.session.end = START
     asyncio.run(_check_image(world, asking(proven=frozenset({NEW.version}))))
+
+
+# -- deployment windows
+
+WINDOWS = (Window.model_validate({"days": ["thu"], "from": "09:00", "to": "17:00"}),)
+WITHIN, OUTSIDE = START.replace(hour=12), START.replace(hour=18)  # a Thursday
+
+
+async def _launch(world: World, hooks: Hooks, of: Release = NEW) -> None:
+    declared(hooks, asking(windows=WINDOWS))
+    await call(hooks.checking_image().before_create, template(of))
+
+
+def test_a_new_release_is_refused_outside_its_windows_before_anything_is_changed(world: World) -> None:
+    world.now = OUTSIDE
+
+    async def update() -> None:
+        with pytest.raises(WindowClosed, match=r"thu 09:00-17:00 UTC opens Thu 2026-01-08 09:00"):
+            await _launch(world, world.run())
+
+    asyncio.run(update())
+    assert world.calls == []
+
+
+def test_a_preview_only_tells_of_a_closed_window(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.now = OUTSIDE
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+
+    async def preview() -> None:
+        await _launch(world, world.run())
+
+    asyncio.run(preview())
+    assert "dev takes no new release now" in world.warned[0]
+
+
+def test_the_way_back_is_open_outside_the_windows(world: World) -> None:
+    world.now = OUTSIDE
+    world.has_served(NEW)
+
+    async def update() -> None:
+        await _launch(world, world.run())
+
+    asyncio.run(update())
+    assert world.warned == []
+
+
+def test_what_is_forced_through_a_closed_window_is_recorded(world: World) -> None:
+    world.now = OUTSIDE
+
+    async def update() -> None:
+        hooks = world.run("", is_forced=True)
+        await _launch(world, hooks)
+        await call(hooks.gated(OWNER, asking(windows=WINDOWS)).before_update, listener(new=100))
+
+    asyncio.run(update())
+    passed = next(event for event in world.events if event.kind is Kind.GATE_PASSED)
+    assert len(passed.evidence["forced"]) == 1
+    assert "it is Thu 2026-01-01 18:00 in UTC" in passed.evidence["forced"][0]
+
+
+def test_a_release_that_came_in_time_is_not_sent_away_by_a_window_that_closes_while_it_is_proven(world: World) -> None:
+    world.now = WITHIN
+
+    async def update() -> None:
+        hooks = world.run("")
+        await _launch(world, hooks)
+        world.now = OUTSIDE
+        await call(hooks.gated(OWNER, asking(windows=WINDOWS)).before_update, listener(new=100))
+
+    asyncio.run(update())
+    assert Kind.GATE_PASSED in world.kinds
+
+
+def test_a_candidate_that_an_earlier_update_left_waits_for_its_window_too(world: World) -> None:
+    """Its launch template is there, so the image hook is not asked again."""
+    world.now = OUTSIDE
+
+    async def update(run: str) -> None:
+        await call(world.run(run).gated(OWNER, asking(windows=WINDOWS)).before_update, listener(new=100))
+
+    with pytest.raises(WindowClosed):
+        asyncio.run(update(""))
+    assert world.kinds == []
+    asyncio.run(update("driven"))  # its driver has asked
+    assert Kind.GATE_PASSED in world.kinds
 
 
 def test_nothing_is_deleted_in_an_update_whose_image_was_refused(world: World) -> None:
