@@ -32,11 +32,12 @@ from bluegreen.errors import (
     WatchFailed,
     WrongTraffic,
 )
-from bluegreen.events import Shifted, StepBegan
+from bluegreen.events import Began, StepBegan
 from bluegreen.ledger.lease import LeaseKeeper, holder_here
 from bluegreen.ledger.ledger import FENCE_VARIABLE
 from bluegreen.model.attest import Attest
 from bluegreen.model.baseline import serial_of
+from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES, Kind
 from bluegreen.model.release import Release
@@ -119,6 +120,7 @@ class Driver:
             self._lease = lease
             self._refuse_what_changed_meanwhile(lease)
             stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
+            self._tell_beginning(verb)
             write = stack.recorder.note if verb == ROLLBACK else stack.recorder.record
             write(Kind.BEGAN, release=release.version, summary=verb, evidence=intent)
             outcome, said = "done", ""
@@ -138,6 +140,20 @@ class Driver:
                     summary=f"{verb}: {outcome}",
                     evidence={"verb": verb, "outcome": outcome, "seconds": seconds, "error": said},
                 )
+
+    def _tell_beginning(self, verb: str) -> None:
+        """Not of a rollback within a deployment, which is still that."""
+        if self._has_begun:
+            return
+        self._stack.tell(
+            Began(
+                stack=self._stack.name,
+                verb=verb,
+                weights={group.release.version: group.weight for group in self._groups},
+                roles={group.release.version: group.role.value for group in self._groups},
+                expected_seconds=expected_seconds(self._stack.history.events, verb),
+            )
+        )
 
     def _refuse_what_changed_meanwhile(self, lease: LeaseKeeper) -> None:
         """Between the moment when the stack was read and the one when its lease was taken, somebody else may have ended
@@ -223,8 +239,6 @@ class Driver:
                 f"{_told(wanted)} was declared",
                 "Somebody else has changed the listener: `pulumi refresh` shows it, `bluegreen deploy` sets it right.",
             )
-        if serving:
-            self._stack.tell(Shifted(stack=self._stack.name, weights=serving))
         return Update(
             stack=self._stack.name,
             outputs=result.outputs,

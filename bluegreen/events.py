@@ -1,10 +1,13 @@
-"""What a deployment tells while it goes on: typed events, for a callback. Who shows them is the caller's matter."""
+"""What a deployment tells while it goes on: typed events, for a callback. Who shows them is the caller's matter.
+
+docs/json.md describes them for those who read them as JSON, and docs/events.schema.json is made of these types.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +24,49 @@ class Phase(StrEnum):
     DELETING = "deleting"  # what is declared no more
 
 
+class Change(StrEnum):
+    """What was done to a resource."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+class Check(StrEnum):
+    """What has to hold before an update goes on."""
+
+    GATE = "gate"
+    ATTEST = "attest"
+    SOAK = "soak"
+    GUARD = "guard"
+
+
+class Wait(StrEnum):
+    """What only takes its time."""
+
+    SOAK = "soak"
+    DRAIN = "drain"  # of requests in flight
+    STICKY = "sticky"  # until sticky clients have left, at most so long
+
+
+class Outcome(StrEnum):
+    """How a command ended."""
+
+    DONE = "done"
+    FAILED = "failed"  # and was taken back, or never got that far: the traffic is where it was
+    REFUSED = "refused"  # wrong input: nothing was changed
+    STUCK = "needs a person"
+
+    @property
+    def exit_code(self) -> int:
+        return list(Outcome).index(self)
+
+    @classmethod
+    def of_exit_code(cls, code: int) -> Outcome:
+        """What a code stands for; one that is none of ours needs a person."""
+        return list(cls)[code] if 0 <= code < len(cls) else cls.STUCK
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """`stack`: of which stack it tells. Each kind has a name, which its record has as `event`."""
@@ -28,13 +74,34 @@ class Event:
     stack: str
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data: `event`, and the fields."""
-        return {"event": KINDS[type(self)], **dataclasses.asdict(self)}
+        """Plain data: `event`, and the fields, their names in camelCase."""
+        return {"event": KINDS[type(self)], **{camel(name): value for name, value in dataclasses.asdict(self).items()}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line(Event):
-    """What the engine or a check says, as a person reads it, without a line break at its end."""
+    """What a check or the driver says that no other kind has a place for, without a line break at its end."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLine(Event):
+    """A line of the engine's own output. It repeats in its words what other kinds tell."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something that a person should know, and that holds nothing up."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(Event):
+    """A check or a resource has failed. What becomes of the deployment is told by what follows."""
 
     text: str
 
@@ -68,6 +135,20 @@ class RollbackPlanned(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Began(Event):
+    """A command has begun to work on a stack.
+
+    `weights` and `roles`: percent of the traffic, and role, by version of a release, as they are then.
+    `expected_seconds`: what earlier ones took, None where nobody knows.
+    """
+
+    verb: str
+    weights: Mapping[str, int] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    expected_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepBegan(Event):
     """`number` of `count` steps, from 1. `weights`: percent of the traffic by version, when it is done."""
 
@@ -81,16 +162,47 @@ class StepBegan(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseBegan(Event):
+    """An update has come to its next part. A part that has nothing to do is left out."""
+
     phase: Phase
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResourceChanged(Event):
+    """`type` and `name` as the program has them, such as aws:lb/listener:Listener and web-production."""
+
+    change: Change
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Health(Event):
-    """What the gate saw of a candidate: `healthy` of `wanted` machines."""
+    """What the gate saw of a candidate: `healthy` of `wanted` machines, and why the others are not."""
 
     group: str
     healthy: int
     wanted: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(Event):
+    """What a check found, so far, or at last if it has passed. `group` is empty where it is of all that answer."""
+
+    check: Check
+    group: str
+    text: str
+    is_passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitBegan(Event):
+    """`seconds`: how long it takes; a soak takes longer where metrics come late."""
+
+    wait: Wait
+    group: str
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,27 +221,76 @@ class StackBegan(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackEnded(Event):
-    """Of many stacks this one is over. `outcome`: done, failed, or not begun where it was called back.
+class UpdateEnded(Event):
+    """One update of the engine is over, well or not. `changes`: how many resources, by what was done to them."""
 
-    `said`: what went wrong.
+    changes: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Event):
+    """A stack is done with, where a command has several. `text`: the result or the error, for a person."""
+
+    outcome: Outcome
+    seconds: float
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Event):
+    """The last one of a command that did what it should. `stack` is empty where it had several.
+
+    `text`: for a person. `details`: plain data, by verb.
     """
 
-    outcome: str
-    seconds: float
-    said: str = ""
+    outcome: Outcome = Outcome.DONE
+    exit_code: int = 0
+    verb: str = ""
+    text: str = ""
+    seconds: float | None = None
+    release: str = ""
+    url: str = ""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Error(Event):
+    """The last one of a command that did not. `error`: the kind of it, a class of `bluegreen.errors`."""
+
+    outcome: Outcome
+    exit_code: int
+    error: str
+    what: str
+    next_step: str = ""
 
 
 KINDS: dict[type[Event], str] = {
-    Line: "line",
+    Began: "began",
     ConfigDiffers: "config",
     RollbackPlanned: "rollback",
     StepBegan: "step",
     PhaseBegan: "phase",
+    ResourceChanged: "resource",
     Health: "health",
+    Checked: "check",
+    WaitBegan: "wait",
     Shifted: "shifted",
-    StackBegan: "stack began",
-    StackEnded: "stack ended",
+    StackBegan: "stack",
+    UpdateEnded: "update",
+    Line: "line",
+    Warned: "warning",
+    Failed: "failure",
+    EngineLine: "engine",
+    Ended: "ended",
+    Result: "result",
+    Error: "error",
 }
 
 OnEvent = Callable[[Event], None]
+
+
+def camel(name: str) -> str:
+    """A field's name as JSON has it."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

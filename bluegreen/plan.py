@@ -9,6 +9,7 @@ from typing import Any
 from bluegreen.checks.launchable import check_launchable
 from bluegreen.course import Course
 from bluegreen.model.baseline import Difference
+from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.launchable import Finding
 from bluegreen.model.rollout import Step
 from bluegreen.stack import Stack
@@ -87,7 +88,7 @@ def plan(stack: Stack, course: Course) -> Plan:
         findings=findings,
         refusals=tuple(str(danger) for danger in course.dangers),
         watch_seconds=watch_seconds,
-        seconds=None,
+        seconds=expected_seconds(stack.history.events, course.verb),
     )
 
 

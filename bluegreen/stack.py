@@ -13,7 +13,7 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.engine import Engine
 from bluegreen.errors import RolloutError, SettingsError
-from bluegreen.events import ConfigDiffers, Event, Line, OnEvent
+from bluegreen.events import ConfigDiffers, EngineLine, Event, OnEvent
 from bluegreen.ledger.ledger import Ledger, Recorder, Run
 from bluegreen.ledger.places import open_ledger
 from bluegreen.model.baseline import IMAGE, Baseline, baseline
@@ -21,6 +21,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.tags import Owner
+from bluegreen.narrator import Narrator
 
 SECRET = "[secret]"
 
@@ -43,9 +44,16 @@ class Stack:
     ) -> None:
         self.name = name
         self._on_event = on_event or _unheard
+        self._narrator = Narrator(name, self._on_event)
         place = directory or Path.cwd()
         self.run = Run.new(place, short(name), datetime.now(UTC), is_forced=is_forced, is_destroy=is_destroy)
-        self.engine = Engine(name, place, environment=self.run.environment, on_output=self.say)
+        self.engine = Engine(
+            name,
+            place,
+            environment=self.run.environment,
+            on_event=self._narrator.see,
+            on_output=lambda line: self.tell(EngineLine(stack=name, text=line.rstrip("\n"))),
+        )
         self.read_at = datetime.now(UTC)
         # Each is a process of the engine: side by side they take the time of one.
         with ThreadPoolExecutor(max_workers=3) as together:
@@ -64,7 +72,8 @@ class Stack:
         self._on_event(event)
 
     def say(self, line: str) -> None:
-        self.tell(Line(stack=self.name, text=line.rstrip("\n")))
+        """A line that a check, or the driver, says."""
+        self._narrator.hear(line)
 
     def tell_differences(self) -> None:
         """How the checkout differs from the last update, without what only the fleet's bookkeeping is."""

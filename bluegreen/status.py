@@ -12,9 +12,9 @@ from bluegreen.events import OnEvent
 from bluegreen.model.history import Kind
 from bluegreen.stack import Stack
 
-MOST_LOOKED_AT = 3
-"""Server groups whose machines are looked at, one call of AWS each: active, candidate and the newest standby. With the
-others a status is at most 8 calls."""
+MOST_LOOKED_AT = 2
+"""Server groups whose machines are looked at, one call of AWS each: the active one, and a candidate or the newest
+standby. With the others a status is at most 8 calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class GroupStatus:
 class Status:
     """`groups`: the fleet, as declared and as it is. `stray`: versions of releases that have a server group and are
     declared no more: an update that failed has left them. `serving`: percent by version, as the load balancer says.
-    `last`: the last thing that the ledger tells."""
+    `holder`: who has the stack's lease, empty where nobody has. `last`: the last thing that the ledger tells."""
 
     stack: str
     is_deployed: bool
@@ -48,6 +48,7 @@ class Status:
     stray: tuple[str, ...]
     serving: Mapping[str, int]
     is_rollout_open: bool
+    holder: str
     last: str
     last_at: datetime | None
     outputs: Mapping[str, Any]
@@ -105,6 +106,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
         stray=stray,
         serving=serving,
         is_rollout_open=bool(there.fleet and there.fleet.candidate),
+        holder=str(there.ledger.lease().holder or ""),
         last=f"{last.kind.value}: {last.summary}".rstrip(": ") if last else "",
         last_at=last.at if last else None,
         outputs=there.outputs,

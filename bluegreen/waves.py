@@ -18,9 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from bluegreen import deployment
+from bluegreen import deployment, events
 from bluegreen.errors import BluegreenError, WavesError, WorkerError
-from bluegreen.events import Event, OnEvent, StackBegan, StackEnded
+from bluegreen.events import Ended, Event, OnEvent, StackBegan
 from bluegreen.model.waves import ONE_WAVE, Bound, plan_waves
 
 ENGINES_PER_CORE = 2
@@ -192,8 +192,16 @@ class _Walk:
 
     def _note(self, result: StackResult) -> None:
         self.results[result.stack] = result
-        said = result.error.what if result.error else ""
-        self.tell(StackEnded(stack=result.stack, outcome=result.outcome.value, said=said, seconds=result.seconds))
+        if result.outcome is not Outcome.NOT_BEGUN:
+            code = result.error.exit_code if result.error else 0
+            self.tell(
+                Ended(
+                    stack=result.stack,
+                    outcome=events.Outcome.of_exit_code(code),
+                    seconds=result.seconds,
+                    text=result.error.what if result.error else "",
+                )
+            )
 
 
 @contextmanager

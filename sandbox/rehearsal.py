@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from bluegreen.checks.gate import PASSED
 from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
+from bluegreen.model.notice import PASSED
 from sandbox.cloud import cell
 from sandbox.host import REPOSITORY, UNSET, Sandbox
 from sandbox.load import Answer, Load

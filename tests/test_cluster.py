@@ -14,7 +14,7 @@ from distributed import LocalCluster
 
 from bluegreen.cluster import Cluster, connected
 from bluegreen.errors import ClusterError, WorkerError
-from bluegreen.events import Event, Line, StackEnded
+from bluegreen.events import Ended, Event, Line
 from bluegreen.waves import Outcome, Request, StackResult, WavesResult, run
 
 DONE, FAILED = Outcome.DONE, Outcome.FAILED
@@ -89,7 +89,7 @@ def test_a_worker_that_is_killed_is_a_failed_stack_and_what_is_under_way_on_the_
     cluster: LocalCluster, project: Path
 ) -> None:
     def hear(event: Event) -> None:
-        if isinstance(event, StackEnded) and event.stack == "unlucky":
+        if isinstance(event, Ended) and event.stack == "unlucky":
             write(project / "lucky.go", "go")  # not before it is known
 
     with connected(cluster.scheduler_address, project, killer(project)) as workers:

@@ -18,7 +18,8 @@ import pytest
 from bluegreen import deployment, waves
 from bluegreen.driver import Update
 from bluegreen.errors import EngineError, Fault, RolledBack, SettingsError, WavesError, WorkerError
-from bluegreen.events import Event, Line, StackBegan, StackEnded
+from bluegreen.events import Ended, Event, Line, StackBegan
+from bluegreen.events import Outcome as Ending
 from bluegreen.model.waves import parse_waves
 from bluegreen.waves import Outcome, Request, StackResult, deploy_one, run
 
@@ -71,7 +72,7 @@ def test_a_wave_begins_when_all_of_the_wave_before_is_done() -> None:
     result = run(done, requests("a", "b", "c"), waves=parse_waves("1,100%"), on_event=told)
     assert result.is_done
     assert [each.stack for each in result.stacks] == ["a", "b", "c"]
-    first_end = next(at for at, event in enumerate(told.events) if isinstance(event, StackEnded))
+    first_end = next(at for at, event in enumerate(told.events) if isinstance(event, Ended))
     assert [event.stack for event in told.events[: first_end + 1]] == ["a", "a"]
     assert [(event.stack, event.wave, event.waves) for event in told.events if isinstance(event, StackBegan)] == [
         ("a", 1, 2),
@@ -86,7 +87,7 @@ def test_no_later_wave_begins_after_a_failure() -> None:
     assert outcomes(result) == {"a": FAILED, "b": NOT_BEGUN, "c": NOT_BEGUN}
     assert not result.is_done
     assert told.begun == ["a"]
-    assert told.events[-1] == StackEnded(stack="a", outcome="failed", seconds=0, said="a has no room")
+    assert told.events[-1] == Ended(stack="a", outcome=Ending.REFUSED, seconds=0, text="a has no room")
 
 
 def test_none_of_the_same_wave_begins_after_a_failure_and_what_is_under_way_ends() -> None:
@@ -99,7 +100,7 @@ def test_none_of_the_same_wave_begins_after_a_failure_and_what_is_under_way_ends
         return done(request)
 
     def hear(event: Event) -> None:
-        if isinstance(event, StackEnded) and event.stack == "b":
+        if isinstance(event, Ended) and event.stack == "b":
             has_failed.set()
 
     result = run(verb, requests("a", "b", "c", "d"), parallel=2, on_event=hear)
@@ -152,7 +153,8 @@ def test_what_an_executor_holds_back_is_called_back_after_a_failure() -> None:
     told = Told()
     result = run(failed, requests("a", "b"), parallel=2, executor=Busy(), on_event=told)
     assert outcomes(result) == {"a": FAILED, "b": NOT_BEGUN}
-    assert told.events[-1] == StackEnded(stack="b", outcome="not begun", seconds=0)
+    assert isinstance(told.events[-1], Ended)
+    assert told.events[-1].stack == "a"
 
 
 @pytest.mark.parametrize("executor", [None, Unbounded()], ids=["threads", "foreign"])

@@ -13,6 +13,7 @@ from bluegreen.checks.patience import delay_after
 from bluegreen.checks.probe import Probe
 from bluegreen.model.answer import Answer, Outcome
 from bluegreen.model.attest import SOLE_SAMPLE, Attest, judge_sample, sample_size
+from bluegreen.model.notice import ATTEST
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
 AT_ONCE = 8
@@ -46,7 +47,7 @@ class AttestRun:
                 case Wait(summary) if waited >= DEADLINE_SECONDS:
                     return Hopeless(f"{summary}, after {waited:.0f} s", "Look at who answers at " + self.url)
                 case Wait(summary) if summary.split()[0] != said:
-                    self.report(f"attest: {summary}")
+                    self.report(ATTEST.with_values(said=summary))
                     said = summary.split()[0]  # what follows differs every time
             await self.sleep(delay_after(waited))
 

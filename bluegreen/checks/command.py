@@ -18,6 +18,7 @@ from pathlib import Path
 from bluegreen.checks import leash
 from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.command import Ended, GateCommand
+from bluegreen.model.notice import GATE_COMMAND
 
 LAST_LINES = 10
 MOST_CHARACTERS_A_LINE = 1000
@@ -113,4 +114,4 @@ class _Output:
         texts = [line.decode(errors="replace").rstrip()[:MOST_CHARACTERS_A_LINE] for line in lines]
         self.last_lines.extend(text for text in texts if text)
         if texts:
-            self.report("\n".join(f"gate: command: {text}" for text in texts))
+            self.report("\n".join(GATE_COMMAND.with_values(said=text) for text in texts))

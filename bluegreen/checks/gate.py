@@ -20,13 +20,12 @@ from bluegreen.model.command import judge as judge_command
 from bluegreen.model.compat import judge as judge_schema
 from bluegreen.model.compat import told_schema
 from bluegreen.model.gate import Candidate, GatePolicy, capacity_wanted, judge
+from bluegreen.model.notice import GATE, GATE_RAISED, PASSED
 from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
 from bluegreen.model.soak import missing_alarms
 from bluegreen.model.tags import Owner, Purpose
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
-PASSED = ": passed"
-"""How the line ends that says so."""
 CLOCKS_DIFFER_BY = timedelta(seconds=30)
 """At most, between AWS and this machine."""
 VISIBLE_AFTER_SECONDS = 30.0
@@ -112,13 +111,13 @@ class Gate:
         if policy.minds_schema and not live.get(target_group):
             await self._insist_on_schema(candidate, policy)
         if not (is_listed or is_proven or policy.proofs.are_none):
-            self.report(f"gate: {candidate.group.name}: {summary}")
+            self.report(GATE.with_values(group=candidate.group.name, said=summary))
             if policy.proofs.migration and candidate.group.release not in policy.migrated:
                 await self._migrate(policy.proofs.migration, target_group, candidate, cutover, policy)
             await self._show_proofs(target_group, candidate, cutover, policy, began)
             # That may have taken minutes, in which the active group may have grown.
             candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
-        self.report(f"gate: {candidate.group.name}: {summary}{PASSED}")
+        self.report(GATE.with_values(group=candidate.group.name, said=f"{summary}{PASSED}"))
 
     async def _until_healthy(
         self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy
@@ -140,7 +139,7 @@ class Gate:
                         _with_traffic(candidate, "Deploy a release that gets healthy, or set `ami` back."),
                     )
                 case Wait(summary) if summary != said:
-                    self.report(f"gate: {name}: {summary}")
+                    self.report(GATE.with_values(group=name, said=summary))
                     said = summary
             if candidate:
                 await self._keep_up(candidate, policy)
@@ -233,7 +232,7 @@ class Gate:
     def _insist(self, verdict: Ready | Hopeless, candidate: Candidate) -> None:
         match verdict:
             case Ready(summary):
-                self.report(f"gate: {candidate.group.name}: {summary}")
+                self.report(GATE.with_values(group=candidate.group.name, said=summary))
             case Hopeless(summary, next_step):
                 raise GateFailed(summary, _with_traffic(candidate, next_step))
 
@@ -254,7 +253,7 @@ class Gate:
         wanted = min(capacity_wanted(policy, candidate.active), candidate.group.maximum)
         if candidate.group.desired < wanted:
             raised = await asyncio.to_thread(self.raise_desired_capacity, candidate.group, wanted)
-            self.report(f"gate: {raised.name} raised to {raised.desired}, what the active group runs at")
+            self.report(GATE_RAISED.with_values(group=raised.name, desired=raised.desired))
 
     async def _look(self, target_group: str, live: Mapping[str, int], cutover: Cutover) -> Candidate | None:
         groups, targets = await asyncio.gather(

@@ -14,6 +14,7 @@ from typing import Protocol
 from bluegreen.checks.patience import delay_after
 from bluegreen.errors import GuardRefused
 from bluegreen.model.guard import Part, judge
+from bluegreen.model.notice import GUARD, GUARD_DRAINS, GUARD_STICKY
 from bluegreen.model.observation import Group, Listener, Traffic
 from bluegreen.model.verdict import Hopeless, Ready
 
@@ -91,7 +92,7 @@ class Guard:
                 await self._drain(group, lost, moved)
                 verdict = await self._ask(group, part, target_groups)
         if part is Part.MACHINES or isinstance(verdict, Hopeless):
-            self.report(f"guard: {verdict.summary}")
+            self.report(GUARD.with_values(said=verdict.summary))
         return verdict
 
     async def _ask(self, group: str, part: Part, target_groups: tuple[str, ...]) -> Ready | Hopeless:
@@ -103,7 +104,7 @@ class Guard:
         needed = max([await asyncio.to_thread(self.sight.drain_seconds, arn) for arn in lost], default=0.0)
         drain = needed - (self.clock() - moved.at)  # a soak may have taken longer already
         if drain > 0:
-            self.report(f"guard: {group} has {drain:.0f} s for the requests in flight")
+            self.report(GUARD_DRAINS.with_values(group=group, seconds=drain))
             await self.sleep(drain)
         if moved.sticky_seconds:
             await self._until_quiet(group, lost, moved)
@@ -111,7 +112,7 @@ class Guard:
     async def _until_quiet(self, group: str, lost: frozenset[str], moved: TrafficMoved) -> None:
         """Until the load balancer has reported a whole period without requests to it, or its clients' cookies ended."""
         began, since = self.clock(), self.now()
-        self.report(f"guard: {group} waits until its sticky clients have left, at most {moved.sticky_seconds:.0f} s")
+        self.report(GUARD_STICKY.with_values(group=group, seconds=moved.sticky_seconds))
         while (waited := self.clock() - began) < moved.sticky_seconds and not await self._is_quiet(lost, moved, since):
             await self.sleep(min(max(delay_after(waited), 1.0), moved.sticky_seconds - waited))
 

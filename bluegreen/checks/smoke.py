@@ -13,6 +13,7 @@ from bluegreen.checks.patience import delay_after
 from bluegreen.checks.probe import Probe
 from bluegreen.model.answer import Outcome
 from bluegreen.model.gate import Proofs
+from bluegreen.model.notice import GATE
 from bluegreen.model.smoke import SmokeFault, SmokeTest, judge, judge_release
 from bluegreen.model.verdict import Hopeless, Ready
 
@@ -75,7 +76,7 @@ class SmokeRun:
             if waited >= self.deadline_seconds:
                 return fault
             if fault.summary != said:  # the detail differs every time
-                self.report(f"gate: {self.name}: {self._line(request, fault)}")
+                self.report(GATE.with_values(group=self.name, said=self._line(request, fault)))
                 said = fault.summary
             await self.sleep(min(delay_after(waited), self.deadline_seconds - waited))
         return None

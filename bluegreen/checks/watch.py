@@ -18,6 +18,7 @@ from bluegreen.checks.probe import Probe, probe
 from bluegreen.errors import WatchFailed
 from bluegreen.model.attest import Attest
 from bluegreen.model.history import Kind
+from bluegreen.model.notice import ATTEST, PASSED, SOAK, SOAK_BEGAN
 from bluegreen.model.observation import Alarm, Entrance, Group, Target, Traffic
 from bluegreen.model.soak import Look, SoakPolicy, judge
 from bluegreen.model.tags import Owner, Purpose
@@ -120,7 +121,7 @@ class Watch:
         )
         match await run.run():
             case Ready(summary):
-                self.report(f"attest: {summary}: passed")
+                self.report(ATTEST.with_values(said=f"{summary}{PASSED}"))
                 self._keep(Kind.ATTEST_PASSED, shift.release, summary, {"shares": dict(shift.shares)})
             case Hopeless(summary, next_step):
                 evidence = {"url": url, "shares": dict(shift.shares)}
@@ -129,7 +130,7 @@ class Watch:
     async def _soak(self, watched: _Watched, policy: SoakPolicy, seconds: float) -> None:
         name, release = watched.name, watched.release
         self._keep(Kind.SOAK_BEGAN, release, f"for {seconds:.0f} s", {"seconds": seconds})
-        self.report(f"soak: {name} is watched for {seconds:.0f} s")
+        self.report(SOAK_BEGAN.with_values(group=name, seconds=seconds))
         said = ""
         unwell_since: float | None = None
         periods_at_end: int | None = None
@@ -163,14 +164,14 @@ class Watch:
             )
             match judge(look, policy, seconds):
                 case Ready(summary):
-                    self.report(f"soak: {name}: {summary}: passed")
+                    self.report(SOAK.with_values(group=name, said=f"{summary}{PASSED}"))
                     self._keep(Kind.SOAK_PASSED, release, summary, _evidence(look))
                     return
                 case Hopeless(summary, next_step):
                     what = f"soak: {name}: {summary}, after {waited:.0f} s"
                     self._fail(Kind.SOAK_FAILED, release, what, _evidence(look), next_step)
                 case Wait(summary) if summary != said:
-                    self.report(f"soak: {name}: {summary}")
+                    self.report(SOAK.with_values(group=name, said=summary))
                     said = summary
             interval = max(delay_after(waited), SHORTEST_INTERVAL_SECONDS)
             await self.sleep(max(min(interval, seconds - waited), 0.1) if waited < seconds else interval)

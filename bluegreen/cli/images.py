@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bluegreen.cli.rollouts import StackName, report, show
+from bluegreen.cli.options import StackName
+from bluegreen.cli.running import running, said
 
 if TYPE_CHECKING:
     from bluegreen.images.artifact import Artifact
@@ -122,7 +123,9 @@ def release(
                 f"`bluegreen release {stack} --skip-bake --ami {image}` deploys it.",
             )
     _say(f"{stack}: deploying {image}")
-    report(deployment.deploy(stack, ami=image, on_event=lambda event: show(event, say=_say)))
+    with running("deploy", [stack], out=sys.stderr) as run:
+        update = deployment.deploy(stack, ami=image, **run.options)
+    typer.echo(said(update))
 
 
 def _bake(

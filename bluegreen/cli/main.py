@@ -7,14 +7,12 @@ needs a person.
 from __future__ import annotations
 
 import gc
-import json
 import sys
-from typing import Annotated
 
 import typer
 
-from bluegreen.cli import images, rollouts
-from bluegreen.errors import FAILED, BluegreenError
+from bluegreen.cli import images, rollouts, stacks
+from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,28 +32,10 @@ app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
 app.command(epilog="Example: bluegreen rollback prod --check")(rollouts.rollback)
 app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
-app.command(epilog="Example: bluegreen history prod")(rollouts.history)
-
-
-@app.command(epilog="Example: bluegreen status dev")
-def status(stack: rollouts.StackName) -> None:
-    """Show what the stack's last update put out, as JSON."""
-    from bluegreen import deployment
-
-    typer.echo(json.dumps(deployment.outputs(stack), indent=2))
-
-
-@app.command(epilog="Example: bluegreen destroy dev --yes")
-def destroy(
-    stack: rollouts.StackName,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-) -> None:
-    """Destroy everything of the stack. Its config and history stay."""
-    from bluegreen import deployment
-
-    if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
-        raise typer.Exit(FAILED)
-    deployment.destroy(stack, on_event=rollouts.show)
+app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
+app.command(epilog="Example: bluegreen plan prod --ami ami-0123456789abcdef0")(rollouts.plan)
+app.command(epilog="Example: bluegreen status prod")(stacks.status)
+app.command(epilog="Example: bluegreen init dev")(stacks.init)
 
 
 def main() -> None:

@@ -1,178 +1,196 @@
-"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire` and `destroy`: releases brought in, given up, brought
-back."""
+"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire`, `destroy` and `plan`: releases brought in, given up,
+brought back, and taken away."""
 
 from __future__ import annotations
 
-import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bluegreen.errors import FAILED
+from bluegreen.cli.options import AsJson, DryRun, Force, StackName, StackNames, Verbose, Yes
+from bluegreen.cli.running import running
+from bluegreen.errors import FAILED, REFUSED
 
-if TYPE_CHECKING:
-    from bluegreen import events as told
-    from bluegreen.driver import Update
-    from bluegreen.model.history import Event
-    from bluegreen.stop import Stop
-
-StackName = Annotated[str, typer.Argument(help="The stack, one per environment: dev, qa, stage, prod.")]
-
-WAYS = {
-    "flip": "its standby has its machines: one change of the listener",
-    "inflate": "its standby has no machines: they come back first",
-    "redeploy": "it has no server group any more: it is deployed again, as it was recorded",
-}
+Ami = Annotated[str | None, typer.Option(help="The image to deploy. [default: the config's]")]
+To = Annotated[
+    str | None, typer.Option(metavar="VERSION", help="The release. [default: the newest standby, or the one before]")
+]
 
 
 def deploy(
-    stack: StackName,
-    ami: Annotated[str | None, typer.Option(help="The image to deploy. [default: the config's]")] = None,
+    stacks: StackNames,
+    ami: Ami = None,
+    waves: Annotated[
+        str | None, typer.Option(help="How many stacks by when: 1,50%,100%. [default: all at once]")
+    ] = None,
+    parallel: Annotated[int | None, typer.Option(help="Stacks at once, at most. [default: twice the cores]")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the Dask scheduler that deploys them.")
+    ] = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Bring the stack to its config; another image comes in as the setting `strategy` says."""
     from bluegreen import deployment
 
-    with stoppable() as stop:
-        report(deployment.deploy(stack, ami=ami, on_event=show, stop=stop))
+    if dry_run:
+        for stack in stacks:
+            _plan("deploy", stack, as_json, force, ami=ami)
+        return
+    if len(stacks) > 1 or waves or cluster:
+        from bluegreen.cli.waves import deploy_many
+
+        with running("deploy", stacks, as_json=as_json, verbose=verbose) as run:
+            options = {"ami": ami, "force": force}
+            code = deploy_many(stacks, run, options=options, waves=waves, parallel=parallel, cluster=cluster)
+        raise typer.Exit(code)
+    with running("deploy", stacks, as_json=as_json, verbose=verbose) as run:
+        run.done(deployment.deploy(stacks[0], ami=ami, force=force, **run.options))
 
 
-def promote(stack: StackName) -> None:
+def promote(
+    stack: StackName,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
     """Give all traffic to the candidate of an open rollout, now."""
-    from bluegreen import deployment
-
-    with stoppable() as stop:
-        report(deployment.promote(stack, on_event=show, stop=stop))
+    _act("promote", stack, force, dry_run, as_json, verbose)
 
 
-def abort(stack: StackName) -> None:
+def abort(
+    stack: StackName,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
     """Give the candidate of an open rollout up, or what a failed update left; the active release gets all traffic."""
-    from bluegreen import deployment
-
-    with stoppable() as stop:
-        report(deployment.abort(stack, on_event=show, stop=stop))
+    _act("abort", stack, force, dry_run, as_json, verbose)
 
 
 def rollback(
     stack: StackName,
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="VERSION", help="The release. [default: the newest standby, or the one before]"),
-    ] = None,
+    to: To = None,
     check: Annotated[bool, typer.Option("--check", help="Say whether it would work; change nothing.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go back even to a release that was not seen healthy, or to another schema.")
+        bool,
+        typer.Option(
+            "--force", help="Go back even to a release that was not seen healthy, or to another schema; take the lease."
+        ),
     ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Give all traffic back to an earlier release, as it was recorded."""
-    from bluegreen import deployment
-
     if check:
-        _check_rollback(stack, to)
+        _check_rollback(stack, to, as_json)
         return
-    with stoppable() as stop:
-        report(deployment.rollback(stack, to=to, force=force, on_event=show, stop=stop))
+    _act("rollback", stack, force, dry_run, as_json, verbose, to=to)
 
 
 def retire(
     stack: StackName,
     versions: Annotated[list[str], typer.Argument(metavar="VERSION...", help="Releases of standbys.")],
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Take standbys away."""
-    from bluegreen import deployment
-
-    with stoppable() as stop:
-        report(deployment.retire(stack, versions, on_event=show, stop=stop))
+    _act("retire", stack, force, dry_run, as_json, verbose, versions=versions)
 
 
-def history(
+def destroy(
     stack: StackName,
-    as_json: Annotated[bool, typer.Option("--json", help="One event a line, whole.")] = False,
+    yes: Yes = False,
+    force: Force = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
-    """List what became of the stack's releases, the oldest event first."""
+    """Destroy everything of the stack. Its config and history stay."""
     from bluegreen import deployment
 
-    for event in deployment.history(stack):
-        typer.echo(json.dumps(event.as_record()) if as_json else line_of(event))
-
-
-def line_of(event: Event) -> str:
-    """An event in a line: when, which release, what, and how."""
-    said = event.summary
-    if weights := event.evidence.get("weights"):
-        said = ", ".join(f"{version} {weight} %" for version, weight in weights.items())
-    return f"{event.at:%Y-%m-%d %H:%M:%S}  {event.release or '-':8}  {event.kind:14}  {said}".rstrip()
-
-
-def _check_rollback(stack: str, to: str | None) -> None:
-    from bluegreen import deployment
-
-    plan, launchable, refusal = deployment.check_rollback(stack, to=to)
-    show(plan)
-    for finding in launchable.findings:
-        say(f"  {finding.state:9}  {finding.subject}: {finding.detail}")
-        if finding.next_step:
-            say(f"             {finding.next_step}")
-    if refusal:
-        raise refusal
-    if not launchable.is_launchable:
-        say("It would not work: see what is broken. Nothing was changed.")
+    if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
         raise typer.Exit(FAILED)
-    say("It would work, as far as this can be known. Nothing was changed.")
+    with running("destroy", [stack], as_json=as_json, verbose=verbose) as run:
+        run.done(deployment.destroy(stack, force=force, **run.options))
 
 
-@contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Ctrl-C asks to stop: once after the step, twice now. What CI sends to end a job, SIGTERM, is now at once."""
-    from bluegreen.stop import Stop
-
-    stop = Stop()
-
-    def at_once(_signal: int, _frame: object) -> None:
-        while not stop.is_urgent:
-            stop.ask()
-
-    before = {
-        each: signal.signal(each, handler)
-        for each, handler in {
-            signal.SIGINT: lambda _signal, _frame: stop.ask(),
-            signal.SIGTERM: at_once,
-            signal.SIGHUP: at_once,
-        }.items()
-    }
-    try:
-        yield stop
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+def plan(
+    stack: StackName,
+    ami: Ami = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what `bluegreen deploy` would do: steps, machines, quota, time. Changes nothing."""
+    _plan("deploy", stack, as_json, False, ami=ami)
 
 
-def say(line: str) -> None:
-    typer.echo(line.rstrip("\n"))
+def _act(verb: str, stack: str, force: bool, dry_run: bool, as_json: bool, verbose: bool, **words: Any) -> None:
+    from bluegreen import deployment
+
+    if dry_run:
+        _plan(verb, stack, as_json, force, **words)
+        return
+    with running(verb, [stack], as_json=as_json, verbose=verbose) as run:
+        run.done(getattr(deployment, verb)(stack, force=force, **words, **run.options))
 
 
-def show(event: told.Event, say: Callable[[str], None] = say) -> None:
-    from bluegreen import events
+def _plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> None:
+    from bluegreen import deployment
+    from bluegreen.cli.told import plan_in_words
+    from bluegreen.events import Outcome, Result
 
-    match event:
-        case events.Line(text=text):
-            say(text)
-        case events.StepBegan(name=name, weights=weights, roles=roles):
-            shares = ", ".join(f"{roles[version]} {version} {weight} %" for version, weight in weights.items())
-            say(f"step: {name} ({shares})")
-        case events.RollbackPlanned(release=release, image=image, way=way, last_seconds=last):
-            took = f"; last time the traffic was back after {last:.1f} s" if last is not None else ""
-            say(f"rollback to release {release} ({image}): {way}, {WAYS[way]}{took}")
-        case events.ConfigDiffers(key=key, deployed=deployed, here=here, is_used=is_used, why=why):
-            what = "new" if is_used else f"set aside: {why}"
-            say(f"config: {key}: {here} here, {deployed} in the last update ({what})")
+    with running("plan", [stack], as_json=as_json, is_live=False) as run:
+        found = deployment.plan(stack, verb, on_event=run.report.see, **words)
+        is_refused = bool(found.refusals) and not force
+        code = REFUSED if is_refused else 0
+        run.report.result(
+            Result(
+                stack=stack,
+                outcome=Outcome.of_exit_code(code),
+                exit_code=code,
+                verb="plan",
+                text=plan_in_words(found),
+                release=found.release,
+                details=found.as_record(),
+            )
+        )
+    raise typer.Exit(code)
 
 
-def report(update: Update) -> None:
-    stack, outputs = update.stack, update.outputs
-    typer.echo(f"{stack} runs release {outputs['activeRelease']['version']} at {outputs['url']}")
-    for group in outputs["fleet"]["groups"]:
-        if group["role"] == "candidate":
-            typer.echo(f"release {group['release']['version']} is a candidate, with {group['weight']} % of the traffic")
+def _check_rollback(stack: str, to: str | None, as_json: bool) -> None:
+    from bluegreen import deployment
+    from bluegreen.cli.told import finding_in_words
+    from bluegreen.events import Line, Outcome, Result
+
+    with running("rollback --check", [stack], as_json=as_json, is_live=False) as run:
+        plan, launchable, refusal = deployment.check_rollback(stack, to=to, on_event=run.report.see)
+        run.report.see(plan)
+        lines = [line for finding in launchable.findings for line in finding_in_words(finding)]
+        if not refusal and launchable.is_launchable:
+            lines.append("It would work, as far as this can be known. Nothing was changed.")
+        elif not refusal:
+            lines.append("It would not work: see what is broken. Nothing was changed.")
+        code = 0 if launchable.is_launchable and not refusal else FAILED
+        details = {"findings": [vars(finding) for finding in launchable.findings], "refusal": str(refusal or "")}
+        if refusal:
+            for line in lines:
+                run.report.see(Line(stack=stack, text=line))
+            raise refusal
+        run.report.result(
+            Result(
+                stack=stack,
+                outcome=Outcome.of_exit_code(code),
+                exit_code=code,
+                verb="rollback --check",
+                text="\n".join(lines),
+                release=plan.release,
+                details=details,
+            )
+        )
+    raise typer.Exit(code)

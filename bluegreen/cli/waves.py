@@ -1,37 +1,34 @@
-"""`bluegreen deploy` of more than one stack: their lines as they come, each with its stack's name, and a table at the
-end."""
+"""`bluegreen deploy` of more than one stack: wave by wave, and a table at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from bluegreen.cli.running import Running
 from bluegreen.errors import FAILED
 
 if TYPE_CHECKING:
-    from bluegreen.events import Event, OnEvent
-    from bluegreen.waves import Stop, WavesResult
+    from bluegreen.waves import WavesResult
 
 
 def deploy_many(
     stacks: Sequence[str],
+    running: Running,
     *,
     options: Mapping[str, Any],
     waves: str | None = None,
     parallel: int | None = None,
     cluster: str | None = None,
-    stop: Stop | None = None,
-    on_event: OnEvent | None = None,
 ) -> int:
     """Deploy the stacks, wave by wave. `options`: what `deployment.deploy` takes; with a cluster, picklable.
 
-    The exit code: 0 where all are done, else the largest of those that failed. Lines are printed unless `on_event`
-    hears what they are made of. Raises WavesError, EngineError and ClusterError before anything is begun.
+    The exit code: 0 where all are done, else the largest of those that failed. Raises WavesError, NoSuchStackError and
+    ClusterError before anything is begun.
     """
     from bluegreen import deployment
+    from bluegreen.events import Outcome, Result
     from bluegreen.model.waves import ONE_WAVE, parse_waves, plan_waves
     from bluegreen.waves import Request, deploy_one, run
 
@@ -39,9 +36,9 @@ def deploy_many(
     plan_waves(stacks, bounds)
     directory = Path.cwd()
     deployment.check_all(stacks, directory=directory)
-    heard = options if cluster else {**options, "stop": stop}
+    heard = options if cluster else {**options, "stop": running.stop}
     requests = [Request(stack=stack, directory=directory, options=heard) for stack in stacks]
-    tell = on_event or printing(max(map(len, stacks)))
+    tell, stop = running.report.see, running.stop
     if cluster is None:
         result = run(deploy_one, requests, waves=bounds, parallel=parallel, on_event=tell, stop=stop)
     else:
@@ -50,43 +47,39 @@ def deploy_many(
         with connected(cluster, directory, tell) as workers:
             most = min(parallel or workers.threads, workers.threads)
             result = run(deploy_one, requests, waves=bounds, executor=workers, parallel=most, on_event=tell, stop=stop)
-    report(result)
     codes = [each.error.exit_code for each in result.failed if each.error]
-    return max(codes, default=0 if result.is_done else FAILED)
+    code = max(codes, default=0 if result.is_done else FAILED)
+    running.report.result(
+        Result(
+            stack="",
+            outcome=Outcome.of_exit_code(code),
+            exit_code=code,
+            verb=running.verb,
+            text="\n".join(_told(result)),
+            details={"stacks": [_record(each) for each in result.stacks]},
+        )
+    )
+    return code
 
 
-def printing(width: int) -> OnEvent:
-    """Prints each event as lines that begin with the stack's name."""
-
-    def show(event: Event) -> None:
-        for line in said(event):
-            typer.echo(f"{event.stack:{width}}  {line}".rstrip())
-
-    return show
-
-
-def said(event: Event) -> list[str]:
-    """What the event says, in lines; none where it is of no use without a view."""
-    from bluegreen.events import Line, StackBegan, StackEnded
-
-    match event:
-        case Line():
-            return event.text.splitlines()
-        case StackBegan():
-            return [f"begins, in wave {event.wave} of {event.waves}"]
-        case StackEnded():
-            after = f" after {event.seconds:.1f} s" if event.seconds else ""
-            return f"{event.outcome}{after}{': ' if event.said else ''}{event.said}".splitlines()
-    return []
-
-
-def report(result: WavesResult) -> None:
+def _told(result: WavesResult) -> Iterator[str]:
     """A line a stack, then what failed, whole."""
-    width = max(len(each.stack) for each in result.stacks)
-    typer.echo(f"\n{'stack':{width}}  outcome    seconds  release")
+    width = max(len("stack"), *(len(each.stack) for each in result.stacks))
+    yield f"\n{'stack':{width}}  outcome    seconds  release"
     for each in result.stacks:
         seconds = f"{each.seconds:7.1f}" if each.seconds else " " * 7
         where = f"{each.release}  {each.url}" if each.release else ""
-        typer.echo(f"{each.stack:{width}}  {each.outcome.value:9}  {seconds}  {where}".rstrip())
+        yield f"{each.stack:{width}}  {each.outcome.value:9}  {seconds}  {where}".rstrip()
     for each in result.failed:
-        typer.echo(f"error: {each.stack}: {each.error}", err=True)
+        yield f"\n{each.stack}: {each.error}"
+
+
+def _record(result: Any) -> dict[str, Any]:
+    return {
+        "stack": result.stack,
+        "outcome": result.outcome.value,
+        "release": result.release,
+        "url": result.url,
+        "seconds": round(result.seconds, 1),
+        "error": str(result.error or ""),
+    }

@@ -13,6 +13,7 @@ from datetime import datetime
 from bluegreen.model.attest import NOTHING, Attest
 from bluegreen.model.command import GateCommand
 from bluegreen.model.fleet import Capacity, Fleet
+from bluegreen.model.notice import HEALTHY, HEALTHY_BUT
 from bluegreen.model.observation import DRAINING, Group, ScalingActivity, Target
 from bluegreen.model.settings import Settings
 from bluegreen.model.smoke import SmokeTest
@@ -160,14 +161,16 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
         )
     present = [target for target in candidate.targets if target.state != DRAINING]
     healthy = sum(target.is_healthy for target in present)
-    summary = f"{healthy} of {needed} healthy"
+    summary = HEALTHY.with_values(healthy=healthy, wanted=needed)
     if healthy >= needed:
         return Ready(summary)
     if cause := _hopeless_cause(candidate.activities, since):
         activity, next_step = cause
         return Hopeless(f"{group.name} can't launch: {_sentence(activity)}", next_step)
     reasons = _reasons_for_waiting(present, candidate, needed, since)
-    return Wait(f"{summary}; {'; '.join(reasons)}" if reasons else summary)
+    if not reasons:
+        return Wait(summary)
+    return Wait(HEALTHY_BUT.with_values(healthy=healthy, wanted=needed, said="; ".join(reasons)))
 
 
 def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> tuple[ScalingActivity, str] | None:

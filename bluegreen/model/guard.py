@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
+from bluegreen.model.notice import NO_TRAFFIC
 from bluegreen.model.observation import Listener
 from bluegreen.model.tags import Purpose
 from bluegreen.model.verdict import Hopeless, Ready
@@ -32,4 +33,4 @@ def judge(group: str, part: Part, target_groups: tuple[str, ...], listeners: Ite
                 "It was left whole. Run `pulumi refresh`, then `pulumi up`, so that the traffic moves first; a "
                 f"listener or rule that the stack does not own must be changed where it is made ({listener.arn}).",
             )
-    return Ready(f"{group} takes no traffic")
+    return Ready(NO_TRAFFIC.with_values(group=group))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bluegreen import deployment
 from bluegreen.cli.main import main
+from bluegreen.driver import Update
 from bluegreen.errors import EngineError, PackerError
 from bluegreen.events import Line
 from bluegreen.images import bake as images
@@ -69,11 +69,11 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         made.baked.append({"stack": stack, **kwargs})
         return Baked(image=AMI, was_there=False, content_digest="d" * 64, artifact=ARTIFACT, seconds=1.0)
 
-    def deploy(stack: str, *, ami: str, on_event: Any) -> object:
+    def deploy(stack: str, *, ami: str, on_event: Any, stop: Any) -> object:
         on_event(Line(stack=stack, text="a line of the engine's"))
         made.deployed.append({"stack": stack, "ami": ami})
         outputs = {"activeRelease": {"version": "abc"}, "url": "http://web", "fleet": {"groups": []}}
-        return SimpleNamespace(stack=stack, outputs=outputs)
+        return Update(stack=stack, outputs=outputs, changes={})
 
     monkeypatch.setattr(images, "bake", bake)
     monkeypatch.setattr(deployment, "deploy", deploy)

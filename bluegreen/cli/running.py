@@ -1,0 +1,110 @@
+"""A command under way: what it tells is shown, Ctrl-C is heard, and its errors become its exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+from bluegreen.errors import BluegreenError
+
+if TYPE_CHECKING:
+    from bluegreen.driver import Update
+    from bluegreen.report import Report
+    from bluegreen.stop import Stop
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a verb of the library is given: `options`. `report` shows what it tells."""
+
+    verb: str
+    report: Report
+    stop: Stop
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"on_event": self.report.see, "stop": self.stop}
+
+    def done(self, update: Update) -> None:
+        """The last thing that is told: what runs where, as the load balancer says."""
+        from bluegreen.events import Result
+
+        self.report.result(
+            Result(
+                stack=update.stack,
+                verb=self.verb,
+                text=said(update),
+                seconds=update.seconds,
+                release=update.outputs["activeRelease"]["version"] if update.outputs else "",
+                url=update.outputs.get("url", ""),
+                weights=update.serving,
+                details={"run": update.run, "changes": dict(update.changes)},
+            )
+        )
+
+
+@contextmanager
+def running(
+    verb: str,
+    stacks: Sequence[str],
+    *,
+    as_json: bool = False,
+    verbose: bool = False,
+    is_live: bool = True,
+    out: TextIO | None = None,
+) -> Iterator[Running]:
+    """Everything goes to `out`, stdout by default, but errors in words, which go to stderr.
+
+    `is_live`: it takes long enough for a view on a terminal.
+    """
+    from bluegreen.report import Mode, mode_of, reporter
+    from bluegreen.stop import Stop
+
+    out = out or sys.stdout
+    mode = mode_of(as_json=as_json, out=out)
+    mode = mode if is_live or mode is Mode.JSON else Mode.PLAIN
+    with reporter(mode, stacks, verb=verb, is_verbose=verbose, out=out) as report:
+        stop = Stop()
+        try:
+            with _hearing_signals(stop):
+                yield Running(verb, report, stop)
+        except BluegreenError as error:
+            report.error(error, error.exit_code)
+            raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _hearing_signals(stop: Stop) -> Iterator[None]:
+    """Ctrl-C asks to stop: once after the step, twice now. What ends a job in CI, or a terminal, means now at once."""
+
+    def ask(_signal: int, _frame: object) -> None:
+        stop.ask()
+
+    def ask_now(_signal: int, _frame: object) -> None:
+        while not stop.is_urgent:
+            stop.ask()
+
+    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask_now, signal.SIGHUP: ask_now}
+    before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def said(update: Update) -> str:
+    if not update.outputs:
+        return f"{update.stack}: everything is destroyed; its config and history stay"
+    lines = [f"{update.stack} runs release {update.outputs['activeRelease']['version']} at {update.outputs['url']}"]
+    for group in update.outputs["fleet"]["groups"]:
+        if group["role"] == "candidate":
+            version, weight = group["release"]["version"], group["weight"]
+            lines.append(f"release {version} is a candidate, with {weight} % of the traffic")
+    return "\n".join(lines)

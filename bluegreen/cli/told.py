@@ -1,0 +1,77 @@
+"""Plans and states in words, for a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bluegreen.report.wording import duration, spread
+
+if TYPE_CHECKING:
+    from bluegreen.model.launchable import Finding
+    from bluegreen.plan import Plan
+    from bluegreen.status import GroupStatus, Status
+
+
+def plan_in_words(plan: Plan) -> str:
+    return "\n".join(_of_plan(plan))
+
+
+def _of_plan(plan: Plan) -> Iterator[str]:
+    now = f"; release {plan.active} is active" if plan.active else "; nothing is deployed yet"
+    yield f"{plan.stack}: {plan.verb} of release {plan.release} ({plan.image}){now}"
+    if not plan.steps:
+        yield "  no release changes; what else differs in the config is brought about by one `pulumi up`"
+    for number, step in enumerate(plan.steps, 1):
+        watched = f"; then watched for {duration(step.watch_seconds)}" if step.watch_seconds else ""
+        waits = "; then it waits for `bluegreen promote`" if step.needs_promotion else ""
+        yield f"  step {number} of {len(plan.steps)}: {step.name} ({spread(step.weights, step.roles)}){watched}{waits}"
+    yield (
+        f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
+        f"{plan.addresses}"
+    )
+    if plan.watch_seconds:
+        yield f"  watched for {duration(plan.watch_seconds)} in all"
+    if plan.seconds is not None:
+        yield f"  the last ones took about {duration(plan.seconds)}"
+    for finding in plan.findings:
+        yield from finding_in_words(finding)
+    for refusal in plan.refusals:
+        first, *others = refusal.splitlines()
+        yield f"  refused: {first}"
+        yield from (f"  {line}" for line in others)
+    yield "Nothing was changed."
+
+
+def finding_in_words(finding: Finding) -> list[str]:
+    lines = [f"  {finding.state:9}  {finding.subject}: {finding.detail}"]
+    return [*lines, f"             {finding.next_step}"] if finding.next_step else lines
+
+
+def status_in_words(status: Status) -> str:
+    return "\n".join(_of_status(status))
+
+
+def _of_status(status: Status) -> Iterator[str]:
+    if not status.is_deployed:
+        yield f"{status.stack}: nothing is deployed; `bluegreen deploy {status.stack}` does"
+        return
+    yield f"{status.stack}: {status.url}"
+    for group in status.groups:
+        yield _of_group(group)
+    if status.is_rollout_open:
+        yield f"  a rollout is open: `bluegreen promote {status.stack}` or `bluegreen abort {status.stack}` ends it"
+    if status.stray:
+        yield f"  left by an update that failed: {', '.join(status.stray)}; the next `bluegreen deploy` takes it away"
+    if not status.is_as_declared:
+        yield "  the load balancer does not do what was declared: `bluegreen deploy` sets it right"
+    if status.holder:
+        yield f"  under way: {status.holder}"
+    if status.last_at:
+        yield f"  last: {status.last_at:%Y-%m-%d %H:%M:%S}  {status.last}"
+
+
+def _of_group(group: GroupStatus) -> str:
+    machines = f"{group.desired} wanted" if group.healthy is None else f"{group.healthy} of {group.machines} healthy"
+    declared = "" if group.weight == group.wanted_weight else f" (declared: {group.wanted_weight} %)"
+    return f"  {group.role:9}  {group.release}  {group.weight:3} %{declared}  {machines:18}  {group.image}"

@@ -1,0 +1,65 @@
+"""The lines that the checks say, each with places for what differs: one text for who says it and who reads it.
+
+The checks run in the program's process; what they say comes out of the engine as text. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from string import Formatter
+from typing import Any
+
+PASSED = ": passed"
+"""How a line ends that says so."""
+
+NUMBER, WORD, ANYTHING = r"-?\d+(?:\.\d+)?", r"\S+?", r".*"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A text with places in braces, as `str.format` has them.
+
+    A place with a format holds a number, `said` anything, and any other a word without blanks.
+    """
+
+    template: str
+
+    def with_values(self, **values: Any) -> str:
+        return self.template.format(**values)
+
+    def values_in(self, text: str) -> dict[str, str] | None:
+        """The values that `with_values` made this text of, as text; None where it did not."""
+        found = self._pattern.fullmatch(text)
+        return found.groupdict() if found else None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        parts = []
+        for literal, name, form, _ in Formatter().parse(self.template):
+            parts.append(re.escape(literal))
+            if name:
+                parts.append(f"(?P<{name}>{NUMBER if form else ANYTHING if name == 'said' else WORD})")
+        return re.compile("".join(parts), re.DOTALL)
+
+
+HEALTHY = Notice("{healthy:d} of {wanted:d} healthy")
+HEALTHY_BUT = Notice(f"{HEALTHY.template}; {{said}}")
+NO_TRAFFIC = Notice("{group} takes no traffic")
+
+GATE = Notice("gate: {group}: {said}")
+GATE_RAISED = Notice("gate: {group} raised to {desired:d}, what the active group runs at")
+GATE_COMMAND = Notice("gate: command: {said}")
+"""A line that the user's command has written."""
+
+GUARD = Notice("guard: {said}")
+GUARD_DRAINS = Notice("guard: {group} has {seconds:.0f} s for the requests in flight")
+GUARD_STICKY = Notice("guard: {group} waits until its sticky clients have left, at most {seconds:.0f} s")
+
+ATTEST = Notice("attest: {said}")
+SOAK = Notice("soak: {group}: {said}")
+SOAK_BEGAN = Notice("soak: {group} is watched for {seconds:.0f} s")
+
+HOOK_FAILED = Notice('before hook "{hook}" failed: {said}')
+"""The engine's words."""

@@ -1,0 +1,64 @@
+"""Makes what a stack needs before it is deployed: the stack itself, its settings, and the table of its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bluegreen import engine
+from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.events import Line, OnEvent
+from bluegreen.ledger.dynamodb import create_table
+from bluegreen.ledger.file import FileLedger
+from bluegreen.ledger.ledger import Run
+from bluegreen.ledger.places import open_ledger
+from bluegreen.ledger.transfer import import_events
+from bluegreen.model.ledger_place import Backend
+from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.stack import of_namespace, short
+
+
+def init(
+    stack: str,
+    *,
+    settings: Mapping[str, str] | None = None,
+    ledger: str | None = None,
+    directory: Path | None = None,
+    on_event: OnEvent | None = None,
+) -> None:
+    """Make the stack where there is none, set what is given, and make its ledger's table where that is DynamoDB.
+
+    What was in the file until then goes into it. Doing it again changes nothing. `settings`: by key, of the project's
+    namespace where they name none. Raises EngineError, SettingsError with the faults of the config as it would be, in
+    which case nothing of it is set, AwsError and LedgerError.
+    """
+
+    def say(text: str) -> None:
+        if on_event:
+            on_event(Line(stack=stack, text=text))
+
+    place = directory or Path.cwd()
+    if engine.create(stack, place):
+        say(f"stack {stack}: made")
+    there = engine.Engine(stack, place)
+    chosen = {key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in (settings or {}).items()}
+    if ledger is not None:
+        chosen[f"{NAMESPACE}:ledger"] = ledger
+    before = there.config().values
+    config = {**before, **chosen}
+    wanted = Settings.parse(of_namespace(config, NAMESPACE))
+    changed = {key: value for key, value in chosen.items() if before.get(key) != value}
+    if changed:
+        there.configure(changed)
+        say(f"stack {stack}: set {', '.join(f'{key}={value}' for key, value in sorted(changed.items()))}")
+    kept = wanted.ledger_place
+    if kept.backend not in (Backend.DEFAULT, Backend.DYNAMODB):
+        return
+    session = Session(SessionSettings.parse(of_namespace(config, "aws")))
+    made = create_table(session, kept.name)
+    say(f"{made.place}: {'; '.join(made.done) or 'it is there'}")
+    run = Run.new(place, short(stack), datetime.now(UTC))
+    source, target = FileLedger(run.ledger), open_ledger(kept, session, run, there.project, say)
+    if copied := import_events(source, target):
+        say(f"stack {stack}: {copied} events of {source.place} are in the table now")
