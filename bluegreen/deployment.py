@@ -21,11 +21,13 @@ from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
 from bluegreen.model.history import Event, Kind
 from bluegreen.model.launchable import Launchable
+from bluegreen.model.record import Deployment
 from bluegreen.model.rollout import Step, bring_in, resume
 from bluegreen.model.rollout import abort as plan_abort
 from bluegreen.model.rollout import promote as plan_promotion
 from bluegreen.model.rollout import retire as plan_retirement
 from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.records import read_history, read_records
 
 
 def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) -> Update:
@@ -47,7 +49,7 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
     driver.refuse_to_lose_the_way_back(release, steps)
     if not steps and driver.fleet and release.version not in driver.history.healthy:
         steps = resume(driver.fleet, settings)
-    with driver.recorded("deploy", release):
+    with driver.recorded("deploy", release, strategy=settings.strategy.value):
         return driver.walk(steps, settings)
 
 
@@ -56,7 +58,8 @@ def promote(stack: str, **options: Unpack[Options]) -> Update:
     driver = Driver(stack, **options)
     fleet = driver.rollout
     steps = plan_promotion(fleet, driver.settings)
-    with driver.recorded("promote", fleet.candidate.release if fleet.candidate else fleet.active.release):
+    release = fleet.candidate.release if fleet.candidate else fleet.active.release
+    with driver.recorded("promote", release, strategy=driver.settings.strategy.value):
         return driver.walk(steps, driver.settings)
 
 
@@ -144,9 +147,13 @@ def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
 
 
 def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
-    """The stack's events, oldest first. Raises LedgerError."""
-    run = Run.new(directory or Path.cwd(), short(stack), datetime.now(UTC))
-    return FileLedger(run.ledger).read().events
+    """The stack's events, oldest first. Raises LedgerError, StackFileError where there is no such stack."""
+    return read_history(stack, directory=directory).events
+
+
+def records(stack: str, *, directory: Path | None = None) -> tuple[Deployment, ...]:
+    """One record per deployment of the stack, a plain `pulumi up` too, the oldest first. Raises as `history` does."""
+    return read_records(stack, directory=directory)
 
 
 def check(stack: str, *, directory: Path | None = None) -> None:

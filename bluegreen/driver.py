@@ -8,8 +8,6 @@ go on from there. What the verbs are is in `bluegreen.deployment`, what a plan i
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +34,7 @@ from bluegreen.errors import (
 )
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.operator import operator_here
 from bluegreen.model.attest import Attest
 from bluegreen.model.compat import judge as judge_schema
 from bluegreen.model.fleet import Fleet, check_serial
@@ -106,7 +105,8 @@ class Recorded:
     began: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> None:
-        evidence = {"verb": self.verb, "image": self.release.image, "operator": _operator(), **self.evidence}
+        told = {"verb": self.verb, "image": self.release.image, **operator_here().as_evidence()}
+        evidence = {**told, **self.evidence}
         self.recorder.note(Kind.BEGAN, release=self.release.version, summary=self.verb, evidence=evidence)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -215,7 +215,8 @@ class Driver:
         """The releases that run are in it: a ledger that was begun later, or another one, knows them from then on."""
         groups = self.fleet.groups if self.fleet else ()
         releases = {group.release.version: group.release.as_record() for group in groups}
-        return Recorded(self._recorder, verb, release, {"releases": releases, **evidence})
+        forced = {"forced": ["--force"]} if self.run.is_forced else {}
+        return Recorded(self._recorder, verb, release, {"releases": releases, **forced, **evidence})
 
     def wanted(self, ami: str | None) -> tuple[Release, Settings]:
         """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun,
@@ -510,13 +511,6 @@ def of_namespace(config: Mapping[str, str], namespace: str) -> dict[str, str]:
 def short(stack: str) -> str:
     """A stack's own name: with Pulumi Cloud, organization and project stand before it."""
     return stack.rpartition("/")[2]
-
-
-def _operator() -> str:
-    try:
-        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name
-        return str(os.getuid())
 
 
 def _unseen(_step: Step) -> None:

@@ -114,6 +114,10 @@ class LedgerError(BluegreenError):
     """The ledger can't be read or written."""
 
 
+class UnknownRun(BluegreenError):
+    """The ledger has no such deployment, or several that may be meant."""
+
+
 class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
 

@@ -32,6 +32,7 @@ from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
 from bluegreen.model.observation import Group, Image
+from bluegreen.model.record import Outcome
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy
@@ -449,6 +450,27 @@ def test_a_failed_soak_of_a_canary_brings_the_traffic_back_in_one_update_and_the
     kinds = [event.kind for event in LEDGER.read().events]
     assert kinds[-3:] == [Kind.ROLLED_BACK, Kind.ENDED, Kind.ENDED]
     assert LEDGER.read().events[-1].evidence["outcome"] == "RolledBack"
+
+
+def test_the_record_of_a_deployment_tells_who_how_and_where_it_ended(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CI_SYSTEM", "ours")
+    monkeypatch.setenv("PULUMI_CI_BUILD_ID", "17")
+    canary(stack)
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
+    good = stack.ups[-1].active.release.version
+    deployment.rollback("dev", to=stack.ups[0].candidate.release.version, force=True)  # type: ignore[union-attr]
+    first, failed, forced = (each for each in deployment.records("dev") if each.run != "watch")
+    assert (first.verb, first.outcome) == ("deploy", Outcome.DONE)
+    assert (failed.verb, failed.strategy, failed.outcome) == ("deploy", "canary", Outcome.ROLLED_BACK)
+    assert failed.operator
+    assert failed.ci_run == "17"
+    assert failed.serving == {good: 100}
+    assert "alarm is on" in failed.error
+    assert (forced.verb, forced.strategy, forced.forced) == ("rollback", "", ("--force",))
+    assert forced.outcome is Outcome.DONE
 
 
 def test_a_failed_soak_in_the_guard_brings_the_traffic_back_too(stack: Stack) -> None:

@@ -24,7 +24,7 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session
 from bluegreen.checks.command import CommandRunner, check_program
 from bluegreen.checks.forensics import Forensics
-from bluegreen.checks.gate import Cutover, Gate
+from bluegreen.checks.gate import Cutover, Gate, Moves
 from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
@@ -32,11 +32,13 @@ from bluegreen.components.admission import Admission
 from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, WatchFailed
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder, Run
+from bluegreen.ledger.operator import operator_here
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.gate import GatePolicy
 from bluegreen.model.guard import Part
 from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.observation import Group
+from bluegreen.model.record import gate_evidence, image_evidence
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
 
@@ -85,6 +87,8 @@ class Hooks:
             ledger=FileLedger(self._run.ledger), run=self._run.name, report=lambda text: pulumi.log.warn(text)
         )
         self._history: History | None = None
+        self._images: dict[str, dict[str, str]] = {}
+        self._told = {**operator_here().as_evidence(), "began": datetime.now(UTC).isoformat()}
         self._forensics = Forensics(sight=self._observer, folder=self._run.folder, report=pulumi.log.info)
         self._gate = Gate(
             sight=self._observer,
@@ -154,7 +158,8 @@ class Hooks:
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
                         check_program(command, self._directory, setting)
-            await asyncio.to_thread(check_image, self._observer, request)
+            if image := await asyncio.to_thread(check_image, self._observer, request):
+                self._images[image.id] = image_evidence(image)
             for policy in self._services.values():
                 await self._check_soak(policy)
 
@@ -180,16 +185,14 @@ class Hooks:
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
+            began = time.monotonic()
             try:
                 moves = await self._gate.prove(cutover, self._policy(service))
             except GateFailed as failed:
-                raise await self._with_evidence(failed, owner) from None
+                raise await self._with_evidence(failed, owner, time.monotonic() - began) from None
             if moves.gained:
-                self._recorder.note(
-                    Kind.GATE_PASSED,
-                    release=service.fleet.previewed.release.version,
-                    evidence={**_weights(service.fleet), "awaits": self._awaited(service) if args.id else []},
-                )
+                awaits = self._awaited(service) if args.id else []
+                self._note_passed(service, moves, awaits, time.monotonic() - began)
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),
             listener=args.id or "",
@@ -198,6 +201,16 @@ class Hooks:
             now_on=max(weights, key=weights.__getitem__),
             sticky_seconds=service.sticky_seconds,
         )
+
+    def _note_passed(self, service: ServicePolicy, moves: Moves, awaits: list[str], waited_seconds: float) -> None:
+        release = service.fleet.previewed.release
+        told = gate_evidence(release.version, moves.passed, moves.before, moves.after, waited_seconds)
+        evidence = {**_weights(service.fleet), **self._image(release.image), **told, **self._told, "awaits": awaits}
+        self._recorder.note(Kind.GATE_PASSED, release=release.version, evidence=evidence)
+
+    def _image(self, image: str) -> dict[str, Any]:
+        """What this update has seen of an image: only a new launch template has it asked for."""
+        return {"image": self._images[image]} if image in self._images else {}
 
     def _awaited(self, service: ServicePolicy) -> list[str]:
         """What is to follow the change of a listener, so that a later run knows, if this one should not get there."""
@@ -219,10 +232,17 @@ class Hooks:
             minds_schema=service.gate.minds_schema and not self._run.is_forced,
         )
 
-    async def _with_evidence(self, failed: GateFailed, owner: Owner) -> GateFailed:
+    async def _with_evidence(self, failed: GateFailed, owner: Owner, waited_seconds: float) -> GateFailed:
         """The same failure, recorded, and with the folder that says more."""
         group = await asyncio.to_thread(self._group_at, failed.target_group, owner)
-        evidence = {"targetGroup": failed.target_group, "group": group.name if group else ""}
+        image = self._services[owner].gate.images.get(group.release, "") if group else ""
+        evidence = {
+            "targetGroup": failed.target_group,
+            "group": group.name if group else "",
+            "waitedSeconds": round(waited_seconds, 1),
+            **self._image(image),
+            **self._told,
+        }
         self._recorder.note(
             Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence
         )
@@ -235,9 +255,9 @@ class Hooks:
     async def _note_cutover(self, args: pulumi.ResourceHookArgs) -> None:
         """A record only: what is said here comes too late to stop anything."""
         service = self._services[Owner.from_tags((args.new_inputs or {})["tags"])]
-        self._recorder.note(
-            Kind.CUTOVER, release=service.fleet.previewed.release.version, evidence=_weights(service.fleet)
-        )
+        release = service.fleet.previewed.release
+        evidence = {**_weights(service.fleet), **self._image(release.image)}
+        self._recorder.note(Kind.CUTOVER, release=release.version, evidence=evidence)
 
     async def _guard_group(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a part of a server group is deleted, or an update leaves it without machines."""
@@ -259,7 +279,7 @@ class Hooks:
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
             if is_declared:
-                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
+                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""), evidence=self._told)
             else:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
