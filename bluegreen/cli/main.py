@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import images, rollouts
+from bluegreen.cli import history, images, rollouts
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
 app.command(epilog="Example: bluegreen rollback prod --check")(rollouts.rollback)
 app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
-app.command(epilog="Example: bluegreen history prod")(rollouts.history)
+app.command(epilog="Example: bluegreen history prod --outcome failed --since 7d")(history.history)
 
 
 @app.command(epilog="Example: bluegreen status dev")

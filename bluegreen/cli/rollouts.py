@@ -1,9 +1,7 @@
-"""`bluegreen deploy`, `promote`, `abort`, `rollback`, `retire` and `history`: releases brought in, given up, brought
-back, and what became of them."""
+"""`bluegreen deploy`, `promote`, `abort`, `rollback` and `retire`: releases brought in, given up, and brought back."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from bluegreen.driver import RollbackPlan, Update
-    from bluegreen.model.history import Event
     from bluegreen.model.rollout import Step
 
 FAILED = 1
@@ -77,25 +74,6 @@ def retire(
     from bluegreen import deployment
 
     report(deployment.retire(stack, versions, on_output=say, on_step=announce))
-
-
-def history(
-    stack: StackName,
-    as_json: Annotated[bool, typer.Option("--json", help="One event a line, whole.")] = False,
-) -> None:
-    """List what became of the stack's releases, the oldest event first."""
-    from bluegreen import deployment
-
-    for event in deployment.history(stack):
-        typer.echo(json.dumps(event.as_record()) if as_json else line_of(event))
-
-
-def line_of(event: Event) -> str:
-    """An event in a line: when, which release, what, and how."""
-    said = event.summary
-    if weights := event.evidence.get("weights"):
-        said = ", ".join(f"{version} {weight} %" for version, weight in weights.items())
-    return f"{event.at:%Y-%m-%d %H:%M:%S}  {event.release or '-':8}  {event.kind:14}  {said}".rstrip()
 
 
 def _check_rollback(stack: str, to: str | None) -> None:
