@@ -20,8 +20,10 @@ from bluegreen.errors import BluegreenError, NoSuchStackError
 from bluegreen.events import OnEvent, RollbackPlanned
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
+from bluegreen.model.record import Deployment
 from bluegreen.plan import Plan
 from bluegreen.plan import plan as make_plan
+from bluegreen.records import read_history, read_records
 from bluegreen.stack import Stack, short
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
@@ -146,8 +148,13 @@ def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:
 
 
 def history(stack: str, *, directory: Path | None = None) -> tuple[Event, ...]:
-    """The stack's events, oldest first. Raises LedgerError, EngineError."""
-    return Stack(stack, directory=directory).ledger.read().events
+    """The stack's events, oldest first. Raises LedgerError, StackFileError where there is no such stack."""
+    return read_history(stack, directory=directory).events
+
+
+def records(stack: str, *, directory: Path | None = None) -> tuple[Deployment, ...]:
+    """One record per deployment of the stack, a plain `pulumi up` too, the oldest first. Raises as `history` does."""
+    return read_records(stack, directory=directory)
 
 
 def check(stack: str, *, directory: Path | None = None) -> None:
@@ -186,7 +193,12 @@ def _walk(there: Stack, way: Course, options: Options) -> Update:
     if way.way:
         there.tell(way.way)
     if way.rollback:
-        return driver.roll_back(way.rollback, way.settings)
-    forced = {"forced": [danger.what for danger in way.dangers]} if way.dangers else {}
-    with driver.acting(way.verb, way.release, **forced):
+        return driver.roll_back(way.rollback, way.settings, **_forced(way))
+    told: dict[str, Any] = {"strategy": way.settings.strategy.value} if way.verb in ("deploy", "promote") else {}
+    with driver.acting(way.verb, way.release, **told, **_forced(way)):
         return driver.walk(way.steps, way.settings, is_way_back=way.is_way_back)
+
+
+def _forced(way: Course) -> dict[str, Any]:
+    """What a person let pass, for the record."""
+    return {"forced": [danger.what for danger in way.dangers]} if way.dangers else {}

@@ -8,8 +8,6 @@ go on from there. What the verbs are is in `bluegreen.deployment`, what a plan i
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +33,7 @@ from bluegreen.errors import (
 from bluegreen.events import Began, StepBegan
 from bluegreen.ledger.lease import LeaseKeeper, holder_here
 from bluegreen.ledger.ledger import FENCE_VARIABLE
+from bluegreen.ledger.operator import operator_here
 from bluegreen.model.attest import Attest
 from bluegreen.model.baseline import serial_of
 from bluegreen.model.estimate import expected_seconds
@@ -93,6 +92,7 @@ class Driver:
         self._has_begun = False  # to change anything
         self._has_written = False  # a fleet
         self._lease: LeaseKeeper | None = None
+        self._last_serving: dict[str, int] | None = None
 
     # -- acting
 
@@ -106,13 +106,14 @@ class Driver:
         stack, began = self._stack, time.monotonic()
         now = datetime.now(UTC)
         _ = stack.history
-        holder = holder_here(run=stack.run.name, verb=verb, operator=_operator(), now=now)
+        operator = operator_here()
+        holder = holder_here(run=stack.run.name, verb=verb, operator=operator.name, now=now, ci_run=operator.ci_run)
         keeper = LeaseKeeper(stack.ledger, holder, is_forced=stack.run.is_forced, report=stack.say)
         groups = stack.fleet.groups if stack.fleet else ()
         intent = {
             "verb": verb,
             "image": release.image,
-            "operator": _operator(),
+            **operator.as_evidence(),
             "releases": {group.release.version: group.release.as_record() for group in groups},
             **evidence,
         }
@@ -124,6 +125,7 @@ class Driver:
             write = stack.recorder.note if verb == ROLLBACK else stack.recorder.record
             write(Kind.BEGAN, release=release.version, summary=verb, evidence=intent)
             outcome, said = "done", ""
+            self._last_serving = None
             try:
                 yield
             except BaseException as error:
@@ -138,7 +140,13 @@ class Driver:
                     Kind.ENDED,
                     release=release.version,
                     summary=f"{verb}: {outcome}",
-                    evidence={"verb": verb, "outcome": outcome, "seconds": seconds, "error": said},
+                    evidence={
+                        "verb": verb,
+                        "outcome": outcome,
+                        "seconds": seconds,
+                        "error": said,
+                        **({"serving": self._last_serving} if self._last_serving else {}),
+                    },
                 )
 
     def _tell_beginning(self, verb: str) -> None:
@@ -181,7 +189,8 @@ class Driver:
     def _serving(self) -> dict[str, int] | None:
         """None where it can't be asked."""
         try:
-            return dict(self._stack.serving())
+            self._last_serving = dict(self._stack.serving())
+            return self._last_serving
         except AwsError as error:
             self._stack.say(f"who takes the traffic is not known: {error.what}")
             return None
@@ -327,15 +336,20 @@ class Driver:
         A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one.
         """
         stack = self._stack
-        holder = holder_here(run=stack.run.name, verb="destroy", operator=_operator(), now=datetime.now(UTC))
-        with LeaseKeeper(stack.ledger, holder, is_forced=stack.run.is_forced, report=stack.say) as lease:
-            stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
-            if serial_of(stack.engine.config().values) < stack.deployed_serial:
-                stack.engine.configure({f"{NAMESPACE}:fleet": f'{{"serial": {stack.deployed_serial}}}'})
-            self._has_begun = True
-            with self._stop.heard_by(self._pass_on):
-                result = stack.engine.destroy()
-            stack.recorder.note(Kind.DESTROYED)
+        release = stack.fleet.active.release if stack.fleet else None
+        if release is None:
+            return self._destroyed()
+        with self.acting("destroy", release):
+            return self._destroyed()
+
+    def _destroyed(self) -> Update:
+        stack = self._stack
+        if serial_of(stack.engine.config().values) < stack.deployed_serial:
+            stack.engine.configure({f"{NAMESPACE}:fleet": f'{{"serial": {stack.deployed_serial}}}'})
+        self._has_begun = True
+        with self._stop.heard_by(self._pass_on):
+            result = stack.engine.destroy()
+        stack.recorder.note(Kind.DESTROYED)
         return Update(stack=stack.name, outputs=result.outputs, changes=result.changes, run=stack.run.name)
 
     # -- watching
@@ -387,10 +401,10 @@ class Driver:
 
     # -- going back
 
-    def roll_back(self, plan: Rollback, settings: Settings, left: Release | None = None) -> Update:
+    def roll_back(self, plan: Rollback, settings: Settings, left: Release | None = None, **evidence: Any) -> Update:
         """`left`: the release that the traffic is taken from; by default the one that has it."""
         given_up = left.version if left else self._way_back.release_left(plan)
-        with self.acting(ROLLBACK, plan.release, **{"from": given_up}):
+        with self.acting(ROLLBACK, plan.release, **{"from": given_up}, **evidence):
             update = self.walk(plan.steps, settings, is_way_back=True)
             self._way_back.note(plan, given_up)
             return update
@@ -445,10 +459,3 @@ def _told(shares: Mapping[str, int]) -> str:
     if len(shares) == 1:
         return f"all traffic to release {next(iter(shares))}"
     return ", ".join(f"{share} % to release {version}" for version, share in shares.items())
-
-
-def _operator() -> str:
-    try:
-        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name
-        return str(os.getuid())

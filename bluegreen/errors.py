@@ -172,6 +172,10 @@ class LeaseLost(BluegreenError):
     exit_code = NEEDS_A_PERSON
 
 
+class UnknownRun(BluegreenError):
+    """The ledger has no such deployment, or several that may be meant."""
+
+
 class AwsError(BluegreenError):
     """AWS can't be asked, or its answer can't be used."""
 

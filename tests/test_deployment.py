@@ -37,6 +37,7 @@ from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
 from bluegreen.model.observation import Group, Image
+from bluegreen.model.record import Outcome
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import Owner
@@ -159,6 +160,7 @@ def watch() -> Watch:
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
     made = Stack({"ami": ONE, "ledger": "file"})
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "Pulumi.yaml").write_text("name: bluegreen\nconfig: {ledger: {default: file}}\n")
     monkeypatch.setitem(globals(), "LEDGER", FileLedger(tmp_path / "runs/dev/ledger.jsonl"))
 
     def open_stack(_stack: str, _directory: Path, environment: dict[str, str]) -> Stack:
@@ -525,6 +527,30 @@ def test_a_failed_soak_of_a_canary_brings_the_traffic_back_in_one_update_and_the
     kinds = [event.kind for event in LEDGER.read().events]
     assert kinds[-3:] == [Kind.ROLLED_BACK, Kind.ENDED, Kind.ENDED]
     assert LEDGER.read().events[-1].evidence["outcome"] == "RolledBack"
+
+
+def test_the_record_of_a_deployment_tells_who_how_and_where_it_ended(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CI_SYSTEM", "ours")
+    monkeypatch.setenv("PULUMI_CI_BUILD_ID", "17")
+    monkeypatch.setattr(Images, "serving", {stack.last_outputs["activeRelease"]["version"]: 100})
+    canary(stack)
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
+    good = stack.ups[-1].active.release.version
+    monkeypatch.setattr(Images, "serving", {})
+    deployment.rollback("dev", to=stack.ups[0].candidate.release.version, force=True)  # type: ignore[union-attr]
+    first, failed, forced = (each for each in deployment.records("dev") if each.run != "watch")
+    assert (first.verb, first.outcome) == ("deploy", Outcome.DONE)
+    assert (failed.verb, failed.strategy, failed.outcome) == ("deploy", "canary", Outcome.ROLLED_BACK)
+    assert failed.operator
+    assert failed.ci_run == "17"
+    assert failed.serving == {good: 100}, "as the load balancer says"
+    assert "alarm is on" in failed.error
+    assert (forced.verb, forced.strategy) == ("rollback", "")
+    assert "was not seen healthy" in forced.forced[0], "what a person let pass"
+    assert forced.outcome is Outcome.DONE
 
 
 def test_a_failed_soak_in_the_guard_brings_the_traffic_back_too(stack: Stack) -> None:

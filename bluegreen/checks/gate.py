@@ -6,6 +6,7 @@ The rules are in `bluegreen.model.gate`.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,18 @@ from bluegreen.model.command import Ended, GateCommand
 from bluegreen.model.command import judge as judge_command
 from bluegreen.model.compat import judge as judge_schema
 from bluegreen.model.compat import told_schema
-from bluegreen.model.gate import Candidate, GatePolicy, capacity_wanted, judge
+from bluegreen.model.gate import (
+    NOBODY,
+    Candidate,
+    GatePolicy,
+    Passed,
+    Proofs,
+    Serving,
+    capacity_needed,
+    capacity_wanted,
+    judge,
+    serving,
+)
 from bluegreen.model.notice import GATE, GATE_RAISED, PASSED
 from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
 from bluegreen.model.soak import missing_alarms
@@ -56,10 +68,17 @@ class Cutover:
 @dataclass(frozen=True, kw_only=True)
 class Moves:
     """What a cutover does to the traffic, by target group (ARN): to whom it gives more, and whom the listener names
-    until then and gives none afterwards."""
+    until then and gives none afterwards.
+
+    `passed`: what was seen of each that gains. `before`, `after`: who serves, as far as anybody was asked: only where
+    somebody gains.
+    """
 
     gained: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    passed: tuple[Passed, ...] = ()
+    before: Serving = NOBODY
+    after: Serving = NOBODY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,17 +110,29 @@ class Gate:
             live = await asyncio.to_thread(self.sight.default_weights, cutover.listener)
         now, then = _shares(live), _shares(cutover.weights)
         gaining = [target_group for target_group, share in then.items() if share > now.get(target_group, 0)]
+        passed: list[Passed] = []
+        groups: tuple[Group, ...] = ()
         for target_group in gaining:
             try:
-                await self._prove(target_group, live, cutover, policy)
+                candidate, seen = await self._prove(target_group, live, cutover, policy)
+                passed.append(seen)
+                groups = (candidate.group, *candidate.others)
             except GateFailed as failed:
                 failed.target_group = target_group
                 raise
         # One without weight too: sticky clients come to whatever the listener names.
         lost = frozenset(arn for arn in now if not then.get(arn))
-        return Moves(gained=frozenset(gaining), lost=lost)
+        return Moves(
+            gained=frozenset(gaining),
+            lost=lost,
+            passed=tuple(passed),
+            before=serving(live, groups) if gaining else NOBODY,
+            after=serving(cutover.weights, groups) if gaining else NOBODY,
+        )
 
-    async def _prove(self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy) -> None:
+    async def _prove(
+        self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy
+    ) -> tuple[Candidate, Passed]:
         began = self.clock()
         candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
         is_proven = candidate.group.release in policy.proven
@@ -110,7 +141,8 @@ class Gate:
             await self._insist_on_quiet_alarms(policy)
         if policy.minds_schema and not live.get(target_group):
             await self._insist_on_schema(candidate, policy)
-        if not (is_listed or is_proven or policy.proofs.are_none):
+        is_to_prove = not (is_listed or is_proven or policy.proofs.are_none)
+        if is_to_prove:
             self.report(GATE.with_values(group=candidate.group.name, said=summary))
             if policy.proofs.migration and candidate.group.release not in policy.migrated:
                 await self._migrate(policy.proofs.migration, target_group, candidate, cutover, policy)
@@ -118,6 +150,14 @@ class Gate:
             # That may have taken minutes, in which the active group may have grown.
             candidate, summary = await self._until_healthy(target_group, live, cutover, policy)
         self.report(GATE.with_values(group=candidate.group.name, said=f"{summary}{PASSED}"))
+        proofs = policy.proofs if is_to_prove else Proofs()
+        return candidate, Passed(
+            release=candidate.group.release,
+            healthy=candidate.healthy,
+            wanted=capacity_needed(policy, candidate.active),
+            smoke_tests=tuple(test.path for test in proofs.smoke_tests),
+            command=shlex.join(proofs.command.command) if proofs.command else "",
+        )
 
     async def _until_healthy(
         self, target_group: str, live: Mapping[str, int], cutover: Cutover, policy: GatePolicy
@@ -142,7 +182,7 @@ class Gate:
                     self.report(GATE.with_values(group=name, said=summary))
                     said = summary
             if candidate:
-                await self._keep_up(candidate, policy)
+                candidate = await self._keep_up(candidate, policy)
                 if isinstance(verdict, Ready):
                     return candidate, verdict.summary
             await self.sleep(min(delay_after(waited), max(0.0, policy.deadline_seconds - waited)))
@@ -248,12 +288,14 @@ class Gate:
             "Run `pulumi refresh`, so that the state says what is there, then `pulumi up`.",
         )
 
-    async def _keep_up(self, candidate: Candidate, policy: GatePolicy) -> None:
+    async def _keep_up(self, candidate: Candidate, policy: GatePolicy) -> Candidate:
         """Raise the candidate to what the active group has grown to."""
         wanted = min(capacity_wanted(policy, candidate.active), candidate.group.maximum)
         if candidate.group.desired < wanted:
             raised = await asyncio.to_thread(self.raise_desired_capacity, candidate.group, wanted)
             self.report(GATE_RAISED.with_values(group=raised.name, desired=raised.desired))
+            return replace(candidate, group=raised)
+        return candidate
 
     async def _look(self, target_group: str, live: Mapping[str, int], cutover: Cutover) -> Candidate | None:
         groups, targets = await asyncio.gather(
@@ -263,11 +305,13 @@ class Gate:
         group = next((each for each in groups if target_group in each.target_groups), None)
         if group is None:
             return None
+        others = tuple(each for each in groups if each is not group)
         return Candidate(
             group=group,
             targets=targets,
             activities=await asyncio.to_thread(self.sight.activities, group.name),
-            active=_with_most_traffic([each for each in groups if each is not group], live),
+            active=_with_most_traffic(others, live),
+            others=others,
         )
 
 

@@ -39,8 +39,11 @@ class LaunchRequest:
     root_device: str
 
 
-def check_image(sight: Sight, request: LaunchRequest) -> None:
-    """Raises ImageError where machines could not be launched so, SettingsError where no image is named, AwsError."""
+def check_image(sight: Sight, request: LaunchRequest) -> Image | None:
+    """The image, as AWS describes it.
+
+    Raises ImageError where machines could not be launched so, SettingsError where no image is named, AwsError.
+    """
     if fault := image_fault(request.image):
         raise SettingsError([fault])
     image = sight.image(request.image)
@@ -50,6 +53,7 @@ def check_image(sight: Sight, request: LaunchRequest) -> None:
     if image and instance_type:  # as they are by now
         _refuse_broken("ami", judge_architecture(image, instance_type))
         _refuse_broken("rootDevice", judge_root_device(image, request.root_device))
+    return image
 
 
 def _refuse_broken(key: str, finding: Finding) -> None:

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bluegreen.cli import images, rollouts, stacks
+from bluegreen.cli import history, images, rollouts, stacks
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
 app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
 app.command(epilog="Example: bluegreen plan prod --ami ami-0123456789abcdef0")(rollouts.plan)
 app.command(epilog="Example: bluegreen status prod")(stacks.status)
+app.command(epilog="Example: bluegreen history prod --outcome failed --since 7d")(history.history)
 app.command(epilog="Example: bluegreen init dev")(stacks.init)
 
 

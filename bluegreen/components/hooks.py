@@ -24,7 +24,7 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session
 from bluegreen.checks.command import CommandRunner, check_program
 from bluegreen.checks.forensics import Forensics
-from bluegreen.checks.gate import Cutover, Gate
+from bluegreen.checks.gate import Cutover, Gate, Moves
 from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.checks.watch import Shift, Watch
@@ -32,6 +32,7 @@ from bluegreen.components.admission import Admission
 from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed, WindowClosed
 from bluegreen.ledger.lease import has_died
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder, Run
+from bluegreen.ledger.operator import operator_here
 from bluegreen.ledger.places import open_ledger
 from bluegreen.model.fleet import ALL_TRAFFIC, Fleet
 from bluegreen.model.gate import GatePolicy
@@ -40,6 +41,7 @@ from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.observation import Group
+from bluegreen.model.record import gate_evidence, image_evidence
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
 from bluegreen.model.verdict import Hopeless, Ready
@@ -102,6 +104,8 @@ class Hooks:
         self._ledger = open_ledger(place, session, self._run, pulumi.get_project(), _tell_place)
         self._recorder = Recorder(ledger=self._ledger, run=self._run.name, report=lambda text: pulumi.log.warn(text))
         self._history: History | None = None
+        self._images: dict[str, dict[str, str]] = {}
+        self._told = {**operator_here().as_evidence(), "began": datetime.now(UTC).isoformat()}
         self._forensics = Forensics(sight=self._observer, folder=self._run.folder, report=pulumi.log.info)
         self._gate = Gate(
             sight=self._observer,
@@ -175,7 +179,8 @@ class Hooks:
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
                         check_program(command, self._directory, setting)
-            await asyncio.to_thread(check_image, self._observer, request)
+            if image := await asyncio.to_thread(check_image, self._observer, request):
+                self._images[image.id] = image_evidence(image)
             for policy in self._services.values():
                 await self._check_soak(policy)
 
@@ -223,23 +228,16 @@ class Hooks:
             if not os.environ.get(RUN_VARIABLE):  # the driver has asked when it began; its later steps go on
                 self._check_windows(service, service.fleet.previewed.release.version)
             await self._check_lease(service)
+            began = time.monotonic()
             try:
                 policy = await asyncio.to_thread(self._policy, service)
                 moves = await self._gate.prove(cutover, policy)
             except GateFailed as failed:
-                raise await self._with_evidence(failed, owner) from None
+                raise await self._with_evidence(failed, owner, time.monotonic() - began) from None
             await self._check_lease(service)  # again: that may have taken long
             if moves.gained:
-                await asyncio.to_thread(
-                    self._recorder.note,
-                    Kind.GATE_PASSED,
-                    release=service.fleet.previewed.release.version,
-                    evidence={
-                        **_weights(service.fleet),
-                        "awaits": self._awaited(service) if args.id else [],
-                        **({"forced": list(self._forced)} if self._forced else {}),
-                    },
-                )
+                awaits = self._awaited(service) if args.id else []
+                await asyncio.to_thread(self._note_passed, service, moves, awaits, time.monotonic() - began)
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),
             listener=args.id or "",
@@ -274,6 +272,17 @@ class Hooks:
             case Ready(summary) if lease.holder and not lease.is_of(self._run.name):
                 pulumi.log.warn(summary)
 
+    def _note_passed(self, service: ServicePolicy, moves: Moves, awaits: list[str], waited_seconds: float) -> None:
+        release = service.fleet.previewed.release
+        told = gate_evidence(release.version, moves.passed, moves.before, moves.after, waited_seconds)
+        forced = {"forced": list(self._forced)} if self._forced else {}
+        evidence = {**_weights(service.fleet), **self._image(release.image), **told, **self._told, **forced}
+        self._recorder.note(Kind.GATE_PASSED, release=release.version, evidence={**evidence, "awaits": awaits})
+
+    def _image(self, image: str) -> dict[str, Any]:
+        """What this update has seen of an image: only a new launch template has it asked for."""
+        return {"image": self._images[image]} if image in self._images else {}
+
     def _awaited(self, service: ServicePolicy) -> list[str]:
         """What is to follow the change of a listener, so that a later run knows, if this one should not get there."""
         if self._is_proven(service) and service.fleet.candidate is None:
@@ -294,10 +303,17 @@ class Hooks:
             minds_schema=service.gate.minds_schema and not self._run.is_forced,
         )
 
-    async def _with_evidence(self, failed: GateFailed, owner: Owner) -> GateFailed:
+    async def _with_evidence(self, failed: GateFailed, owner: Owner, waited_seconds: float) -> GateFailed:
         """The same failure, recorded, and with the folder that says more."""
         group = await asyncio.to_thread(self._group_at, failed.target_group, owner)
-        evidence = {"targetGroup": failed.target_group, "group": group.name if group else ""}
+        image = self._services[owner].gate.images.get(group.release, "") if group else ""
+        evidence = {
+            "targetGroup": failed.target_group,
+            "group": group.name if group else "",
+            "waitedSeconds": round(waited_seconds, 1),
+            **self._image(image),
+            **self._told,
+        }
         self._recorder.note(
             Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence
         )
@@ -311,12 +327,9 @@ class Hooks:
         """A record only: what is said here comes too late to stop anything."""
         owner = Owner.from_tags((args.new_inputs or {})["tags"])
         service = self._services[owner]
-        await asyncio.to_thread(
-            self._recorder.note,
-            Kind.CUTOVER,
-            release=service.fleet.previewed.release.version,
-            evidence=_weights(service.fleet),
-        )
+        release = service.fleet.previewed.release
+        evidence = {**_weights(service.fleet), **self._image(release.image)}
+        await asyncio.to_thread(self._recorder.note, Kind.CUTOVER, release=release.version, evidence=evidence)
         await asyncio.to_thread(self._publish, owner, service)
 
     def _publish(self, owner: Owner, service: ServicePolicy) -> None:
@@ -349,7 +362,7 @@ class Hooks:
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
             if is_declared:
-                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
+                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""), evidence=self._told)
             else:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:

@@ -12,6 +12,7 @@ import yaml
 
 from bluegreen.aws.session import SessionSettings
 from bluegreen.errors import BluegreenError, Fault, SettingsError
+from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.settings import NAMESPACE, Settings
 
 PROJECT_FILE = "Pulumi.yaml"
@@ -42,9 +43,7 @@ def read_stack(stack: str, directory: Path) -> StackConfig:
     """
     name = stack.rpartition("/")[2]
     project = _read(directory / PROJECT_FILE, RUN_THERE)
-    stacks = directory / str(project.get("stackConfigDir") or ".")
-    file = stacks / f"Pulumi.{name}.yaml"
-    stack_config = _read(file, _which_stacks(name, stacks)).get("config") or {}
+    file, stack_config = _stack_config(name, project, directory)
     config = {**_defaults(project), **stack_config}
     session, settings = _of(config, "aws"), _of(config, NAMESPACE)
     secrets = {
@@ -62,10 +61,50 @@ def read_stack(stack: str, directory: Path) -> StackConfig:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LedgerConfig:
+    """Where a stack's ledger is."""
+
+    project: str
+    place: LedgerPlace
+    session: SessionSettings
+
+
+def read_ledger_config(name: str, directory: Path) -> LedgerConfig:
+    """By the settings that say it: a fault of another one, or a stack whose file is gone, hides no history.
+
+    Raises StackFileError where there is no project, SettingsError.
+    """
+    project = _read(directory / PROJECT_FILE, RUN_THERE)
+    try:
+        _, stack_config = _stack_config(name, project, directory)
+    except StackFileError:
+        stack_config = {}
+    config = {**_defaults(project), **stack_config}
+    settings = Settings.parse({"ledger": config.get(f"{NAMESPACE}:ledger")})
+    return LedgerConfig(
+        project=str(project.get("name", "")),
+        place=settings.ledger_place,
+        session=SessionSettings.parse(_of(config, "aws")),
+    )
+
+
+def check_stack(stack: str, directory: Path) -> None:
+    """That the project in `directory` has such a stack, whatever its settings. Raises StackFileError."""
+    _stack_config(stack.rpartition("/")[2], _read(directory / PROJECT_FILE, RUN_THERE), directory)
+
+
 def read_project(directory: Path) -> Settings:
     """What the project's Pulumi.yaml sets for every stack. Raises as `read_stack` does."""
     project = _read(directory / PROJECT_FILE, RUN_THERE)
     return _parse(_of(_defaults(project), NAMESPACE))
+
+
+def _stack_config(name: str, project: Mapping[str, Any], directory: Path) -> tuple[Path, dict[str, Any]]:
+    """A stack's file, and the config in it."""
+    stacks = directory / str(project.get("stackConfigDir") or ".")
+    file = stacks / f"Pulumi.{name}.yaml"
+    return file, _read(file, _which_stacks(name, stacks)).get("config") or {}
 
 
 def _parse(config: Mapping[str, Any]) -> Settings:

@@ -6,7 +6,7 @@ Targets are healthy and capacity is enough. What else a candidate must show (`Pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -127,6 +127,59 @@ class Candidate:
     targets: tuple[Target, ...]
     activities: tuple[ScalingActivity, ...] = ()  # newest first
     active: Group | None = None
+    others: tuple[Group, ...] = ()  # all of the service but this one
+
+    @property
+    def present(self) -> tuple[Target, ...]:
+        """Its targets, without those that leave."""
+        return tuple(target for target in self.targets if target.state != DRAINING)
+
+    @property
+    def healthy(self) -> int:
+        return sum(target.is_healthy for target in self.present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """What the gate saw of a server group that it let through.
+
+    `smoke_tests`: paths of those that passed, `command`: the user's, that did. Neither, where it has served before: it
+    does not show its proofs again.
+    """
+
+    release: str
+    healthy: int
+    wanted: int
+    smoke_tests: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The releases that a production listener names: percent of the traffic, and machines wanted, by version.
+
+    A target group that is of none of ours is named itself.
+    """
+
+    weights: Mapping[str, int] = field(default_factory=dict)
+    capacity: Mapping[str, int] = field(default_factory=dict)
+
+
+NOBODY = Serving()
+"""Also where it is not known."""
+
+
+def serving(weights: Mapping[str, int], groups: Iterable[Group]) -> Serving:
+    """Who serves while a listener forwards so. `weights`: by target group (ARN)."""
+    owners = {arn: group for group in groups for arn in group.target_groups}
+    total = sum(weights.values()) or 1
+    return Serving(
+        weights={
+            owners[arn].release if arn in owners else arn: round(100 * weight / total)
+            for arn, weight in weights.items()
+        },
+        capacity={owners[arn].release: owners[arn].desired for arn in weights if arn in owners},
+    )
 
 
 def capacity_wanted(policy: GatePolicy, active: Group | None) -> int:
@@ -159,15 +212,14 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
             f"min {declared.minimum}, max {declared.maximum}",
             "Run `pulumi refresh`, so that the state says so too, then `pulumi up`.",
         )
-    present = [target for target in candidate.targets if target.state != DRAINING]
-    healthy = sum(target.is_healthy for target in present)
+    healthy = candidate.healthy
     summary = HEALTHY.with_values(healthy=healthy, wanted=needed)
     if healthy >= needed:
         return Ready(summary)
     if cause := _hopeless_cause(candidate.activities, since):
         activity, next_step = cause
         return Hopeless(f"{group.name} can't launch: {_sentence(activity)}", next_step)
-    reasons = _reasons_for_waiting(present, candidate, needed, since)
+    reasons = _reasons_for_waiting(candidate, needed, since)
     if not reasons:
         return Wait(summary)
     return Wait(HEALTHY_BUT.with_values(healthy=healthy, wanted=needed, said="; ".join(reasons)))
@@ -186,7 +238,8 @@ def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> t
     return None
 
 
-def _reasons_for_waiting(present: Sequence[Target], candidate: Candidate, needed: int, since: datetime) -> list[str]:
+def _reasons_for_waiting(candidate: Candidate, needed: int, since: datetime) -> list[str]:
+    present = candidate.present
     alike: dict[str, list[str]] = {}
     for target in present:
         if not target.is_healthy:

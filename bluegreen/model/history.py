@@ -53,10 +53,17 @@ class Event:
 
     `evidence` is plain data, by kind:
 
-    - BEGAN: `verb`, `operator`, `image`, `releases` as they ran, `from` of a rollback
-    - ENDED: `verb`, `outcome`, `seconds`, `error`
+    - BEGAN: `verb`, `strategy` of one that has one, `operator`, `ciRun`, `image`, `releases` as they ran, `from` of a
+      rollback, `promotedFrom` {stack, image, run} of one that brings in what another stack runs, `forced`, a list of
+      what a person let pass
+    - ENDED: `verb`, `outcome`, `seconds`, `error`; `serving` {version: percent}, where the load balancer was asked
     - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
-    - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow; `forced`, what a person let it pass
+    - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow; `gate`, what it saw; `before`
+      {weights, capacity} and `capacity` {version: machines wanted}, of whom the listener named and is to name;
+      `forced`, what a person let it pass
+    - GATE_PASSED, GATE_FAILED: `waitedSeconds` of the gate
+    - these and CUTOVER: `image`, what that of the release was made of, where a new launch template had it looked at
+    - what a hook notes of a gate, and DESTROYED: `operator`, `ciRun`, `began`, when the update did
     - MIGRATED: `schema`, the database's version from then on, where the command told it
     - ROLLED_BACK: `way`, `trafficSeconds`
     - FORENSICS: `folder`

@@ -15,7 +15,7 @@ from bluegreen.model.answer import Answer, Outcome, Unreachable
 from bluegreen.model.attest import Attest
 from bluegreen.model.command import Ended, GateCommand
 from bluegreen.model.fleet import Capacity
-from bluegreen.model.gate import GatePolicy, Proofs
+from bluegreen.model.gate import NOBODY, GatePolicy, Proofs, Serving
 from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tags import Owner, Purpose
@@ -207,6 +207,23 @@ def test_the_candidate_is_raised_to_what_the_active_group_grew_to_and_then_waite
     assert world.seconds >= 20, "two healthy machines are not enough any more"
 
 
+def test_what_was_seen_of_a_candidate_and_who_serves_before_and_after_comes_with_the_verdict() -> None:
+    world = World(states={"i-1": "healthy", "i-2": "healthy", "i-3": "draining"})
+    moves = world.prove()
+    (passed,) = moves.passed
+    assert (passed.release, passed.healthy, passed.wanted) == (world.groups_by_name["web-new"].release, 2, 2)
+    old, new = (world.groups_by_name[name] for name in ("web-old", "web-new"))
+    assert moves.before == Serving(weights={old.release: 100}, capacity={old.release: old.desired})
+    assert moves.after.capacity[new.release] == old.desired, "as the gate left it, raised where it had to be"
+    assert moves.after.weights == {new.release: 100}
+    assert world.calls["groups"] == 1
+
+
+def test_who_serves_is_not_told_where_nobody_was_asked() -> None:
+    moves = World().prove(replace(CUTOVER, weights={"old": 1}))
+    assert moves.before == moves.after == NOBODY
+
+
 def test_a_candidate_is_never_lowered() -> None:
     world = World(states={f"i-{number}": "healthy" for number in range(4)})
     world.groups_by_name["web-new"] = group("web-new", "new", desired=4)
@@ -312,6 +329,16 @@ def test_smoke_tests_ask_through_the_preview_listener_once_the_machines_are_heal
         "gate: web-new: smoke tests passed: /ready 3 times",
         "gate: web-new: 2 of 2 healthy: passed",
     ]
+
+
+def test_the_proofs_that_passed_are_told_and_those_of_a_release_that_has_served_are_not() -> None:
+    proofs = replace(SMOKE, command=GateCommand(command=("./check", "all of it")))
+    healthy = {"i-1": "healthy", "i-2": "healthy"}
+    (shown,) = World(states=dict(healthy)).prove(policy=replace(POLICY, proofs=proofs)).passed
+    assert (shown.smoke_tests, shown.command) == (("/ready",), "./check 'all of it'")
+    again = replace(POLICY, proofs=proofs, proven=frozenset({"bbbbbbbb"}))
+    (not_shown,) = World(states=dict(healthy)).prove(policy=again).passed
+    assert (not_shown.smoke_tests, not_shown.command) == ((), "")
 
 
 def test_a_smoke_test_that_fails_starts_its_count_again() -> None:

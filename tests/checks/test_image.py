@@ -30,7 +30,7 @@ class World:
 
 
 def test_an_available_image_of_the_right_architecture_passes() -> None:
-    check_image(World(), REQUEST)
+    assert check_image(World(), REQUEST) == IMAGE
 
 
 def test_an_image_for_one_of_several_architectures_passes() -> None:

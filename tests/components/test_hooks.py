@@ -122,6 +122,7 @@ class World:
     session: FakeSession = field(default_factory=FakeSession)
     place: LedgerPlace = IN_A_FILE
     now: datetime = START
+    image_tags: dict[str, str] = field(default_factory=dict)
     groups_there: tuple[Group, ...] = (group(OLD, "tg-old"), group(NEW, "tg-new"))
     calls: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -154,7 +155,8 @@ class World:
 
     def image(self, image: str) -> Image | None:
         self.calls.append(f"image {image}")
-        return Image(id=image, state="available", architecture="x86_64", root_device="/dev/xvda")
+        tags = self.image_tags
+        return Image(id=image, state="available", architecture="x86_64", root_device="/dev/xvda", tags=tags)
 
     def instance_type(self, name: str) -> InstanceType | None:
         return InstanceType(name=name, architectures=("x86_64",))
@@ -442,11 +444,69 @@ def test_a_gate_that_passed_is_recorded_before_the_listener_changes_with_what_is
     asyncio.run(update())
     (passed,) = world.events
     assert (passed.kind, passed.release) == (Kind.GATE_PASSED, NEW.version)
-    assert passed.evidence == {
-        "weights": {NEW.version: 100},
-        "releases": {NEW.version: NEW.as_record()},
-        "awaits": awaits,
-    }
+    evidence = {name: passed.evidence[name] for name in ("weights", "releases", "awaits")}
+    assert evidence == {"weights": {NEW.version: 100}, "releases": {NEW.version: NEW.as_record()}, "awaits": awaits}
+
+
+def test_a_gate_that_passed_tells_what_it_saw_and_who_served_before(world: World) -> None:
+    async def update() -> None:
+        await call(declared(world.run()).before_update, listener(old=0, new=100))
+
+    asyncio.run(update())
+    (passed,) = world.events
+    assert passed.evidence["gate"] == {"healthy": 1, "wanted": 1, "smokeTests": [], "command": ""}
+    assert passed.evidence["waitedSeconds"] >= 0
+    assert passed.evidence["before"] == {"weights": {OLD.version: 100}, "capacity": {OLD.version: 1}}
+    assert passed.evidence["capacity"] == {OLD.version: 1, NEW.version: 1}, "of all that the listener is to name"
+    assert world.calls.count("groups") == 1, "it costs no call"
+
+
+def test_a_plain_update_tells_who_had_it_run_and_when_it_began(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    github = {"SERVER_URL": "https://github.test", "REPOSITORY": "shop/web", "RUN_ID": "7", "TRIGGERING_ACTOR": "ann"}
+    monkeypatch.delenv("PULUMI_CI_SYSTEM", raising=False)
+    for name, value in {**github, "ACTIONS": "true"}.items():
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    asyncio.run(_cut_over_alone(world))
+    world.state = "unhealthy"
+    with pytest.raises(GateFailed):
+        asyncio.run(_cut_over_alone(world, back=True))
+    for event in (world.events[0], world.events[2]):
+        assert event.kind in (Kind.GATE_PASSED, Kind.GATE_FAILED)
+        assert event.evidence["operator"] == "ann"
+        assert event.evidence["ciRun"] == "https://github.test/shop/web/actions/runs/7"
+        assert datetime.fromisoformat(event.evidence["began"]) <= event.at
+
+
+def test_what_the_check_saw_of_the_image_is_told_by_gate_and_cutover_without_asking_again(world: World) -> None:
+    world.image_tags = {"bluegreen:content-digest": "c0ffee", "bluegreen:commit": "4f1c2d3", "bluegreen:version": "2"}
+    policy = asking()
+    policy = dataclasses.replace(policy, gate=dataclasses.replace(policy.gate, minds_schema=False))
+
+    async def update() -> None:
+        hooks = world.run()
+        await call(hooks.checking_image().before_create, template())
+        await cut_over(world, hooks, policy)
+
+    asyncio.run(update())
+    seen = {"id": NEW.image, "contentDigest": "c0ffee", "commit": "4f1c2d3", "version": "2"}
+    assert [event.evidence["image"] for event in world.events] == [seen, seen]
+    assert world.calls.count(f"image {NEW.image}") == 1
+
+
+def test_a_gate_that_refused_tells_of_the_image_too(world: World) -> None:
+    world.image_tags = {"bluegreen:version": "2"}
+    world.state = "unhealthy"
+
+    async def update() -> None:
+        hooks = world.run()
+        binding = declared(hooks)
+        await call(hooks.checking_image().before_create, template())
+        await call(binding.before_update, listener(old=0, new=100))
+
+    with pytest.raises(GateFailed):
+        asyncio.run(update())
+    assert world.events[0].kind is Kind.GATE_FAILED
+    assert world.events[0].evidence["image"] == {"id": NEW.image, "version": "2"}
 
 
 def test_a_shift_of_a_rollout_awaits_no_soak_of_the_guards(world: World) -> None:
@@ -482,7 +542,9 @@ def test_a_cutover_is_recorded_once_the_listener_has_changed(world: World) -> No
     assert {event.run for event in world.events} == {"this"}
 
 
-async def _cut_over_alone(world: World) -> None:
+async def _cut_over_alone(world: World, *, back: bool = False) -> None:
+    if back:
+        world.live = {"tg-old": 100}
     await cut_over(world, world.run())
 
 
@@ -709,6 +771,7 @@ def test_on_a_destroy_nothing_is_watched_and_that_all_was_destroyed_is_recorded(
     asyncio.run(destroy())
     assert world.kinds == [Kind.DESTROYED]
     assert world.events[0].release == NEW.version
+    assert world.events[0].evidence["operator"]
 
 
 def test_a_destroy_by_the_driver_watches_nothing_for_a_group_that_is_declared_no_more_either(world: World) -> None:

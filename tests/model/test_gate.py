@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bluegreen.model.fleet import Capacity, Fleet
-from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, capacity_wanted, judge
+from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, capacity_wanted, judge, serving
 from bluegreen.model.observation import Group, ScalingActivity, Target
 from bluegreen.model.settings import Settings
 from bluegreen.model.verdict import Hopeless, Ready, Wait
@@ -207,3 +207,11 @@ def test_a_group_that_an_interrupted_deletion_left_at_zero_is_hopeless(minimum: 
     seen = verdict(Candidate(group=emptied, targets=()))
     assert isinstance(seen, Hopeless)
     assert "pulumi refresh" in seen.next_step
+
+
+def test_who_serves_is_told_by_release_and_a_foreign_target_group_by_its_own_name() -> None:
+    old, new = group(name="old", desired=3), group(name="new", desired=2)
+    old, new = replace(old, release="a", target_groups=("tg-a",)), replace(new, release="b", target_groups=("tg-b",))
+    seen = serving({"tg-a": 1, "tg-b": 2, "tg-theirs": 1, "tg-c": 0}, (old, new))
+    assert seen.weights == {"a": 25, "b": 50, "tg-theirs": 25, "tg-c": 0}
+    assert seen.capacity == {"a": 3, "b": 2}
