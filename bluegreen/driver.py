@@ -42,10 +42,11 @@ from bluegreen.model.fleet import Fleet, check_serial
 from bluegreen.model.history import WATCH_FAILURES, History, Kind
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.release import Release
+from bluegreen.model.revocation import refuse_revoked, why_revoked
 from bluegreen.model.rollout import Rollback, Step, Way, choose_rollback, roll_back
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.soak import SoakPolicy, check_credentials_last
-from bluegreen.model.tags import Owner
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED, Owner
 from bluegreen.model.verdict import Hopeless
 
 OnStep = Callable[[Step], None]
@@ -219,13 +220,18 @@ class Driver:
 
     def wanted(self, ami: str | None) -> tuple[Release, Settings]:
         """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun,
-        or else what the config means. Raises SettingsError where that is older than what runs."""
+        or else what the config means. Raises SettingsError where that is older than what runs, ImageError where the
+        image was revoked and does not run."""
         if ami:
             settings = self.settings.with_image(ami)
-            return Release.from_settings(settings), settings
-        check_serial(self.settings.fleet, {"serial": self._deployed_serial})
-        begun = self.rollout.candidate if self.fleet else None
-        return (begun.release if begun else Release.from_settings(self.settings)), self.settings
+            release = Release.from_settings(settings)
+        else:
+            check_serial(self.settings.fleet, {"serial": self._deployed_serial})
+            settings, begun = self.settings, self.rollout.candidate if self.fleet else None
+            release = begun.release if begun else Release.from_settings(settings)
+        if not self.fleet or release.image != self.fleet.active.release.image:
+            refuse_revoked(self.history, release.image)
+        return release, settings
 
     def refuse_to_lose_the_way_back(self, release: Release, steps: Sequence[Step]) -> None:
         """Opening a rollout deletes what is declared no more: the group, too, that a failed soak has left to go back
@@ -462,9 +468,15 @@ class Driver:
                 f"the image {image} of release {version} is gone, and its machines have to be launched",
                 "Restore the image, or go back to another release (`--to VERSION`). Nothing was changed.",
             )
+        tags = found.tags if found else {}
+        if why := why_revoked(self.history, image, tags.get(CONTENT_DIGEST, ""), tags.get(REVOKED, "")):
+            raise RolloutError(
+                f"the image {image} of release {version} was {why}",
+                "Go back to another (`--to VERSION`), or say `--force`. Nothing was changed.",
+            )
         serving = observer.image(self.deployed_fleet.active.release.image)
         beside = {serving.id: serving.tags} if serving else {}
-        match judge_schema(image, found.tags if found else {}, beside, self.history.schema):
+        match judge_schema(image, tags, beside, self.history.schema):
             case Hopeless(summary):
                 raise RolloutError(
                     f"release {version} can't come back: {summary}",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import images, rollouts
+from bluegreen.cli import bake, rollouts
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -26,9 +26,9 @@ app = typer.Typer(
 FAILED = 1
 GARBAGE_THRESHOLD = 100_000  # objects
 
-app.add_typer(images.artifact, name="artifact")
-app.command(epilog="Example: ami=$(bluegreen bake dev)")(images.bake)
-app.command(epilog="Example: bluegreen release dev")(images.release)
+app.add_typer(bake.artifact, name="artifact")
+app.command(epilog="Example: ami=$(bluegreen bake dev)")(bake.bake)
+app.command(epilog="Example: bluegreen release dev")(bake.release)
 app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
 app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)

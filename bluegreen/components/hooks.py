@@ -148,15 +148,23 @@ class Hooks:
         )
         with self._remembering_failure(IMAGE_HOOK):
             await self._admission.passed()
-            self._recorder.ledger.read()  # what can't be read is known before anything is changed
+            history = self._recorder.ledger.read()  # what can't be read is known before anything is changed
             for policy in self._services.values():
                 proofs = policy.gate.proofs
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
                         check_program(command, self._directory, setting)
-            await asyncio.to_thread(check_image, self._observer, request)
+            asked = None if self._is_forced_back(request.image, history) else history
+            await asyncio.to_thread(check_image, self._observer, request, asked)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _is_forced_back(self, image: str, history: History) -> bool:
+        """Whether a person has insisted on going back to what this stack ran before, a revoked image or not.
+
+        A deploy that is forced has been refused by the driver before it comes here.
+        """
+        return self._run.is_forced and image in {seen.release.image for seen in history.seen().values()}
 
     async def _check_soak(self, policy: ServicePolicy) -> None:
         """Alarms that are not there, and credentials that end too early, are known before anything is changed.

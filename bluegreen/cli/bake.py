@@ -134,6 +134,7 @@ def _bake(
     template: Path | None,
 ) -> Baked:
     from bluegreen.images import bake as images
+    from bluegreen.ledger.of_stack import ledger_of
 
     began = time.monotonic()
 
@@ -148,6 +149,7 @@ def _bake(
         version=version,
         force=force,
         template=template or images.LINUX,
+        history=ledger_of(stack.rpartition("/")[2], Path()).read(),
         on_line=_say,
         on_phase=announce,
     )

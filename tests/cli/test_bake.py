@@ -17,6 +17,7 @@ from bluegreen.images import bake as images
 from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked
 from bluegreen.images.packer_output import Phase
+from bluegreen.model.history import History
 
 AMI = "ami-0123456789abcdef0"
 ARTIFACT = Artifact(url="https://example.org/a", sha256="a" * 64, version="1", commit="unknown")
@@ -99,6 +100,7 @@ def test_what_is_not_asked_for_is_left_to_the_library(shell: Shell) -> None:
             "version": None,
             "force": False,
             "template": Path("packer/linux"),
+            "history": History(),
         }
     ]
 
