@@ -21,7 +21,7 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, Invali
 from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
-from bluegreen.errors import EngineError, StackLockedError
+from bluegreen.errors import EngineError, NoSuchStack, StackLockedError
 
 ENGINE_ENVIRONMENT = {
     # Delete hooks need the program, on a destroy as well.
@@ -219,7 +219,7 @@ class _Errors:
                     "Wait until it ends. If its process is gone, `pulumi cancel` frees the stack.",
                 ) from error
             case StackNotFoundError():
-                raise EngineError(
+                raise NoSuchStack(
                     f"there is no stack {self._stack}", f"Make it with `pulumi stack init {self._stack}`."
                 ) from error
             case FileNotFoundError(filename="pulumi"):

@@ -88,6 +88,10 @@ class ImageError(BluegreenError):
     """The image can't be used: not there, not available, or not for this instance type."""
 
 
+class StockError(BluegreenError):
+    """What a project's stacks need of images is not known, or can't be told to all of them."""
+
+
 class GateFailed(BluegreenError):
     """The candidate was not proven; the traffic stays where it was. `target_group`: the candidate's ARN, if known."""
 
@@ -132,3 +136,7 @@ class StackLockedError(BluegreenError):
 
 class EngineError(BluegreenError):
     """The Pulumi engine is missing, too old, or ended an operation with an error."""
+
+
+class NoSuchStack(EngineError):
+    """The backend that the engine is logged in to has no stack of that name."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import bake, rollouts
+from bluegreen.cli import bake, catalog, rollouts
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ FAILED = 1
 GARBAGE_THRESHOLD = 100_000  # objects
 
 app.add_typer(bake.artifact, name="artifact")
+app.add_typer(catalog.images, name="images")
 app.command(epilog="Example: ami=$(bluegreen bake dev)")(bake.bake)
 app.command(epilog="Example: bluegreen release dev")(bake.release)
 app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
