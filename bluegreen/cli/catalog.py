@@ -18,9 +18,7 @@ NEEDS_A_PERSON = 3
 CONTENT_LENGTH = 12
 COMMIT_LENGTH = 10
 
-Stacks = Annotated[
-    list[str] | None, typer.Argument(metavar="STACK", help="Stacks. [default: all that have a file]")
-]
+Stacks = Annotated[list[str] | None, typer.Argument(metavar="STACK", help="Stacks. [default: all that have a file]")]
 AsJson = Annotated[bool, typer.Option("--json", help="As data.")]
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="Its id, or that of any copy: ami-0123456789abcdef0.")]
 

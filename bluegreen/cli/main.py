@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import bake, catalog, rollouts
+from bluegreen.cli import bake, catalog, doctor, rollouts
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
 app.command(epilog="Example: bluegreen rollback prod --check")(rollouts.rollback)
 app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
 app.command(epilog="Example: bluegreen history prod")(rollouts.history)
+app.command(epilog="Example: bluegreen doctor dev")(doctor.doctor)
 
 
 @app.command(epilog="Example: bluegreen status dev")

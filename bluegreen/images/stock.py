@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bluegreen.aws.identity import identity
 from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.images.catalog import AVAILABLE, NO_SUCH_IMAGE, NO_SUCH_SNAPSHOT
 from bluegreen.model.stock import Place, StockImage
@@ -42,11 +43,9 @@ class Stock:
         self._session = session
 
     @cached_property
-    @in_our_words
     def place(self) -> Place:
         """Asked once."""
-        account = self._session.client("sts").get_caller_identity()["Account"]
-        return Place(account=str(account), region=self._session.region)
+        return Place(account=identity(self._session).account, region=self._session.region)
 
     @in_our_words
     def images(self) -> tuple[StockImage, ...]:
