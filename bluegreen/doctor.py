@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from bluegreen.aws.identity import identity
+from bluegreen.aws.locks import lock_objects
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.aws.table import describe_table
@@ -117,7 +118,7 @@ def ask(stack: str | None, directory: Path, met: Surroundings) -> Facts:
     facts = StackFacts(
         name=name,
         config=fault,
-        locks=_locks(found["whoami"], config.project, name) if config else None,
+        locks=_locks(found["whoami"], found["stacks"], config, session) if config else None,
         ledger=ledger,
         quota=quota,
     )
@@ -287,17 +288,45 @@ def _ledger(session: Session, config: StackConfig, directory: Path) -> Table | T
     )
 
 
-def _locks(whoami: Answer, project: str, stack: str) -> tuple[str, ...] | None:
-    """Who holds a stack in a backend of files, as the engine's lock files say; None for other backends."""
+def locks_of(config: StackConfig, directory: Path, session: Session, met: Surroundings) -> tuple[str, ...] | None:
+    """Who holds a stack, in words; None where that can't be seen."""
+    pulumi = _asking(met, directory, "pulumi")
+    whoami = pulumi("whoami", "--json", "--non-interactive")
+    return _locks(whoami, pulumi("stack", "ls", "--json", "--non-interactive"), config, session)
+
+
+def _locks(whoami: Answer, stacks: Answer, config: StackConfig, session: Session) -> tuple[str, ...] | None:
+    """The engine keeps a file for each lock in a backend of files or S3; Pulumi Cloud tells of an update."""
     try:
         url = urlsplit(json.loads(whoami.output)["url"])
     except (ValueError, KeyError, TypeError):
-        return ()
-    if url.scheme != "file":
         return None
-    root = Path(unquote(f"{url.netloc}{url.path}")).expanduser()
+    where = f".pulumi/locks/organization/{config.project}/{config.stack}"
+    match url.scheme:
+        case "file":
+            return _lock_files(Path(unquote(f"{url.netloc}{url.path}")).expanduser() / where)
+        case "s3":
+            try:
+                return lock_objects(session, url.netloc, f"{url.path.strip('/')}/{where}/".lstrip("/"))
+            except AwsError:
+                return None
+        case "http" | "https":
+            return _updates(stacks, config.stack)
+        case _:
+            return None
+
+
+def _updates(stacks: Answer, stack: str) -> tuple[str, ...] | None:
+    try:
+        found = {str(each["name"]).rpartition("/")[2]: each for each in json.loads(stacks.output)}
+        return ("an update in Pulumi Cloud",) if found[stack].get("updateInProgress") else ()
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _lock_files(directory: Path) -> tuple[str, ...]:
     holders = []
-    for file in sorted((root / ".pulumi/locks/organization" / project / stack).glob("*.json")):
+    for file in sorted(directory.glob("*.json")):
         try:
             lock = json.loads(file.read_text(encoding="utf-8"))
             when = lock.get("timestamp", "")

@@ -130,6 +130,10 @@ class RolloutError(BluegreenError):
     """What was asked for can't be done from where the fleet is."""
 
 
+class ReapRefused(BluegreenError):
+    """What is an orphan and what is not can't be told now."""
+
+
 class StackLockedError(BluegreenError):
     """Another update holds the stack."""
 
