@@ -82,7 +82,7 @@ class Purpose(StrEnum):
     CANDIDATE = "candidate"
     STANDBY = "standby"
     ROLLBACK_TARGET = "rollback target"
-    CONFIGURED = "in the config"
+    CONFIGURED = "configured"
 
 
 @dataclass(frozen=True, kw_only=True)
