@@ -10,6 +10,7 @@ from bluegreen.events import RollbackPlanned
 from bluegreen.model.fleet import check_serial
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES
 from bluegreen.model.release import Release
+from bluegreen.model.revocation import refuse_revoked
 from bluegreen.model.rollout import Rollback, Step, bring_in, resume
 from bluegreen.model.rollout import abort as abort_steps
 from bluegreen.model.rollout import promote as promote_steps
@@ -56,9 +57,11 @@ def deploy(stack: Stack, ami: str | None) -> Course:
 
 
 def promote(stack: Stack) -> Course:
-    """Raises RolloutError where there is no candidate."""
+    """Raises RolloutError where there is no candidate, ImageError where its image was revoked meanwhile."""
     fleet = stack.rollout
     release = fleet.candidate.release if fleet.candidate else fleet.active.release
+    if fleet.candidate:
+        refuse_revoked(stack.history, release.image)
     return Course(verb="promote", release=release, settings=stack.settings, steps=promote_steps(fleet, stack.settings))
 
 
@@ -95,13 +98,19 @@ def retire(stack: Stack, versions: Sequence[str]) -> Course:
 
 def _wanted(stack: Stack, ami: str | None) -> tuple[Release, Settings]:
     """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun, or
-    else what the config means. Raises SettingsError where that is older than what runs."""
+    else what the config means. Raises SettingsError where that is older than what runs, ImageError where the image
+    was revoked and does not run."""
     if ami:
         settings = stack.settings.with_image(ami)
-        return Release.from_settings(settings), settings
-    check_serial(stack.settings.fleet, {"serial": stack.deployed_serial})
-    begun = stack.rollout.candidate if stack.fleet else None
-    return (begun.release if begun else Release.from_settings(stack.settings)), stack.settings
+        release = Release.from_settings(settings)
+    else:
+        settings = stack.settings
+        check_serial(settings.fleet, {"serial": stack.deployed_serial})
+        begun = stack.rollout.candidate if stack.fleet else None
+        release = begun.release if begun else Release.from_settings(settings)
+    if not stack.fleet or release.image != stack.fleet.active.release.image:
+        refuse_revoked(stack.history, release.image)
+    return release, settings
 
 
 def _refuse_to_lose_the_way_back(stack: Stack, release: Release, steps: Sequence[Step]) -> None:

@@ -62,6 +62,16 @@ class Config:
     secrets: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, kw_only=True)
+class StateResource:
+    """What the state holds. `arn` is empty where it has none. `is_pending`: an operation on it was not seen to end."""
+
+    urn: str
+    id: str
+    arn: str = ""
+    is_pending: bool = False
+
+
 class Engine:
     """One stack. `directory`: that of Pulumi.yaml. `environment`: for the program, besides ours.
 
@@ -113,6 +123,16 @@ class Engine:
         """Of the last update; empty where there was none."""
         with self._errors():
             return {name: output.value for name, output in self._stack.outputs().items()}
+
+    def resources(self) -> tuple[StateResource, ...]:
+        """All that the stack's state holds, what is to be deleted yet included."""
+        with self._errors():
+            state = self._stack.export_stack().deployment or {}
+        pending = [each["resource"] for each in state.get("pending_operations") or []]
+        return (
+            *(_resource(each, is_pending=False) for each in state.get("resources") or []),
+            *(_resource(each, is_pending=True) for each in pending),
+        )
 
     def configure(self, values: Mapping[str, str | None], secrets: Set[str] = frozenset()) -> None:
         """Set these keys, which are of the project's namespace where they name none; take those out that are None."""
@@ -179,6 +199,16 @@ class Engine:
 
     def _errors(self) -> _Errors:
         return _Errors(self._name)
+
+
+def _resource(record: Mapping[str, Any], *, is_pending: bool) -> StateResource:
+    arn = (record.get("outputs") or {}).get("arn")
+    return StateResource(
+        urn=record["urn"],
+        id=record.get("id", ""),
+        arn=arn if isinstance(arn, str) else "",
+        is_pending=is_pending,
+    )
 
 
 def create(stack: str, directory: Path) -> bool:

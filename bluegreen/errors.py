@@ -117,6 +117,10 @@ class ImageError(BluegreenError):
     """The image can't be used: not there, not available, or not for this instance type."""
 
 
+class StockError(BluegreenError):
+    """What a project's stacks need of images is not known, or can't be told to all of them."""
+
+
 class GateFailed(BluegreenError):
     """The candidate was not proven; the traffic stays where it was. `target_group`: the candidate's ARN, if known."""
 
@@ -198,6 +202,10 @@ class WorkerError(BluegreenError):
 
 class ClusterError(BluegreenError):
     """The Dask cluster can't be reached, or its workers can't deploy."""
+
+
+class ReapRefused(BluegreenError):
+    """What is an orphan and what is not can't be told now."""
 
 
 class StackLockedError(BluegreenError):

@@ -12,7 +12,9 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.release import Release
+from bluegreen.model.revocation import why_revoked
 from bluegreen.model.rollout import Rollback, Way, choose_rollback, roll_back
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED
 from bluegreen.model.verdict import Hopeless
 from bluegreen.stack import Stack
 
@@ -87,9 +89,17 @@ class WayBack:
                     "Restore the image, or go back to another release (`--to VERSION`). Nothing was changed.",
                 )
             )
+        tags = there.tags if there else {}
+        if why := why_revoked(stack.history, image, tags.get(CONTENT_DIGEST, ""), tags.get(REVOKED, "")):
+            found.append(
+                RolloutError(
+                    f"the image {image} of release {version} was {why}",
+                    "Go back to another (`--to VERSION`), or say `--force`. Nothing was changed.",
+                )
+            )
         serving = stack.observer.image(stack.deployed_fleet.active.release.image)
         beside = {serving.id: serving.tags} if serving else {}
-        match judge_schema(image, there.tags if there else {}, beside, stack.history.schema):
+        match judge_schema(image, tags, beside, stack.history.schema):
             case Hopeless(summary):
                 found.append(
                     RolloutError(

@@ -20,6 +20,7 @@ from bluegreen.errors import (
     AwsError,
     BluegreenError,
     EngineError,
+    ImageError,
     Interrupted,
     LeaseHeld,
     LeaseLost,
@@ -898,3 +899,38 @@ def test_asked_to_stop_before_it_has_begun_nothing_is_changed(stack: Stack) -> N
     with pytest.raises(Interrupted, match="before anything of dev was changed"):
         deployment.deploy("dev", ami=TWO, stop=stop)
     assert (stack.ups, stack.config["ami"]) == ([], ONE)
+
+
+# -- revoked images
+
+
+def _revoke(image: str) -> None:
+    evidence = {"image": image, "contentDigest": "", "why": "CVE-2026-1", "operator": "ann"}
+    Recorder(ledger=LEDGER, run="revoking").record(Kind.REVOKED, evidence=evidence)
+
+
+def test_a_revoked_image_is_refused_before_anything_is_written(stack: Stack) -> None:
+    _revoke(TWO)
+    before = dict(stack.config)
+    with pytest.raises(ImageError, match=f"{TWO} was revoked by ann"):
+        deployment.deploy("dev", ami=TWO)
+    assert (stack.ups, stack.config) == ([], before)
+
+
+def test_a_revoked_image_that_runs_stays_and_its_stack_can_be_changed(stack: Stack) -> None:
+    _revoke(ONE)
+    stack.config["maxSize"] = "9"
+    deployment.deploy("dev")
+    assert stack.traffic == [{"1": 100}]
+
+
+def test_a_rollback_to_a_revoked_image_is_refused_unless_forced(stack: Stack) -> None:
+    deployment.deploy("dev", ami=TWO)
+    _revoke(ONE)
+    stack.ups.clear()
+    with pytest.raises(RolloutError, match=f"{ONE} of release .* was revoked by ann") as caught:
+        deployment.rollback("dev")
+    assert "--force" in caught.value.next_step
+    assert stack.ups == []
+    deployment.rollback("dev", force=True)
+    assert stack.traffic == [{"1": 100}]

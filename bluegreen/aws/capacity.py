@@ -1,4 +1,4 @@
-"""The one AWS write that is made outside Pulumi: raising a group's desired capacity before it takes traffic."""
+"""The one AWS write that a deployment makes outside Pulumi: raising a desired capacity before it takes traffic."""
 
 from __future__ import annotations
 

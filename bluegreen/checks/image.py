@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bluegreen.errors import ImageError, SettingsError
+from bluegreen.model.history import History
 from bluegreen.model.launchable import (
     Finding,
     Standing,
@@ -18,7 +19,9 @@ from bluegreen.model.launchable import (
     judge_root_device,
 )
 from bluegreen.model.observation import Image, InstanceType
+from bluegreen.model.revocation import refuse_revoked
 from bluegreen.model.settings import image_fault
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED
 
 
 class Sight(Protocol):
@@ -39,15 +42,19 @@ class LaunchRequest:
     root_device: str
 
 
-def check_image(sight: Sight, request: LaunchRequest) -> Image | None:
-    """The image, as AWS describes it.
+def check_image(sight: Sight, request: LaunchRequest, history: History | None = None) -> Image | None:
+    """The image, as AWS describes it. Without `history` nobody asks about revocations: of a way back that was forced.
 
-    Raises ImageError where machines could not be launched so, SettingsError where no image is named, AwsError.
+    Raises ImageError where machines could not be launched so, or where the image was revoked; SettingsError where no
+    image is named, AwsError.
     """
     if fault := image_fault(request.image):
         raise SettingsError([fault])
     image = sight.image(request.image)
     _refuse_broken("ami", judge_image(image, request.image, sight.region))
+    if history is not None:
+        tags = image.tags if image else {}
+        refuse_revoked(history, request.image, tags.get(CONTENT_DIGEST, ""), tags.get(REVOKED, ""))
     instance_type = sight.instance_type(request.instance_type)
     _refuse_broken("instanceType", judge_instance_type(instance_type, request.instance_type, sight.region))
     if image and instance_type:  # as they are by now

@@ -45,7 +45,7 @@ def check_launchable(sight: Sight, release: Release, machines: int) -> Launchabl
     if launch.instance_profile:
         facts = replace(facts, has_instance_profile=_ask(sight.has_instance_profile, launch.instance_profile))
     if quota:
-        facts = replace(facts, quota=_ask(sight.vcpu_quota, quota.code), machines=_ask(_machines_in, sight, quota))
+        facts = replace(facts, quota=_ask(sight.vcpu_quota, quota.code), machines=_ask(machines_in, sight, quota))
     return judge(release, machines, facts)
 
 
@@ -60,7 +60,7 @@ def _ask(question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | Not
         return NotKnown(error.what, error.next_step)
 
 
-def _machines_in(sight: Sight, quota: VcpuQuota) -> tuple[Machine, ...]:
+def machines_in(sight: Sight, quota: VcpuQuota) -> tuple[Machine, ...]:
     """Those that count against a quota; where AWS does not say how many vCPUs one has, it is what its type has."""
 
     @functools.cache

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bluegreen.cli import history, images, rollouts, stacks
+from bluegreen.cli import bake, catalog, doctor, history, rollouts, stacks
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -24,9 +24,10 @@ app = typer.Typer(
 
 GARBAGE_THRESHOLD = 100_000  # objects
 
-app.add_typer(images.artifact, name="artifact")
-app.command(epilog="Example: ami=$(bluegreen bake dev)")(images.bake)
-app.command(epilog="Example: bluegreen release dev")(images.release)
+app.add_typer(bake.artifact, name="artifact")
+app.add_typer(catalog.images, name="images")
+app.command(epilog="Example: ami=$(bluegreen bake dev)")(bake.bake)
+app.command(epilog="Example: bluegreen release dev")(bake.release)
 app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
 app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
@@ -36,6 +37,7 @@ app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
 app.command(epilog="Example: bluegreen plan prod --ami ami-0123456789abcdef0")(rollouts.plan)
 app.command(epilog="Example: bluegreen status prod")(stacks.status)
 app.command(epilog="Example: bluegreen history prod --outcome failed --since 7d")(history.history)
+app.command(epilog="Example: bluegreen doctor dev")(doctor.doctor)
 app.command(epilog="Example: bluegreen init dev")(stacks.init)
 
 

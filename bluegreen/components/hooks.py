@@ -179,10 +179,18 @@ class Hooks:
                 for setting, command in (("gateCommand", proofs.command), ("migration", proofs.migration)):
                     if command:
                         check_program(command, self._directory, setting)
-            if image := await asyncio.to_thread(check_image, self._observer, request):
+            asked = None if self._is_forced_back(request.image, history) else history
+            if image := await asyncio.to_thread(check_image, self._observer, request, asked):
                 self._images[image.id] = image_evidence(image)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _is_forced_back(self, image: str, history: History) -> bool:
+        """Whether a person has insisted on going back to what this stack ran before, a revoked image or not.
+
+        A deploy that is forced has been refused by the driver before it comes here.
+        """
+        return self._run.is_forced and image in {seen.release.image for seen in history.seen().values()}
 
     def _check_windows(self, policy: ServicePolicy, release: str) -> None:
         """A preview changes nothing, so it is only told there. Who came in time is not sent away while waiting.

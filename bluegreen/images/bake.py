@@ -36,6 +36,7 @@ from bluegreen.images.repository import bucket_of, download_url, publish
 from bluegreen.images.stack_file import StackConfig, read_stack
 from bluegreen.images.variables import SOURCE_CIDRS, SUFFIX, Variables
 from bluegreen.model import tags
+from bluegreen.model.history import History
 
 ANSIBLE = Path("ansible")
 SCRIPTS = Path("packer/scripts")
@@ -73,6 +74,7 @@ def bake(
     version: str | None = None,
     force: bool = False,
     template: Path = LINUX,
+    history: History | None = None,
     on_line: OnLine | None = None,
     on_phase: OnPhase | None = None,
 ) -> Baked:
@@ -90,7 +92,8 @@ def bake(
 
     Nothing is launched before 6, and `packer/ami.txt` is as it was until 8. A bake that fails in 6 or 7 removes the
     image that it made; what else is left, its error names. `directory` is the project's; `template` and `app` are
-    relative to it. `on_line` hears Packer's lines, `on_phase` each phase as it begins.
+    relative to it. `history`, the stack's, says which contents were revoked: of those another image is made. `on_line`
+    hears Packer's lines, `on_phase` each phase as it begins.
 
     Raises errors of `bluegreen.errors`, each for what went wrong: ContentError, ArtifactError, VariablesError,
     SettingsError, ImageError, LockError, PackerError, AwsError; BakeInterrupted where it was told to stop.
@@ -108,7 +111,7 @@ def bake(
     catalog = Catalog(session)
     base = catalog.base_image(variables.base_image)
     _check_root_device(base, config)
-    content = _content(config, variables, artifact, base, directory, template)
+    content = _content(config, variables, artifact, base, directory, template).not_revoked(history or History())
 
     def find() -> str | None:
         return None if force else catalog.find(service=service, content_digest=content.digest)
@@ -203,6 +206,7 @@ class _Baking:
         return {
             **self.config.settings.tags,
             "Name": name,
+            tags.PROJECT: self.config.project,
             tags.SERVICE: self.config.settings.service,
             tags.VERSION: artifact.version,
             tags.COMMIT: artifact.commit,

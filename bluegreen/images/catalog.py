@@ -12,7 +12,7 @@ from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.errors import ImageError
 from bluegreen.images.packer_output import Temporaries
 from bluegreen.images.variables import BaseImageQuery
-from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED, SERVICE
 
 AVAILABLE = "available"
 NO_SUCH_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed")
@@ -64,10 +64,11 @@ class Catalog:
 
     @in_our_words
     def find(self, *, service: str, content_digest: str) -> str | None:
-        """The newest available image of a content; None where it was not baked here yet. One call."""
+        """The newest available image of a content that is not revoked; None where there is none yet. One call."""
         tags = {SERVICE: service, CONTENT_DIGEST: content_digest}
         filters = [_having(f"tag:{key}", value) for key, value in tags.items()]
-        found = self._describe(Owners=["self"], Filters=[*filters, _IS_AVAILABLE])
+        images = self._describe(Owners=["self"], Filters=[*filters, _IS_AVAILABLE])
+        found = [image for image in images if not any(tag["Key"] == REVOKED for tag in image.get("Tags", []))]
         return max(found, key=_age)["ImageId"] if found else None
 
     @in_our_words

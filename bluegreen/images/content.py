@@ -5,27 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bluegreen.errors import ContentError
 from bluegreen.images.tree import Kind, walk
+from bluegreen.model.history import History
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """All that makes an image what it is. Digests are sha256, in hex."""
+    """All that makes an image what it is. Digests are sha256, in hex.
+
+    `again`: how often an image of the same was revoked. The one that is baked in its place is of another content: the
+    packages of a system are those of the day, and what was wrong with the first may be mended in the next.
+    """
 
     artifact_sha256: str
     playbook_digest: str
     base_image: str
     template_digest: str
+    again: int = 0
 
     @property
     def digest(self) -> str:
         """The content digest."""
-        return _digest(asdict(self))
+        fields = asdict(self)
+        if not self.again:
+            del fields["again"]
+        return _digest(fields)
+
+    def not_revoked(self, history: History) -> Content:
+        """The same, as often again as it takes to be a content that this history does not veto."""
+        content = self
+        while history.revocation("", content.digest):
+            content = replace(content, again=content.again + 1)
+        return content
 
 
 def tree_digest(root: Path) -> str:

@@ -94,6 +94,12 @@ def check_stack(stack: str, directory: Path) -> None:
     _stack_config(stack.rpartition("/")[2], _read(directory / PROJECT_FILE, RUN_THERE), directory)
 
 
+def stack_names(directory: Path) -> tuple[str, ...]:
+    """The stacks that the project has a file for, sorted. Raises StackFileError where there is no project."""
+    project = _read(directory / PROJECT_FILE, RUN_THERE)
+    return tuple(_names(directory / str(project.get("stackConfigDir") or ".")))
+
+
 def read_project(directory: Path) -> Settings:
     """What the project's Pulumi.yaml sets for every stack. Raises as `read_stack` does."""
     project = _read(directory / PROJECT_FILE, RUN_THERE)
@@ -128,8 +134,12 @@ def _read(file: Path, if_missing: str) -> dict[str, Any]:
     return found or {}
 
 
+def _names(stacks: Path) -> list[str]:
+    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in stacks.glob("Pulumi.*.yaml"))
+
+
 def _which_stacks(stack: str, directory: Path) -> str:
-    names = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in directory.glob("Pulumi.*.yaml"))
+    names = _names(directory)
     if near := difflib.get_close_matches(stack, names, n=1, cutoff=0.6):
         return f"Did you mean {near[0]}? There are: {', '.join(names)}."
     there = f"There are: {', '.join(names)}. " if names else ""

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     ROLLED_BACK = "rolled back"
     TAKEN_OVER = "taken over"  # the lease, from a holder who had not given it back
     DESTROYED = "destroyed"  # what was known of releases says nothing of those that come
+    REVOKED = "revoked"  # no stack takes the image any more
+    RESTORED = "restored"  # a revoked image may be taken again
 
 
 ATTEST, SOAK = "attest", "soak"
@@ -68,6 +70,7 @@ class Event:
     - ROLLED_BACK: `way`, `trafficSeconds`
     - FORENSICS: `folder`
     - TAKEN_OVER: `from`, who had the lease; `forced`, whether without proof that he is gone
+    - REVOKED, RESTORED: `image`, `copies` of it (ids), `contentDigest`, empty where it is not known, `why`, `operator`
     - failures: what was seen
     """
 
@@ -94,6 +97,8 @@ class Event:
                 raise TypeError(f"{name} should be an object, not {event.evidence[name]!r}")
         for release in event.evidence.get("releases", {}).values():
             Release.from_record(release)
+        if event.kind in (Kind.REVOKED, Kind.RESTORED):
+            Revocation.from_event(event)
         return event
 
 
@@ -165,6 +170,34 @@ class LastRollback:
     left: str
     at: datetime
     is_open: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """That an image was vetoed: by whom, when, and why. `images`: its id and those of its known copies."""
+
+    images: frozenset[str]
+    content_digest: str
+    why: str
+    operator: str
+    at: datetime
+
+    @classmethod
+    def from_event(cls, event: Event) -> Revocation:
+        evidence = event.evidence
+        return cls(
+            images=frozenset((evidence["image"], *evidence.get("copies", ()))),
+            content_digest=str(evidence.get("contentDigest", "")),
+            why=str(evidence.get("why", "")),
+            operator=str(evidence.get("operator", "")),
+            at=event.at,
+        )
+
+    def is_about(self, image: str, content_digest: str) -> bool:
+        return image in self.images or bool(content_digest and content_digest == self.content_digest)
+
+    def __str__(self) -> str:
+        return f"revoked by {self.operator or 'somebody'} on {self.at:%Y-%m-%d %H:%M}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -249,6 +282,23 @@ class History:
         about = [event for event in self.events if event.release == version]
         failed = [at for at, event in enumerate(about) if event.kind in FAILURES]
         return not failed or any(event.kind is Kind.FORENSICS for event in about[failed[-1] :])
+
+    def says_of(self, image: str, content_digest: str = "") -> Event | None:
+        """The last revocation or restoring of an image, or of any with its content; None where neither was recorded.
+
+        A destroy does not end a revocation: it is about the image, not about what ran.
+        """
+        for event in reversed(self.events):
+            if event.kind in (Kind.REVOKED, Kind.RESTORED) and Revocation.from_event(event).is_about(
+                image, content_digest
+            ):
+                return event
+        return None
+
+    def revocation(self, image: str, content_digest: str = "") -> Revocation | None:
+        """Why an image may not be taken; None where it may. Copies have other ids: the content is what counts."""
+        last = self.says_of(image, content_digest)
+        return Revocation.from_event(last) if last and last.kind is Kind.REVOKED else None
 
     def seconds_of_last_rollback(self, way: str) -> float | None:
         """How long it took the traffic to be back, the last time that a rollback went this way."""

@@ -25,6 +25,8 @@ BASE_IMAGE = "bluegreen:base-image"
 TEMPLATE_DIGEST = "bluegreen:template-digest"
 CONTENT_DIGEST = "bluegreen:content-digest"
 """The four before, in one: two images with the same one are the same image, whatever their ids."""
+REVOKED = "bluegreen:revoked"
+"""Of an image that no stack may take any more: why. The ledgers have the last word; this is for who has none."""
 SCHEMA_COMPAT = "schema-compat"
 """Of an image, set by its users: the versions of the database's schema that it can live with."""
 

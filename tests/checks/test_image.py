@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 
 from bluegreen.checks.image import LaunchRequest, check_image
 from bluegreen.errors import ImageError, SettingsError
+from bluegreen.model.history import Event, History, Kind
 from bluegreen.model.observation import Image, InstanceType
 
 IMAGE = Image(id="ami-11111111", state="available", architecture="x86_64", root_device="/dev/xvda")
@@ -76,3 +78,34 @@ def test_what_can_not_be_launched_is_refused(world: World, request_: LaunchReque
 def test_no_image_or_a_malformed_one_is_a_fault_of_the_config(image: str, fault: str) -> None:
     with pytest.raises(SettingsError, match=f"bluegreen:ami: .*{fault}"):
         check_image(World(), replace(REQUEST, image=image))
+
+
+REVOKED = History(
+    (
+        Event(
+            at=datetime(2026, 3, 1, tzinfo=UTC),
+            run="run",
+            kind=Kind.REVOKED,
+            evidence={"image": "ami-22222222", "contentDigest": "d1", "why": "CVE-2026-1", "operator": "ann"},
+        ),
+    )
+)
+
+
+def tagged(**tags: str) -> World:
+    return World(images={"ami-11111111": replace(IMAGE, tags={f"bluegreen:{key}": tags[key] for key in tags})})
+
+
+def test_a_copy_of_a_revoked_image_is_refused_by_its_content() -> None:
+    world = tagged(**{"content-digest": "d1"})
+    with pytest.raises(ImageError, match="ami-11111111 was revoked by ann on 2026-03-01 00:00: CVE-2026-1"):
+        check_image(world, REQUEST, REVOKED)
+
+
+def test_the_tag_alone_is_enough_where_the_history_knows_nothing() -> None:
+    with pytest.raises(ImageError, match="revoked, as its tag says: CVE"):
+        check_image(tagged(revoked="CVE"), REQUEST, History())
+
+
+def test_a_way_back_that_was_forced_asks_nobody() -> None:
+    check_image(tagged(revoked="CVE"), REQUEST)

@@ -181,7 +181,7 @@ def test_one_deployment_as_data_is_its_record(three: Shell) -> None:
 
 def test_a_run_that_is_not_there_or_not_the_only_one_is_refused_with_those_that_are(three: Shell) -> None:
     missing, several = three("prod", "dddd"), three("prod", "20261125")
-    assert (missing.code, several.code) == (1, 1)
+    assert (missing.code, several.code) == (2, 2)
     assert "prod has no deployment dddd" in missing.err
     assert THIRD in missing.err
     assert "may be one of 3 deployments of prod" in several.err
@@ -226,7 +226,7 @@ def test_no_match_is_said_with_how_many_there_are(three: Shell) -> None:
 
 def test_an_unknown_stack_is_refused_with_the_nearest_name(shell: Shell) -> None:
     done = shell("prd")
-    assert done.code == 1
+    assert done.code == 2
     assert "Did you mean prod?" in done.err
 
 

@@ -1139,3 +1139,32 @@ def test_nothing_is_deleted_in_an_update_whose_image_was_refused(world: World) -
             await delete(hooks, deleted_group())
 
     asyncio.run(update())
+
+
+def _revoke(world: World) -> None:
+    evidence = {"image": NEW.image, "contentDigest": "", "why": "CVE-2026-1", "operator": "ann"}
+    world.ledger.append(Event(at=START, run="before", kind=Kind.REVOKED, evidence=evidence))
+
+
+def test_a_revoked_image_is_refused_before_anything_is_launched(world: World) -> None:
+    _revoke(world)
+    with pytest.raises(BluegreenError, match=f"{NEW.image} was revoked by ann"):
+        asyncio.run(_check_image(world))
+
+
+@pytest.mark.parametrize("has_served", [True, False])
+def test_force_passes_a_revoked_image_only_back_to_what_ran_here(world: World, has_served: bool) -> None:
+    if has_served:
+        world.has_served(NEW)
+    _revoke(world)
+
+    async def check() -> None:
+        hooks = world.run(is_forced=True)
+        declared(hooks)
+        await call(hooks.checking_image().before_create, template())
+
+    if has_served:
+        asyncio.run(check())
+    else:
+        with pytest.raises(BluegreenError, match="was revoked"):
+            asyncio.run(check())

@@ -121,6 +121,7 @@ def test_the_image_is_encrypted_asks_for_imdsv2_and_says_what_it_is_made_of(proj
         "bluegreen:commit",
         "bluegreen:content-digest",
         "bluegreen:playbook-digest",
+        "bluegreen:project",
         "bluegreen:service",
         "bluegreen:template-digest",
         "bluegreen:version",

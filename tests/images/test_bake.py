@@ -31,6 +31,7 @@ from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked, image_name
 from bluegreen.images.catalog import Catalog
 from bluegreen.images.packer_output import Phase
+from bluegreen.model.history import Event, History, Kind
 from bluegreen.model.tags import CONTENT_DIGEST
 from tests.images.conftest import FakePacker, Project, manifest, register_image, set_image
 
@@ -81,6 +82,7 @@ def test_an_image_is_baked_tagged_and_written_down(world: World) -> None:
     assert tags.pop("bluegreen:template-digest")
     assert tags.pop("bluegreen:playbook-digest")
     assert tags == {
+        "bluegreen:project": "bluegreen",
         "bluegreen:service": "web",
         "bluegreen:version": "1",
         "bluegreen:commit": "unknown",
@@ -116,6 +118,18 @@ def test_force_bakes_again(world: World) -> None:
     world.packer.makes(other)
     assert world.bake(force=True).image == other
     assert world.project.ami == f"{other}\n"
+
+
+def test_in_place_of_a_revoked_image_another_is_baked_of_a_content_that_is_not_revoked(world: World) -> None:
+    first = world.bake()
+    evidence = {"image": first.image, "contentDigest": first.content_digest, "why": "CVE", "operator": "ann"}
+    history = History((Event(at=datetime.now(UTC), run="run", kind=Kind.REVOKED, evidence=evidence),))
+    other = register_image(world.session, "second")
+    world.packer.makes(other)
+    second = world.bake(history=history)
+    assert (second.image, second.was_there) == (other, False)
+    assert not history.revocation(second.image, second.content_digest)
+    assert world.bake(history=history).was_there
 
 
 @pytest.mark.parametrize(

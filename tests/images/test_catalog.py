@@ -13,7 +13,7 @@ from bluegreen.errors import ImageError
 from bluegreen.images.catalog import Catalog
 from bluegreen.images.packer_output import Temporaries
 from bluegreen.images.variables import BaseImageQuery
-from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED, SERVICE
 from tests.images.conftest import REGION, register_image, set_image
 
 TAGS = {"Name": "web-1", SERVICE: "web", CONTENT_DIGEST: "d1"}
@@ -78,6 +78,12 @@ def test_the_newest_available_image_of_a_content_is_found(session: Session, cata
     assert catalog.find(service="web", content_digest="d1") == images[1]
     set_image(images[1], state="failed")
     assert catalog.find(service="web", content_digest="d1") == images[2]
+
+
+def test_a_revoked_image_is_not_found_again(session: Session, catalog: Catalog) -> None:
+    image = register_image(session, "web-1")
+    catalog.finish(image, {**TAGS, REVOKED: "CVE-2026-1"})
+    assert catalog.find(service="web", content_digest="d1") is None
     assert catalog.find(service="shop", content_digest="d1") is None
     assert catalog.find(service="web", content_digest="d3") is None
 

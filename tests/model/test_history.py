@@ -72,7 +72,7 @@ def test_an_event_survives_its_record_and_json(kind: Kind) -> None:
         kind=kind,
         release="1f0c9a52",
         summary="soak: ü \n  alarm",
-        evidence={"weights": {"1f0c9a52": 100}, "schema": None},
+        evidence={"weights": {"1f0c9a52": 100}, "schema": None, "image": "ami-00000001"},
     )
     assert Event.from_record(json.loads(json.dumps(event.as_record()))) == event
 

@@ -18,6 +18,7 @@ from bluegreen.images import bake as images
 from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked
 from bluegreen.images.packer_output import Phase
+from bluegreen.model.history import History
 
 AMI = "ami-0123456789abcdef0"
 ARTIFACT = Artifact(url="https://example.org/a", sha256="a" * 64, version="1", commit="unknown")
@@ -58,7 +59,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.dev.yaml").write_text("config: {aws:region: us-east-1, bluegreen:service: shop}\n")
     (tmp_path / "Pulumi.yaml").write_text(
-        "name: bluegreen\nstackConfigDir: stacks\nconfig: {service: {default: web}}\n"
+        "name: bluegreen\nstackConfigDir: stacks\nconfig: {service: {default: web}, ledger: {default: file}}\n"
     )
     monkeypatch.chdir(tmp_path)
     made = Shell(capsys, monkeypatch, [], [])
@@ -100,6 +101,7 @@ def test_what_is_not_asked_for_is_left_to_the_library(shell: Shell) -> None:
             "version": None,
             "force": False,
             "template": Path("packer/linux"),
+            "history": History(),
         }
     ]
 

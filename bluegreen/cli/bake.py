@@ -15,6 +15,7 @@ from bluegreen.cli.running import running, said
 if TYPE_CHECKING:
     from bluegreen.images.artifact import Artifact
     from bluegreen.images.bake import Baked
+    from bluegreen.model.history import History
 
 App = Annotated[Path | None, typer.Option("--app", metavar="DIR", help="The app's directory. [default: app]")]
 Version = Annotated[str | None, typer.Option(help="The app's version. [default: the first line of its file VERSION]")]
@@ -151,12 +152,26 @@ def _bake(
         version=version,
         force=force,
         template=template or images.LINUX,
+        history=_history(stack),
         on_line=_say,
         on_phase=announce,
     )
     what = "was baked before" if baked.was_there else "baked"
     _say(f"{stack}: {baked.seconds:6.1f} s  {baked.image} {what} (content {baked.content_digest[:12]})")
     return baked
+
+
+def _history(stack: str) -> History | None:
+    """What it says of revoked images. Who may bake need not be allowed to read it: the images' tags say so too, and no
+    stack takes a revoked one."""
+    from bluegreen.errors import LedgerError
+    from bluegreen.ledger_of import ledger_of
+
+    try:
+        return ledger_of(stack, Path()).read()
+    except LedgerError as error:
+        _say(f"{stack}: images that were revoked are known by their tags alone: {error.what}")
+        return None
 
 
 def _check_id(image: str) -> None:
