@@ -360,7 +360,7 @@ def test_a_ledger_that_can_not_be_read_is_refused_before_anything_is_written(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     stack.config |= {"strategy": "redBlack"}
-    deployment.deploy("dev", ami=TWO)
+    deployment.deploy("dev", ami=TWO, keep_watch=Watch())
     if verb == "abort":
         canary(stack, promotion="manual")
         deployment.deploy("dev", ami=THREE, keep_watch=Watch())
