@@ -259,8 +259,12 @@ class Hooks:
         """The same failure, recorded, and with the folder that says more."""
         group = await asyncio.to_thread(self._group_at, failed.target_group, owner)
         evidence = {"targetGroup": failed.target_group, "group": group.name if group else ""}
-        self._recorder.note(
-            Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence
+        await asyncio.to_thread(
+            self._recorder.note,
+            Kind.GATE_FAILED,
+            release=group.release if group else "",
+            summary=failed.what,
+            evidence=evidence,
         )
         next_step = failed.next_step
         if group:
@@ -310,7 +314,7 @@ class Hooks:
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
             if is_declared:
-                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""))
+                await asyncio.to_thread(self._recorder.note, Kind.DESTROYED, release=tags.get(RELEASE, ""))
             else:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
@@ -331,6 +335,7 @@ class Hooks:
 
     async def _keep_watch(self, owner: Owner) -> None:
         service, moved = self._services[owner], self._moved.get(owner)
+        await asyncio.to_thread(self._before)
         is_proven = self._is_proven(service)
         has_moved = moved is not None and bool(moved.listener) and moved.has_gained
         if self._run.is_destroy or (is_proven and not has_moved):
