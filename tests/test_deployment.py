@@ -384,6 +384,33 @@ def test_a_ledger_that_can_not_be_written_does_not_hold_the_traffic_back_with_a_
     assert any(isinstance(each, Line) and "not in the ledger" in each.text for each in heard)
 
 
+@pytest.mark.parametrize("verb", ["deploy", "abort", "rollback", "retire"])
+def test_a_ledger_that_can_not_be_read_is_refused_before_anything_is_written(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    stack.config |= {"strategy": "redBlack"}
+    deployment.deploy("dev", ami=TWO, keep_watch=Watch())
+    if verb == "abort":
+        canary(stack, promotion="manual")
+        deployment.deploy("dev", ami=THREE, keep_watch=Watch())
+    (standby,) = [group.release.version for group in stack.ups[-1].standbys]
+    before = (dict(stack.config), len(stack.ups), LEDGER.file.read_text())
+
+    def gone(*_: object) -> None:
+        raise LedgerError("no answer")
+
+    monkeypatch.setattr(FileLedger, "read", gone)
+    verbs: dict[str, Callable[[], object]] = {
+        "deploy": lambda: deployment.deploy("dev", ami=THREE),
+        "abort": lambda: deployment.abort("dev"),
+        "rollback": lambda: deployment.rollback("dev"),
+        "retire": lambda: deployment.retire("dev", [standby]),
+    }
+    with pytest.raises(LedgerError, match="no answer"):
+        verbs[verb]()
+    assert (dict(stack.config), len(stack.ups), LEDGER.file.read_text()) == before
+
+
 def test_a_deploy_without_an_image_goes_on_with_the_rollout_that_was_begun(stack: Stack, watch: Watch) -> None:
     canary(stack)
     with pytest.raises(Interrupted):

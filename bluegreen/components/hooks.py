@@ -322,8 +322,12 @@ class Hooks:
             **self._image(image),
             **self._told,
         }
-        self._recorder.note(
-            Kind.GATE_FAILED, release=group.release if group else "", summary=failed.what, evidence=evidence
+        await asyncio.to_thread(
+            self._recorder.note,
+            Kind.GATE_FAILED,
+            release=group.release if group else "",
+            summary=failed.what,
+            evidence=evidence,
         )
         next_step = failed.next_step
         if group:
@@ -370,7 +374,9 @@ class Hooks:
             target_groups = tuple(outputs.get("targetGroupArns") or ())
             await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
             if is_declared:
-                self._recorder.note(Kind.DESTROYED, release=tags.get(RELEASE, ""), evidence=self._told)
+                await asyncio.to_thread(
+                    self._recorder.note, Kind.DESTROYED, release=tags.get(RELEASE, ""), evidence=self._told
+                )
             else:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
@@ -391,6 +397,7 @@ class Hooks:
 
     async def _keep_watch(self, owner: Owner) -> None:
         service, moved = self._services[owner], self._moved.get(owner)
+        await asyncio.to_thread(self._before)
         is_proven = self._is_proven(service)
         has_moved = moved is not None and bool(moved.listener) and moved.has_gained
         if self._run.is_destroy or (is_proven and not has_moved):

@@ -135,9 +135,8 @@ def judge(
                 "you know that it is dead, BLUEGREEN_FORCE=true in the environment lets this pass.",
             )
         case Take() as take if take.left:
-            return Ready(
-                f"{take.left} has the stack's lease, " + ("and is passed by force" if is_forced else "is gone")
-            )
+            how = "and is passed by force" if take.is_forced else "and is gone"
+            return Ready(f"the stack's lease is held by {take.left}, {how}")
         case _:
             return Ready("nobody else has the lease")
 

@@ -30,7 +30,7 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
 _READS = ("Describe", "Get", "List", "Head", "Query", "Scan", "BatchGet")
-_SERVICES: tuple[SERVICE_NAMES, ...] = ("ec2", "elbv2", "autoscaling", "cloudwatch", "s3", "sts")
+_SERVICES: tuple[SERVICE_NAMES, ...] = ("ec2", "elbv2", "autoscaling", "cloudwatch", "s3", "sts", "dynamodb")
 
 log = logging.getLogger("sandbox")
 

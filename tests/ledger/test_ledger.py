@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +17,9 @@ PLACE = Path("/project")
 
 @pytest.mark.parametrize("is_forced", [False, True])
 @pytest.mark.parametrize("is_destroy", [False, True])
-def test_a_run_survives_the_environment(is_forced: bool, is_destroy: bool) -> None:
-    run = Run.new(PLACE, "dev", NOW, is_forced=is_forced, is_destroy=is_destroy)
+@pytest.mark.parametrize("fence", [0, 7])
+def test_a_run_survives_the_environment(is_forced: bool, is_destroy: bool, fence: int) -> None:
+    run = replace(Run.new(PLACE, "dev", NOW, is_forced=is_forced, is_destroy=is_destroy), fence=fence)
     assert Run.of_environment(PLACE, "dev", run.environment, datetime.now(UTC)) == run
 
 
