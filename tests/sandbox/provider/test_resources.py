@@ -389,9 +389,9 @@ class TestInvoke:
 
 class TestConfiguration:
     def test_an_unsupported_setting_is_refused_by_name(self, stub: Any) -> None:
-        news = encode({"region": "us-east-1", "assumeRoles": '[{"roleArn":"a"}]'})
+        news = encode({"region": "us-east-1", "defaultTags": '{"tags":{"a":"b"}}'})
         answer = stub.CheckConfig(provider_pb2.CheckRequest(news=news))
-        assert [failure.property for failure in answer.failures] == ["assumeRoles"]
+        assert [failure.property for failure in answer.failures] == ["defaultTags"]
 
     def test_a_missing_region_is_an_error_with_a_way_out(self, stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_REGION")
