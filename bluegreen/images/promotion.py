@@ -377,7 +377,7 @@ class _Copy:
             keys = ", ".join(sorted({each.kms_key_id for each in it.snapshots if each.kms_key_id})) or "its key"
             advice.append(
                 f"Does the policy of {keys} let account {target.account} use it (kms:DescribeKey, kms:CreateGrant, "
-                "kms:Decrypt, kms:ReEncrypt*)? docs/promotion.md has the statement."
+                "kms:Decrypt, kms:ReEncrypt*, kms:GenerateDataKey*)? docs/promotion.md has the statement."
             )
         return " ".join([*advice, "Then run again."])
 
