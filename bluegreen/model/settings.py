@@ -86,6 +86,17 @@ def _bucket(value: str) -> str:
     return value
 
 
+def _kms_key(value: str) -> str:
+    """EC2 API, CopyImage: KmsKeyId. EC2 looks at the key only when the copy is under way, so its shape is worth it."""
+    name = value.rpartition(":")[2] if value.startswith("arn:") else value
+    key = r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    alias = r"alias/(?!aws/)[\w/-]{1,250}"
+    shape = rf"(key/{key}|{alias})" if value.startswith("arn:") else rf"({key}|{alias})"
+    if value and not re.fullmatch(shape, name, re.ASCII):
+        raise refusal(f"{value!r} is not a customer managed KMS key: give its id, its ARN, or alias/NAME")
+    return value
+
+
 def _matcher(value: str) -> str:
     """Codes, lists and ranges, 200 to 499 (ELB API, Matcher.HttpCode of an Application Load Balancer)."""
     for part in value.split(","):
@@ -339,6 +350,7 @@ class Settings(ConfigModel):
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
+    image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod

@@ -5,6 +5,7 @@
     moto_gaps.py    what moto 5.2.5 lacks or gets wrong, in one place
     quotas.py       how many vCPUs may run
     images.py       an AMI as a directory tree; unit.py: what of it starts
+    image_sharing.py  images and keys across regions and accounts
     machines.py     an instance as OS processes; warden.py: none of them outlives the sandbox
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services
     autoscaling.py  Auto Scaling groups launch, replace and terminate

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.cloud.meter import home_of
 from sandbox.cloud.metrics import Metric, Metrics, Queries, QueryError, check_period
 from sandbox.cloud.samples import check_statistic, percentile_of
 
@@ -108,7 +109,7 @@ class HistoryItem:
 
 
 class History:
-    """The newest items of a region's alarms, of deleted ones too."""
+    """The newest items of the alarms of a region of an account, of deleted ones too."""
 
     def __init__(self) -> None:
         self._items: deque[HistoryItem] = deque(maxlen=_HISTORY_ITEMS)
@@ -128,10 +129,10 @@ class Alarm:
 
     rule = None  # moto: of composite alarms only
 
-    def __init__(self, arn: str, region: str, settings: Mapping[str, Any], history: History) -> None:
+    def __init__(self, arn: str, settings: Mapping[str, Any], history: History) -> None:
         self.alarm_arn = arn
         self.name = str(settings["AlarmName"])
-        self.region = region
+        self.home = home_of(arn)
         self.history = history
         self.state_value = INSUFFICIENT_DATA
         self.state_reason = "Unchecked: Initial alarm creation"
@@ -145,7 +146,7 @@ class Alarm:
         self.settings = {**settings, "Threshold": float(settings["Threshold"])}
         self.actions_enabled = settings.get("ActionsEnabled") is not False
         self.configuration_updated_timestamp = datetime.now(UTC)
-        self._queries = Queries(self.region, settings["Metrics"]) if settings.get("Metrics") else None
+        self._queries = Queries(self.home, settings["Metrics"]) if settings.get("Metrics") else None
 
     @property
     def period(self) -> int:
@@ -219,7 +220,7 @@ class Alarm:
             (found,) = self._queries.answers(metrics, start, end).values()
             return [Point(at, found.points.get(at)) for at in reversed(found.grid)]
         grid = metrics.grid(start, end, self.period)
-        metric = Metric.of(self.region, self.settings)
+        metric = Metric.of(self.home, self.settings)
         samples = metrics.samples(metric, grid, self.period, self.settings.get("Unit"))
         statistic = self.settings.get("Statistic") or self.settings["ExtendedStatistic"]
         return [

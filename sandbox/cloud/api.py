@@ -29,7 +29,8 @@ from sandbox.cloud.metadata import Metadata
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-_READS = ("Describe", "Get", "List", "Head", "Query", "Scan", "BatchGet")
+# AssumeRole: as CloudTrail has it
+_READS = ("Describe", "Get", "List", "Head", "Query", "Scan", "BatchGet", "AssumeRole")
 _SERVICES: tuple[SERVICE_NAMES, ...] = ("ec2", "elbv2", "autoscaling", "cloudwatch", "s3", "sts", "dynamodb")
 
 log = logging.getLogger("sandbox")

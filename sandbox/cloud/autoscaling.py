@@ -39,6 +39,7 @@ class Activity:
     """An entry of a group's history."""
 
     group: str
+    home: tuple[str, str]  # account and region
     description: str
     cause: str
     status: str
@@ -99,12 +100,13 @@ class AutoScaling:
 
     # -- for the API
 
-    def activities(self, group: str | None, ids: list[str]) -> list[dict[str, Any]]:
+    def activities(self, backend: AutoScalingBackend, group: str | None, ids: list[str]) -> list[dict[str, Any]]:
         """Newest first."""
+        home = (backend.account_id, backend.region_name)
         return [
             activity.as_answer()
             for activity in reversed(self._activities)
-            if (group is None or activity.group == group) and (not ids or activity.id in ids)
+            if activity.home == home and group in (None, activity.group) and (not ids or activity.id in ids)
         ]
 
     def note_change(self, group: FakeAutoScalingGroup, what: str, before: int) -> None:
@@ -117,7 +119,8 @@ class AutoScaling:
             self._courses[group.arn].retry_at = 0.0
 
     def has_activity_under_way(self, group: FakeAutoScalingGroup) -> bool:
-        return any(activity.group == group.name and activity.ended is None for activity in self._activities)
+        wanted = (group.name, _home(group))
+        return any((it.group, it.home) == wanted and it.ended is None for it in self._activities)
 
     def terminate(
         self, group: FakeAutoScalingGroup, state: InstanceState, cause: str, *, drains: bool = True
@@ -362,9 +365,13 @@ class AutoScaling:
         return subnet.id, subnet.availability_zone
 
     def _record(self, group: FakeAutoScalingGroup, description: str, cause: str, status: str) -> Activity:
-        activity = Activity(group.name, description, cause, status)
+        activity = Activity(group.name, _home(group), description, cause, status)
         self._activities.append(activity)
         return activity
+
+
+def _home(group: FakeAutoScalingGroup) -> tuple[str, str]:
+    return group.account_id, group.region
 
 
 def _counted(group: FakeAutoScalingGroup) -> list[InstanceState]:

@@ -20,9 +20,10 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, cloudwatch, moto_gaps, quotas
+from sandbox.cloud import balancers, cloudwatch, image_sharing, moto_gaps, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
+from sandbox.cloud.image_sharing import Copies
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
@@ -70,6 +71,8 @@ class Cloud:
         self.launches_left: int | None = None  # a fault: None means that capacity never runs out
         self.vcpu_quota = quotas.DEFAULT_VCPUS
         self.images = Images(directory / "images")
+        self.copies = Copies()
+        self._regions_with_base_images: set[str] = set()
         self.machines = Machines(directory / "machines", self.images, loopback, endpoint)
         self.autoscaling = AutoScaling(self)
         self.plane = Plane(metric_seconds)
@@ -78,8 +81,9 @@ class Cloud:
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
+        image_sharing.fill(self)
         cloudwatch.fill(self)
-        self.register_base_images()
+        self.register_base_images(region)
 
     def start(self) -> None:
         self.plane.start()
@@ -138,9 +142,12 @@ class Cloud:
             ami.add_tags(dict(tags))
             return ami.id
 
-    def register_base_images(self) -> None:
+    def register_base_images(self, region: str) -> None:
         """The publishers' images that templates look for. Whichever is taken, the system in it is the host's."""
-        backend: EC2Backend = ec2_backends[ACCOUNT][self.region]
+        if region in self._regions_with_base_images:
+            return
+        self._regions_with_base_images.add(region)
+        backend: EC2Backend = ec2_backends[ACCOUNT][region]
         for base in BASE_IMAGES:
             ami = backend.register_image(base.name, "the host's own system")
             ami.owner_id, ami.owner_alias, ami.architecture = base.owner, base.owner_alias, base.architecture
@@ -229,6 +236,7 @@ class Cloud:
                 self.autoscaling.advance,
                 lambda: booting.extend(self._advance_instances()),
                 self._settle_drains,
+                self.copies.advance,
                 self.publish,
                 self._measure,
             ):

@@ -63,7 +63,7 @@ def _alarms() -> None:
             if known:
                 known.configure(settings)
             else:
-                _of(backend)[name] = Alarm(arn, backend.region_name, settings, history)
+                _of(backend)[name] = Alarm(arn, settings, history)
         if not known and settings.get("Tags"):  # tags of an alarm that is there already are changed by TagResource only
             backend.tagger.tag_resource(arn, settings["Tags"])
         did = ("Update", "updated") if known else ("Create", "created")
@@ -96,12 +96,12 @@ def _alarms() -> None:
     @replace(CloudWatchResponse, "describe_alarms_for_metric")
     def describe_alarms_for_metric(self: CloudWatchResponse) -> ActionResult:
         asked = _given(self)
-        wanted = Metric.of(self.region, asked)
+        wanted = Metric.of(_home(self.cloudwatch_backend), asked)
         alarms = [alarm for _, alarm in sorted(_of(self.cloudwatch_backend).items())]
         found = [
             alarm
             for alarm in alarms
-            if Metric.of(self.region, alarm.settings) == wanted
+            if Metric.of(alarm.home, alarm.settings) == wanted
             and all(
                 alarm.settings.get(key) == asked[key]
                 for key in ("Statistic", "ExtendedStatistic", "Period", "Unit")
@@ -149,7 +149,7 @@ def _metrics(metrics: Metrics) -> None:
         for number, datum in enumerate(metric_data, 1):
             self._validate_parameters_put_metric_data(datum, number)
         for datum in metric_data:
-            metric = Metric.of(self.region_name, {**datum, "Namespace": namespace})
+            metric = Metric.of(_home(self), {**datum, "Namespace": namespace})
             at = _moment(datum.get("Timestamp") or datetime.now(UTC))
             assert at is not None
             metrics.add(metric, int(at), _samples(datum), datum.get("Unit"))
@@ -160,7 +160,7 @@ def _metrics(metrics: Metrics) -> None:
         _refuse(asked, "LabelOptions", "MaxDatapoints", "NextToken")
         start, end = _span(asked)
         with _refusals():
-            queries = Queries(self.region, asked.get("MetricDataQueries") or [])
+            queries = Queries(_home(self.cloudwatch_backend), asked.get("MetricDataQueries") or [])
             answers = queries.answers(metrics, start, end)
         is_oldest_first = asked.get("ScanBy") == "TimestampAscending"
         results = []
@@ -189,7 +189,7 @@ def _metrics(metrics: Metrics) -> None:
                 if refusal := check_statistic(name):
                     raise QueryError(refusal)
             check_period(asked.get("Period"))
-            metric, period = Metric.of(self.region, asked), int(asked["Period"])
+            metric, period = Metric.of(_home(self.cloudwatch_backend), asked), int(asked["Period"])
             found = metrics.samples(metric, metrics.grid(start, end, period), period, asked.get("Unit"))
         datapoints = [
             {
@@ -212,7 +212,7 @@ def _metrics(metrics: Metrics) -> None:
                 "MetricName": metric.name,
                 "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions],
             }
-            for metric in metrics.all(self.region)
+            for metric in metrics.all(_home(self.cloudwatch_backend))
             if asked.get("Namespace") in (None, metric.namespace)
             and asked.get("MetricName") in (None, metric.name)
             and all(
@@ -237,6 +237,10 @@ def _samples(datum: Mapping[str, Any]) -> Samples:
     for value, times in zip(values, datum.get("Counts") or [1] * len(values), strict=True):
         samples.add(float(value), float(times))
     return samples
+
+
+def _home(backend: CloudWatchBackend) -> str:
+    return f"{backend.region_name}:{backend.account_id}"
 
 
 def _given(response: CloudWatchResponse) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from moto.ec2.models.instances import Instance
 
-from sandbox.cloud.cloud import ACCOUNT, Cloud
+from sandbox.cloud.cloud import Cloud
 
 _LONGEST_TOKEN_SECONDS = 21600
 
@@ -79,7 +79,7 @@ class Metadata:
         documents = {f"meta-data/{path}": value for path, value in facts.items()}
         documents["dynamic/instance-identity/document"] = json.dumps(
             {
-                "accountId": ACCOUNT,
+                "accountId": instance.owner_id,
                 "architecture": instance.architecture,
                 "availabilityZone": instance.availability_zone,
                 "imageId": instance.image_id,

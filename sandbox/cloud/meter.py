@@ -26,9 +26,9 @@ _EARLY_SECONDS = 0.005  # what a timer may be early by
 
 @dataclass(frozen=True)
 class Datum:
-    """What one metric has measured in one period."""
+    """What one metric has measured in one period. `home`: region and account, as an ARN has them."""
 
-    region: str
+    home: str
     name: str
     dimensions: tuple[tuple[str, str], ...]
     unit: str
@@ -179,6 +179,11 @@ def _traffic(balancer_arn: str, group_arn: str | None, counts: GroupMeter) -> li
     return data
 
 
+def home_of(arn: str) -> str:
+    """The region and the account of what it names: us-east-1:123456789012."""
+    return ":".join(arn.split(":")[3:5])
+
+
 def _refused(balancer_arn: str, refusals: Counter[int]) -> list[Datum]:
     by_class: Counter[str] = Counter()
     for status, times in refusals.items():
@@ -196,4 +201,4 @@ def _datum(balancer_arn: str, group_arn: str | None, name: str, samples: Samples
     dimensions = [("LoadBalancer", balancer_arn.partition(":loadbalancer/")[2])]
     if group_arn:
         dimensions.append(("TargetGroup", group_arn.rpartition(":")[2]))
-    return Datum(balancer_arn.split(":")[3], name, tuple(dimensions), unit, samples)
+    return Datum(home_of(balancer_arn), name, tuple(dimensions), unit, samples)

@@ -35,17 +35,17 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """Which one: dimensions are a part of the name, and have to be given in full."""
+    """Which one: dimensions are a part of the name, and have to be given in full. `home`: region and account."""
 
-    region: str
+    home: str
     namespace: str
     name: str
     dimensions: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, region: str, asked: Mapping[str, Any]) -> Metric:
+    def of(cls, home: str, asked: Mapping[str, Any]) -> Metric:
         """From AWS's form: Namespace, MetricName, Dimensions."""
-        return cls(region, asked.get("Namespace", ""), asked.get("MetricName", ""), dimensions_of(asked))
+        return cls(home, asked.get("Namespace", ""), asked.get("MetricName", ""), dimensions_of(asked))
 
 
 def dimensions_of(asked: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -65,7 +65,7 @@ class Metrics:
 
     def take(self, period: Period) -> None:
         for datum in period.data:
-            metric = Metric(datum.region, NAMESPACE, datum.name, tuple(sorted(datum.dimensions)))
+            metric = Metric(datum.home, NAMESPACE, datum.name, tuple(sorted(datum.dimensions)))
             self.add(metric, period.start, datum.samples, datum.unit)
 
     def add(self, metric: Metric, at: int, samples: Samples, unit: str | None = None) -> None:
@@ -77,8 +77,8 @@ class Metrics:
         if len(record.points) > _POINTS_KEPT:
             del record.points[min(record.points)]
 
-    def all(self, region: str) -> Iterator[Metric]:
-        return (metric for metric in self._records if metric.region == region)
+    def all(self, home: str) -> Iterator[Metric]:
+        return (metric for metric in self._records if metric.home == home)
 
     def unit(self, metric: Metric) -> str:
         return self._records[metric].unit if metric in self._records else "None"
@@ -122,8 +122,8 @@ class Queries:
     Raises QueryError at once for what is wrong in itself.
     """
 
-    def __init__(self, region: str, queries: Sequence[Mapping[str, Any]]) -> None:
-        self._region = region
+    def __init__(self, home: str, queries: Sequence[Mapping[str, Any]]) -> None:
+        self._home = home
         self._queries = {query.get("Id", ""): query for query in queries}
         if len(self._queries) < len(queries):
             raise QueryError("Duplicate Ids: every element of the list needs an Id of its own")
@@ -150,7 +150,7 @@ class Queries:
         for id, query in self._queries.items():
             if stat := query.get("MetricStat"):
                 grid = metrics.grid(start, end, int(stat["Period"]))
-                metric = Metric.of(self._region, stat["Metric"])
+                metric = Metric.of(self._home, stat["Metric"])
                 found[id] = metrics.series(metric, stat["Stat"], grid, int(stat["Period"]), stat.get("Unit"))
         plain = dict(found)
         for id in self._expressions():

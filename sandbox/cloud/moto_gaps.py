@@ -26,7 +26,6 @@ from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses._base_response import EC2BaseResponse
-from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.general import General
 from moto.ec2.responses.instances import InstanceResponse
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
@@ -119,7 +118,7 @@ def _instances(cloud: Cloud) -> None:
         if not kwargs.get("nics") and template.get("NetworkInterfaces"):
             kwargs["nics"] = copy.deepcopy(template["NetworkInterfaces"])
         if devices := kwargs.get("block_device_mappings") or template.get("BlockDeviceMappings"):
-            kwargs["block_device_mappings"] = _with_root_of(self.amis[image_id], devices)
+            kwargs["block_device_mappings"] = _with_root_of(self.describe_images([image_id])[0], devices)
         reservation = run_instances(self, image_id, count, *args, **kwargs)
         for instance in reservation.instances:
             set_state(instance, "pending")
@@ -245,8 +244,7 @@ def _check_cells(cloud: Cloud) -> None:
 
 def _images(cloud: Cloud) -> None:
     """moto's images have no content, forget the machine's disk, and can't be tagged with their snapshots."""
-    create, copy_image, deregister = AmiBackend.create_image, AmiBackend.copy_image, AmiBackend.deregister_image
-    modify = AmisResponse.modify_image_attribute
+    create, deregister = AmiBackend.create_image, AmiBackend.deregister_image
 
     @replace(AmiBackend, "create_image")
     def create_image(self: Any, instance_id: str, name: str, description: str, tag_specifications: list[Any]) -> Ami:
@@ -272,25 +270,10 @@ def _images(cloud: Cloud) -> None:
         cloud.images.take(made.id, cloud.machines.tree(instance_id))
         return made
 
-    @replace(AmiBackend, "copy_image")
-    def copy_the_tree(self: Any, source_image_id: str, *args: Any, **kwargs: Any) -> Ami:
-        made: Ami = copy_image(self, source_image_id, *args, **kwargs)
-        cloud.images.copy(source_image_id, cloud.images.tree(made.id))
-        return made
-
     @replace(AmiBackend, "deregister_image")
     def delete_the_tree(self: Any, ami_id: str) -> None:
         deregister(self, ami_id)
         cloud.images.delete(ami_id)
-
-    @replace(AmisResponse, "modify_image_attribute")
-    def modify_image_attribute(self: AmisResponse) -> ActionResult:
-        support = self._get_param("ImdsSupport", {}).get("Value")
-        if support is None:
-            return modify(self)
-        (ami,) = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])
-        ami.imds_support = support
-        return EmptyResult()
 
     def block_device_mappings(self: Ami) -> list[dict[str, Any]]:
         disk = self.ebs_snapshot
@@ -341,7 +324,7 @@ def _check_launch(
 
 
 def _check_image(backend: Any, image_id: str) -> None:
-    ami = backend.amis.get(image_id)
+    (ami,) = backend.describe_images(filters={"image-id": [image_id]}) or [None]
     if ami is None:
         raise EC2ClientError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     if ami.state != "available":
@@ -486,7 +469,9 @@ def _activities(cloud: Cloud) -> None:
     @replace(AutoScalingResponse, "describe_scaling_activities")
     def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
         found = cloud.autoscaling.activities(
-            self._get_param("AutoScalingGroupName"), self._get_param("ActivityIds", []) or []
+            self.autoscaling_backend,
+            self._get_param("AutoScalingGroupName"),
+            self._get_param("ActivityIds", []) or [],
         )
         start = int(self._get_param("NextToken") or 0)
         end = start + (self._get_int_param("MaxRecords") or 100)

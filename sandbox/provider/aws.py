@@ -38,6 +38,7 @@ class Settings:
 
     region: str
     profile: str | None = None
+    assume_roles: tuple[Mapping[str, Any], ...] = ()
     access_key: str | None = None
     secret_key: str | None = None
     token: str | None = None
@@ -53,6 +54,7 @@ class Clients:
         self._session: Session | None = None
         self._clients: dict[str, BaseClient] = {}
         self._account: str | None = None
+        self._assumed: dict[str, str] | None = None
 
     def client(self, service: str) -> Any:
         with self._lock:
@@ -83,6 +85,24 @@ class Clients:
             self._session = Session(profile=self._settings.profile)
         return self._session
 
+    def _credentials(self) -> dict[str, str | None]:
+        """Those of the roles, if any, are good for an hour, and an operation is over by then."""
+        from bluegreen.aws.session import Session, SessionSettings
+
+        settings = self._settings
+        if not settings.assume_roles:
+            return {
+                "aws_access_key_id": settings.access_key,
+                "aws_secret_access_key": settings.secret_key,
+                "aws_session_token": settings.token,
+            }
+        if self._assumed is None:
+            roles = SessionSettings(
+                region=settings.region, profile=settings.profile, assume_roles=settings.assume_roles
+            )
+            self._assumed = {key.lower(): value for key, value in Session(roles).environment().items()}
+        return {**self._assumed}
+
     def _make(self, service: str) -> BaseClient:
         from botocore.config import Config
 
@@ -91,9 +111,7 @@ class Clients:
             service,
             region_name=settings.region,
             endpoint_url=settings.endpoints.get(service),
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_key,
-            aws_session_token=settings.token,
+            **self._credentials(),
             config=Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=32),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from bluegreen.errors import BluegreenError
@@ -24,7 +25,7 @@ _WITHOUT_EFFECT: Final = frozenset(
         "pluginDownloadURL",
     }
 )
-_SUPPORTED: Final = frozenset({"region", "profile", "accessKey", "secretKey", "token", "endpoints"})
+_SUPPORTED: Final = frozenset({"region", "profile", "assumeRoles", "accessKey", "secretKey", "token", "endpoints"})
 
 
 def configuration_failures(arguments: Props) -> list[Failure]:
@@ -51,11 +52,21 @@ def settings_from(arguments: Props) -> Settings:
     return Settings(
         region=region,
         profile=arguments.get("profile"),
+        assume_roles=_roles(arguments.get("assumeRoles")),
         access_key=arguments.get("accessKey"),
         secret_key=arguments.get("secretKey"),
         token=arguments.get("token"),
         endpoints={name: url for block in _blocks(arguments.get("endpoints")) for name, url in block.items() if url},
     )
+
+
+def _roles(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not value:
+        return ()
+    # Imported here because it takes most of a second, and most stacks assume no role.
+    from bluegreen.aws.session import SessionSettings
+
+    return SessionSettings.parse({"assumeRoles": value}).assume_roles
 
 
 def _blocks(value: Any) -> list[Props]:

@@ -13,7 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,6 +152,7 @@ class Project:
     sandbox: Sandbox
     directory: Path
     engine: Path  # the directory of the `pulumi` to run
+    stack: str = STACK
     _images: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -167,6 +168,14 @@ class Project:
         project = cls(sandbox, directory, engine)
         assert project.pulumi("stack", "init", STACK).code == 0
         return project
+
+    def another(self, stack: str, **config: object) -> Project:
+        """The same project's other stack, whose file is the first one's with this config of the `aws:` namespace."""
+        document = yaml.safe_load((self.directory / f"stacks/Pulumi.{self.stack}.yaml").read_text())
+        document["config"] |= {f"aws:{key}": value for key, value in config.items()}
+        (self.directory / f"stacks/Pulumi.{stack}.yaml").write_text(yaml.safe_dump(document))
+        assert self.pulumi("stack", "init", stack).code == 0
+        return replace(self, stack=stack)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -197,11 +206,11 @@ class Project:
 
     def begin_up(self, **settings: object) -> Begun:
         self.configure(**settings)
-        return self.begin("up", "--skip-preview")
+        return self.begin("up", "--skip-preview", "--stack", self.stack)
 
     def configure(self, **settings: object) -> None:
         """Write settings to the stack's file, in `snake_case`; None takes one out."""
-        file = self.directory / f"stacks/Pulumi.{STACK}.yaml"
+        file = self.directory / f"stacks/Pulumi.{self.stack}.yaml"
         document = yaml.safe_load(file.read_text())
         for name, value in settings.items():
             first, *rest = name.split("_")
@@ -230,7 +239,7 @@ class Project:
     @property
     def resources(self) -> list[dict[str, Any]]:
         """The state, as the file backend keeps it."""
-        file = self.sandbox.dir / f"state/.pulumi/stacks/bluegreen/{STACK}.json"
+        file = self.sandbox.dir / f"state/.pulumi/stacks/bluegreen/{self.stack}.json"
         return list(json.loads(file.read_text())["checkpoint"]["latest"].get("resources", []))
 
     @property

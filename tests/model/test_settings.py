@@ -284,6 +284,28 @@ def test_an_arn_in_place_of_a_name_is_refused_as_one(key: str, arn: str) -> None
     assert "the name, not the ARN" in faults(**{key: arn})[key]
 
 
+KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY,
+        "mrk-" + "0a" * 16,
+        "alias/images",
+        f"arn:aws:kms:eu-west-1:111111111111:key/{KEY}",
+        "arn:aws-cn:kms:cn-north-1:111111111111:alias/team/images",
+    ],
+)
+def test_keys_that_a_copy_of_an_image_can_be_under(key: str) -> None:
+    assert Settings.parse({"ami": AMI, "imageKmsKey": key}).image_kms_key == key
+
+
+@pytest.mark.parametrize("key", ["alias/aws/ebs", "images", f"arn:aws:kms:eu-west-1:111111111111:{KEY}", f"key/{KEY}"])
+def test_what_is_no_key_of_a_customers_is_refused(key: str) -> None:
+    assert "is not a customer managed KMS key" in faults(imageKmsKey=key)["imageKmsKey"]
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
     assert faults(minSiz="1") == {"minSiz": "unknown key; did you mean minSize?"}
     assert faults(healthCheck={"pat": "/x"}) == {"healthCheck.pat": "unknown key; did you mean path?"}

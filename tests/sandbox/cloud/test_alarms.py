@@ -10,8 +10,8 @@ from sandbox.cloud.alarms import Alarm, AlarmError, History, Point, judge
 from sandbox.cloud.metrics import Metric, Metrics
 from sandbox.cloud.samples import Samples
 
-REGION = "us-east-1"
-ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:it"
+HOME = "us-east-1:123456789012"
+ARN = f"arn:aws:cloudwatch:{HOME}:alarm:it"
 NOW = 1_800_000_000 // 60 * 60
 STATES = {"O": "OK", "A": "ALARM", "I": "INSUFFICIENT_DATA", "=": None}
 
@@ -50,7 +50,7 @@ class Watch:
         self.metrics = Metrics()
         self.now = NOW
         self.history = History()
-        self.alarm = Alarm(ARN, REGION, self.settings(**settings), self.history)
+        self.alarm = Alarm(ARN, self.settings(**settings), self.history)
 
     @staticmethod
     def settings(**changes: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Watch:
         """The state after these minutes."""
         for value in values:
             if value is not None:
-                self.metrics.add(Metric(REGION, "N", metric), self.now, Samples.of(value, times))
+                self.metrics.add(Metric(HOME, "N", metric), self.now, Samples.of(value, times))
             self.now += 60
             self.alarm.evaluate(self.metrics, self.now)
         return self.alarm.state_value
@@ -145,7 +145,7 @@ def test_an_alarm_watches_an_expression() -> None:
     single = dict.fromkeys(("Namespace", "MetricName", "Statistic", "Period"))
     watch = Watch(**single, Metrics=[metric("e", "errors"), metric("r", "m"), rate], EvaluationPeriods=1)
     assert watch.see(100) == "OK"
-    watch.metrics.add(Metric(REGION, "N", "errors"), watch.now, Samples.of(1, 10))
+    watch.metrics.add(Metric(HOME, "N", "errors"), watch.now, Samples.of(1, 10))
     assert watch.see(100) == "ALARM"
     assert "[10.0 (15/01/27 08:01:00)]" in watch.reason
     assert watch.see(None, None, None) == "INSUFFICIENT_DATA"

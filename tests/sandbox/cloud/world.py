@@ -54,11 +54,14 @@ class Aws:
     subnets: list[str] = field(default_factory=list)
     balancers: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    region: str = "us-east-1"
 
     def __post_init__(self) -> None:
         self.vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        for number, zone in enumerate(("us-east-1a", "us-east-1b")):
-            subnet = self.ec2.create_subnet(VpcId=self.vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)
+        for number, zone in enumerate("ab"):
+            subnet = self.ec2.create_subnet(
+                VpcId=self.vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{self.region}{zone}"
+            )
             self.subnets.append(subnet["Subnet"]["SubnetId"])
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
@@ -389,9 +390,16 @@ class TestInvoke:
 
 class TestConfiguration:
     def test_an_unsupported_setting_is_refused_by_name(self, stub: Any) -> None:
-        news = encode({"region": "us-east-1", "assumeRoles": '[{"roleArn":"a"}]'})
+        news = encode({"region": "us-east-1", "defaultTags": '{"tags":{"a":"b"}}'})
         answer = stub.CheckConfig(provider_pb2.CheckRequest(news=news))
-        assert [failure.property for failure in answer.failures] == ["assumeRoles"]
+        assert [failure.property for failure in answer.failures] == ["defaultTags"]
+
+    def test_a_role_leads_to_its_account(self, stub: Any) -> None:
+        roles = json.dumps([{"roleArn": "arn:aws:iam::222222222222:role/deployer", "sessionName": "test"}])
+        args = encode({"region": "us-east-1", "assumeRoles": roles})
+        stub.Configure(provider_pb2.ConfigureRequest(args=args))
+        asked = provider_pb2.InvokeRequest(tok="aws:index/getCallerIdentity:getCallerIdentity")
+        assert decode(getattr(stub.Invoke(asked), "return"))["accountId"] == "222222222222"
 
     def test_a_missing_region_is_an_error_with_a_way_out(self, stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_REGION")
