@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from bluegreen.errors import BluegreenError, RolloutError, WindowClosed
 from bluegreen.events import RollbackPlanned
@@ -26,8 +27,8 @@ class Course:
     """The way that a verb goes.
 
     `release` is what it is about, `settings` those that it is walked with. `dangers`: what refuses it, unless it is
-    forced. `is_way_back`: what gains traffic has served before, and is neither proven nor watched again. `rollback`,
-    `way`: of a rollback.
+    forced. `is_way_back`: what gains traffic has served before, and is neither proven nor watched again. `evidence`:
+    for the ledger. `rollback`, `way`: of a rollback.
     """
 
     verb: str
@@ -36,6 +37,7 @@ class Course:
     steps: tuple[Step, ...]
     is_way_back: bool = False
     dangers: tuple[BluegreenError, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     rollback: Rollback | None = None
     way: RollbackPlanned | None = None
 

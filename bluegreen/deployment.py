@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -16,13 +17,14 @@ from bluegreen import course
 from bluegreen.course import Course
 from bluegreen.driver import Driver, KeepWatch, Update
 from bluegreen.engine import Engine, names
-from bluegreen.errors import BluegreenError, NoSuchStackError
+from bluegreen.errors import BluegreenError, NoSuchStackError, RolloutError
 from bluegreen.events import OnEvent, RollbackPlanned
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.record import Deployment
 from bluegreen.plan import Plan
 from bluegreen.plan import plan as make_plan
+from bluegreen.promotion import Promotion, carry_out, look_ahead
 from bluegreen.records import read_history, read_records
 from bluegreen.stack import Stack, short
 from bluegreen.stop import Stop
@@ -44,8 +46,11 @@ class Options(TypedDict, total=False):
     keep_watch: KeepWatch | None
 
 
-def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) -> Update:
+def deploy(stack: str, *, ami: str | None = None, from_stack: str | None = None, **options: Unpack[Options]) -> Update:
     """Bring a stack to what its config says, with `ami` in place of the config's where given.
+
+    `from_stack`: with the very image that this stack runs; it is copied where region or account differ. That it was
+    seen healthy there is asked, and how the settings of the two differ is told (PromotionPlanned).
 
     A release that isn't active comes in step by step, as the setting `strategy` says, one `pulumi up` a step, each
     attested and, for its time, watched. With `promotion` manual it stops before the last of them; `promote` goes on. A
@@ -58,7 +63,15 @@ def deploy(stack: str, *, ami: str | None = None, **options: Unpack[Options]) ->
     LedgerError, and RolloutError where another rollout is open.
     """
     there = _stack(stack, options)
-    return _walk(there, course.deploy(there, ami), options)
+    if from_stack is None:
+        return _walk(there, course.deploy(there, ami), options)
+    promotion = _promotion(there, from_stack, ami, options)
+    there.tell(promotion.told)
+    _refuse(course.deploy(there, promotion.image), options)  # before its image is copied
+    _refuse(promotion, options)
+    way = course.deploy(there, carry_out(promotion))
+    forced = tuple(dict.fromkeys((*promotion.dangers, *way.dangers)))
+    return _walk(there, replace(way, dangers=forced, evidence=promotion.evidence), options)
 
 
 def promote(stack: str, **options: Unpack[Options]) -> Update:
@@ -117,6 +130,7 @@ def plan(
     verb: str = "deploy",
     *,
     ami: str | None = None,
+    from_stack: str | None = None,
     to: str | None = None,
     versions: Sequence[str] = (),
     **options: Unpack[Options],
@@ -126,6 +140,11 @@ def plan(
     Raises as the verb does where there is nothing that it could do.
     """
     there = _stack(stack, options)
+    if from_stack is not None:
+        promotion = _promotion(there, from_stack, ami, options)
+        there.tell(promotion.told)
+        way = course.deploy(there, promotion.image)
+        return make_plan(there, replace(way, dangers=(*promotion.dangers, *way.dangers)))
     ways: dict[str, Callable[[], Course]] = {
         "deploy": lambda: course.deploy(there, ami),
         "promote": lambda: course.promote(there),
@@ -186,16 +205,26 @@ def _stack(stack: str, options: Options) -> Stack:
     return there
 
 
-def _walk(there: Stack, way: Course, options: Options) -> Update:
+def _promotion(there: Stack, source: str, ami: str | None, options: Options) -> Promotion:
+    if ami:
+        raise RolloutError("an image and a stack to promote from can't be had together", "Say `--ami` or `--from`.")
+    return look_ahead(Stack(source, directory=options.get("directory"), on_event=options.get("on_event")), there)
+
+
+def _refuse(way: Course | Promotion, options: Options) -> None:
     if way.dangers and not options.get("force"):
         raise way.dangers[0]
+
+
+def _walk(there: Stack, way: Course, options: Options) -> Update:
+    _refuse(way, options)
     driver = Driver(there, keep_watch=options.get("keep_watch"), stop=options.get("stop"))
     if way.way:
         there.tell(way.way)
     if way.rollback:
         return driver.roll_back(way.rollback, way.settings, **_forced(way))
     told: dict[str, Any] = {"strategy": way.settings.strategy.value} if way.verb in ("deploy", "promote") else {}
-    with driver.acting(way.verb, way.release, **told, **_forced(way)):
+    with driver.acting(way.verb, way.release, **told, **way.evidence, **_forced(way)):
         return driver.walk(way.steps, way.settings, is_way_back=way.is_way_back)
 
 

@@ -121,6 +121,25 @@ class ConfigDiffers(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromotionPlanned(Event):
+    """The release that `source` runs comes to this stack, proven there by `run` of its ledger.
+
+    `steps`: what has to happen to its image. `drift`: settings of the two that differ, each {key, source, target,
+    isOfRelease}; the last says whether it makes another release.
+    """
+
+    source: str
+    release: str
+    image: str
+    content_digest: str
+    commit: str
+    version: str
+    run: str
+    steps: tuple[str, ...]
+    drift: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RollbackPlanned(Event):
     """How the traffic will go back: `way` is flip, inflate or redeploy.
 
@@ -268,6 +287,7 @@ class Error(Event):
 KINDS: dict[type[Event], str] = {
     Began: "began",
     ConfigDiffers: "config",
+    PromotionPlanned: "promotion",
     RollbackPlanned: "rollback",
     StepBegan: "step",
     PhaseBegan: "phase",

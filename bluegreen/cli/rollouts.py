@@ -3,6 +3,7 @@ brought back, and taken away."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,10 @@ from bluegreen.cli.options import AsJson, DryRun, Force, StackName, StackNames, 
 from bluegreen.cli.running import running
 from bluegreen.errors import FAILED, REFUSED
 
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="STACK", help="Take the very release that this stack runs, with its image."),
+]
 Ami = Annotated[str | None, typer.Option(help="The image to deploy. [default: the config's]")]
 To = Annotated[
     str | None, typer.Option(metavar="VERSION", help="The release. [default: the newest standby, or the one before]")
@@ -20,6 +25,7 @@ To = Annotated[
 def deploy(
     stacks: StackNames,
     ami: Ami = None,
+    from_stack: From = None,
     waves: Annotated[
         str | None, typer.Option(help="How many stacks by when: 1,50%,100%. [default: all at once]")
     ] = None,
@@ -27,6 +33,7 @@ def deploy(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the Dask scheduler that deploys them.")
     ] = None,
+    yes: Yes = False,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -36,18 +43,19 @@ def deploy(
     from bluegreen import deployment
 
     if dry_run:
-        for stack in stacks:
-            _plan("deploy", stack, as_json, force, ami=ami)
-        return
+        codes = [_plan("deploy", stack, as_json, force, ami=ami, from_stack=from_stack) for stack in stacks]
+        raise typer.Exit(max(codes))
+    if from_stack and not (yes or force or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+        _confirm_drift(stacks, from_stack)
     if len(stacks) > 1 or waves or cluster:
         from bluegreen.cli.waves import deploy_many
 
         with running("deploy", stacks, as_json=as_json, verbose=verbose) as run:
-            options = {"ami": ami, "force": force}
+            options = {"ami": ami, "from_stack": from_stack, "force": force}
             code = deploy_many(stacks, run, options=options, waves=waves, parallel=parallel, cluster=cluster)
         raise typer.Exit(code)
     with running("deploy", stacks, as_json=as_json, verbose=verbose) as run:
-        run.done(deployment.deploy(stacks[0], ami=ami, force=force, **run.options))
+        run.done(deployment.deploy(stacks[0], ami=ami, from_stack=from_stack, force=force, **run.options))
 
 
 def promote(
@@ -124,23 +132,42 @@ def destroy(
 def plan(
     stack: StackName,
     ami: Ami = None,
+    from_stack: From = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what `bluegreen deploy` would do: steps, machines, quota, time. Changes nothing."""
-    _plan("deploy", stack, as_json, False, ami=ami)
+    raise typer.Exit(_plan("deploy", stack, as_json, False, ami=ami, from_stack=from_stack))
 
 
 def _act(verb: str, stack: str, force: bool, dry_run: bool, as_json: bool, verbose: bool, **words: Any) -> None:
     from bluegreen import deployment
 
     if dry_run:
-        _plan(verb, stack, as_json, force, **words)
-        return
+        raise typer.Exit(_plan(verb, stack, as_json, force, **words))
     with running(verb, [stack], as_json=as_json, verbose=verbose) as run:
         run.done(getattr(deployment, verb)(stack, force=force, **words, **run.options))
 
 
-def _plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> None:
+def _confirm_drift(stacks: list[str], source: str) -> None:
+    """A person is shown what differs between the environments, and asked, before anything is done."""
+    from bluegreen import deployment
+    from bluegreen.events import Event, PromotionPlanned
+
+    differing: list[PromotionPlanned] = []
+
+    def see(event: Event) -> None:
+        run.report.see(event)
+        if isinstance(event, PromotionPlanned) and event.drift:
+            differing.append(event)
+
+    with running("plan", stacks, is_live=False) as run:
+        for stack in stacks:
+            deployment.plan(stack, from_stack=source, on_event=see)
+    if differing and not typer.confirm("Go on with these differences?"):
+        raise typer.Exit(REFUSED)
+
+
+def _plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> int:
     from bluegreen import deployment
     from bluegreen.cli.told import plan_in_words
     from bluegreen.events import Outcome, Result
@@ -160,7 +187,7 @@ def _plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> No
                 details=found.as_record(),
             )
         )
-    raise typer.Exit(code)
+    return code
 
 
 def _check_rollback(stack: str, to: str | None, as_json: bool) -> None:

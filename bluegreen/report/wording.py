@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from bluegreen.events import (
     Began,
@@ -16,6 +17,7 @@ from bluegreen.events import (
     Outcome,
     Phase,
     PhaseBegan,
+    PromotionPlanned,
     ResourceChanged,
     RollbackPlanned,
     Shifted,
@@ -38,6 +40,9 @@ PHASES = {
 }
 """Those that are worth a line of their own: draining has one that says how long."""
 
+LONGEST_VALUE = 60
+"""Of a setting, in a line."""
+
 WAYS = {
     "flip": "its standby has its machines: one change of the listener",
     "inflate": "its standby has no machines: they come back first",
@@ -57,6 +62,8 @@ def words_of(event: Event) -> str:
             return ", ".join(part for part in (spread(weights, roles), usual) if part)
         case StackBegan(wave=wave, waves=waves):
             return f"begins, in wave {wave} of {waves}" if waves > 1 else "begins"
+        case PromotionPlanned():
+            return "\n".join(_of_promotion(event))
         case RollbackPlanned(release=release, image=image, way=way, last_seconds=last):
             took = f"; last time the traffic was back after {last:.1f} s" if last is not None else ""
             return f"rollback to release {release} ({image}): {way}, {WAYS[way]}{took}"
@@ -82,6 +89,23 @@ def words_of(event: Event) -> str:
             return f"{took}: {text}" if text else took
         case _:
             return line_of(event)
+
+
+def _of_promotion(event: PromotionPlanned) -> Iterator[str]:
+    of = ", ".join(part for part in (event.version and f"version {event.version}", event.commit[:12]) if part)
+    yield f"from {event.source}: release {event.release}, {event.image}" + (f" ({of})" if of else "")
+    yield from event.steps
+    if not event.drift:
+        yield f"settings of {event.source} and {event.stack} are the same"
+    for each in event.drift:
+        there, here = _short(each["source"]), _short(each["target"])
+        mark = "; it makes another release" if each["isOfRelease"] else ""
+        yield f"drift: {each['key']} is {there} in {event.source}, and {here} in {event.stack}{mark}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 def spread(weights: Mapping[str, int], roles: Mapping[str, str] | None = None) -> str:
