@@ -25,6 +25,7 @@ from bluegreen.errors import (
     BluegreenError,
     EngineError,
     Interrupted,
+    LedgerError,
     RolledBack,
     RolloutError,
     WatchFailed,
@@ -248,6 +249,7 @@ class Driver:
                 f"{_told(wanted)} was declared",
                 "Somebody else has changed the listener: `pulumi refresh` shows it, `bluegreen deploy` sets it right.",
             )
+        self._publish(result)
         return Update(
             stack=self._stack.name,
             outputs=result.outputs,
@@ -256,6 +258,14 @@ class Driver:
             serving=serving or {},
             seconds=round(time.monotonic() - self._began, 1),
         )
+
+    def _publish(self, result: Result) -> None:
+        """Where the service is met, for other systems; what it runs, the cutover has published."""
+        places = {name: str(result.outputs[name]) for name in ("url", "previewUrl") if name in result.outputs}
+        try:
+            self._stack.ledger.publish(self._stack.settings.service, places)
+        except LedgerError as error:
+            self._stack.say(f"not published: {error}")
 
     def _brought_about(self, fleet: Fleet, settings: Settings, is_way_back: bool, step: Step | None = None) -> Result:
         """The update that brings a fleet about, watched. A failed watch takes the traffic back."""

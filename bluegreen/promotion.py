@@ -101,6 +101,8 @@ def carry_out(promotion: Promotion) -> str:
     """Share and copy the image where that has to be; the image that the target launches. Raises ImageError, AwsError,
     Interrupted."""
     target = promotion.target
+    if not promotion.transfer.copies and not promotion.transfer.known_copy:
+        return promotion.image
     made = images.carry_out(
         promotion.transfer,
         promotion.source.session,
