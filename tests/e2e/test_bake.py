@@ -219,7 +219,7 @@ def test_a_published_artifact_of_another_sha256_is_refused_before_anything_is_la
     assert published.code == 0, published.output
     wrong = json.dumps({**json.loads(published.output), "sha256": WRONG})
     failed = broken.bluegreen("bake", STACK, "--artifact-json", wrong)
-    assert failed.code == 1
+    assert failed.code == 2
     assert WRONG in failed.output.partition("error: ")[2]
     assert failed.writes == []
 
@@ -250,7 +250,7 @@ def repository(broken: Project) -> Iterator[str]:
 def test_an_artifact_that_is_not_there_is_told_before_anything_is_launched(broken: Project) -> None:
     gone = f'{{"url": "s3://nowhere-at-all/x.tar.gz", "sha256": "{"a" * 64}", "version": "9", "commit": "unknown"}}'
     failed = broken.bluegreen("bake", STACK, "--artifact-json", gone)
-    assert failed.code == 1
+    assert failed.code == 2
     assert "nowhere-at-all" in failed.output.partition("error: ")[2]
     assert failed.writes == []
 

@@ -57,7 +57,7 @@ def test_an_image_that_does_not_suit_the_schema_is_kept_off_the_database_both_wa
     done = served.bluegreen("deploy", STACK, "--ami", image(served, "3", "13-14"))
     assert done.code == 0, done.output
     writes_nothing = served.bluegreen("rollback", STACK)
-    assert writes_nothing.code == 1
+    assert writes_nothing.code == 2
     assert "the database has schema 14" in writes_nothing.output
     assert writes_nothing.writes == []
     forced = served.bluegreen("rollback", STACK, "--force")

@@ -79,7 +79,7 @@ def test_a_rollback_whose_image_is_gone_is_refused_and_the_check_says_so(served:
     served.aws("ec2").deregister_image(ImageId=gone["image"])
     for words in (["--check"], []):
         refused = served.bluegreen("rollback", STACK, "--to", gone["version"], *words)
-        assert refused.code == 1
+        assert refused.code == 2
         assert f"the image {gone['image']} of release {gone['version']} is gone" in refused.output
         assert refused.has_no_traceback
         assert refused.writes == []

@@ -69,7 +69,7 @@ def test_what_the_command_misses_is_one_message(project: Project, path: str | No
         text=True,
         timeout=60,
     )
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert reason in refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
 
