@@ -38,6 +38,8 @@ OLDEST_ENGINE = VersionInfo(3, 230)
 SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred: program exited with .*")
 """Errors that the engine adds to the one that says why."""
 
+STACK_TYPE = "pulumi:pulumi:Stack"
+
 LOCK_OWNER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<process>\d+)\)(?: at (?P<since>\S+))?")
 """How the engine names who holds the lock of a stack in a file or object store."""
 
@@ -120,19 +122,25 @@ class Engine:
         )
 
     def outputs(self) -> dict[str, Any]:
-        """Of the last update; empty where there was none."""
-        with self._errors():
-            return {name: output.value for name, output in self._stack.outputs().items()}
+        """Of the last update that ended well; empty where there was none.
+
+        Out of the state: the Automation API's own question starts the engine twice, for outputs that are secrets.
+        """
+        stacks = [each for each in self._state().get("resources") or [] if each["type"] == STACK_TYPE]
+        return dict(stacks[0].get("outputs") or {}) if stacks else {}
 
     def resources(self) -> tuple[StateResource, ...]:
         """All that the stack's state holds, what is to be deleted yet included."""
-        with self._errors():
-            state = self._stack.export_stack().deployment or {}
+        state = self._state()
         pending = [each["resource"] for each in state.get("pending_operations") or []]
         return (
             *(_resource(each, is_pending=False) for each in state.get("resources") or []),
             *(_resource(each, is_pending=True) for each in pending),
         )
+
+    def _state(self) -> Mapping[str, Any]:
+        with self._errors():
+            return self._stack.export_stack().deployment or {}
 
     def configure(self, values: Mapping[str, str | None], secrets: Set[str] = frozenset()) -> None:
         """Set these keys, which are of the project's namespace where they name none; take those out that are None."""

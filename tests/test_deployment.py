@@ -84,6 +84,10 @@ class Stack:
     def remove_config(self, key: str) -> None:
         del self.config[key.removeprefix("bluegreen:")]
 
+    def export_stack(self) -> Any:
+        root = {"type": "pulumi:pulumi:Stack", "urn": "root", "outputs": self.last_outputs}
+        return SimpleNamespace(deployment={"resources": [root] if self.last_outputs else []})
+
     def set_all_config(self, values: dict[str, auto.ConfigValue]) -> None:
         self.config |= {key.removeprefix("bluegreen:"): value.value for key, value in values.items()}
 
