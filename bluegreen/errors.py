@@ -52,6 +52,10 @@ class SettingsError(BluegreenError):
         )
 
 
+class ImageUnset(SettingsError):
+    """`ami` is unset, or no id of an AMI: a destroy can do with that, and nothing else."""
+
+
 class VariablesError(BluegreenError):
     """The variables file of an image has faults; all of them are in the one message, each with its variable."""
 
@@ -96,6 +100,10 @@ class GateFailed(BluegreenError):
 
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
+
+
+class Protected(BluegreenError):
+    """What was to be destroyed is protected against it."""
 
 
 class WatchFailed(BluegreenError):

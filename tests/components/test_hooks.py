@@ -54,7 +54,7 @@ from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner, Purpose
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = Owner(project="bluegreen", stack="dev", service="web")
 CAPACITY = Capacity(minimum=1, maximum=6, desired=1)
-NO_ALARMS = AlarmSettings(errorPercent=0, latencySeconds=0, unhealthyHosts=0)
+NO_ALARMS = AlarmSettings(error_percent=0, latency_seconds=0, unhealthy_hosts=0)
 SOAK_SECONDS = 0.01
 GROUP, POLICY, ALARM = (
     "aws:autoscaling/group:Group",
