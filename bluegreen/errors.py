@@ -53,7 +53,11 @@ class SettingsError(BluegreenError):
 
 
 class ImageUnset(SettingsError):
-    """`ami` is unset, or no id of an AMI: a destroy can do with that, and nothing else."""
+    """`ami` is unset, or no id of an AMI: a destroy can do with that, and nothing else. `image`: its value."""
+
+    def __init__(self, faults: Sequence[Fault], image: str = "") -> None:
+        super().__init__(faults)
+        self.image = image
 
 
 class VariablesError(BluegreenError):

@@ -378,7 +378,7 @@ class Settings(ConfigModel):
     def image(self) -> str:
         """The AMI to run. Raises ImageUnset where `ami` is unset or no id of one."""
         if fault := image_fault(self.ami):
-            raise ImageUnset([fault])
+            raise ImageUnset([fault], self.ami or "")
         return str(self.ami)
 
     def with_image(self, image: str) -> Settings:
