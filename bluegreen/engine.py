@@ -22,6 +22,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, StackLockedError
+from bluegreen.model.settings import NAMESPACE
 
 ENGINE_ENVIRONMENT = {
     # Delete hooks need the program, on a destroy as well.
@@ -88,9 +89,11 @@ class Engine:
             return {name: output.value for name, output in self._stack.outputs().items()}
 
     def configure(self, values: Mapping[str, str]) -> None:
-        """Set these keys, of the project's namespace."""
+        """Set these keys of bluegreen's namespace, whatever the project is called."""
         with self._errors():
-            self._stack.set_all_config({name: auto.ConfigValue(value) for name, value in values.items()})
+            self._stack.set_all_config(
+                {f"{NAMESPACE}:{name}": auto.ConfigValue(value) for name, value in values.items()}
+            )
 
     def up(self) -> Result:
         """Raises StackLockedError where another update holds the stack, EngineError where the update failed.

@@ -66,7 +66,7 @@ class Stack:
         return {key: auto.OutputValue(value, False) for key, value in self.last_outputs.items()}
 
     def set_all_config(self, values: dict[str, auto.ConfigValue]) -> None:
-        self.config |= {key: value.value for key, value in values.items()}
+        self.config |= {key.removeprefix("bluegreen:"): value.value for key, value in values.items()}
 
     def up(self, **_: Any) -> Any:
         if self.is_interrupted:

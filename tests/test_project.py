@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "components": {"errors", "model", "aws", "ledger", "checks"},
     "program": {"errors", "model", "aws", "ledger", "checks", "components"},
     "images": {"errors", "model", "aws"},
-    "engine": {"errors", "events"},
+    "engine": {"errors", "events", "model"},
     "driver": {"errors", "model", "events", "aws", "ledger", "checks", "engine"},
     "deployment": {"errors", "model", "events", "aws", "ledger", "checks", "engine", "driver"},
     "cli": {"errors", "model", "events", "aws", "ledger", "images", "driver", "deployment"},

@@ -385,6 +385,14 @@ class Settings(ConfigModel):
         """The same with another image."""
         return self.model_copy(update={"ami": image})
 
+    def for_service(self, service: str, **changes: Any) -> Settings:
+        """The same for another service of the same program, but for these changes, by their names here.
+
+        Without `fleet`, which is of the service that the `bluegreen` command deploys. Raises pydantic.ValidationError.
+        """
+        same = {name: getattr(self, name) for name in type(self).model_fields if name != "fleet"}
+        return type(self).model_validate({**same, "service": service, **changes}, by_alias=False, by_name=True)
+
     @property
     def address_plan(self) -> AddressPlan:
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
