@@ -152,20 +152,21 @@ class Project:
     sandbox: Sandbox
     directory: Path
     engine: Path  # the directory of the `pulumi` to run
+    stack: str = STACK
     _images: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, sandbox: Sandbox, directory: Path, engine: Path) -> Project:
+    def make(cls, sandbox: Sandbox, directory: Path, engine: Path, stack: str = STACK) -> Project:
         (directory / "stacks").mkdir(parents=True)
-        for name in ("Pulumi.yaml", "__main__.py", f"stacks/Pulumi.{STACK}.yaml"):
+        for name in ("Pulumi.yaml", "__main__.py", f"stacks/Pulumi.{stack}.yaml"):
             shutil.copy(REPOSITORY / name, directory / name)
         for name in ("ansible", "app", "packer"):
             shutil.copytree(
                 REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "ami.txt")
             )
         (directory / ".venv").symlink_to(sys.prefix)
-        project = cls(sandbox, directory, engine)
-        assert project.pulumi("stack", "init", STACK).code == 0
+        project = cls(sandbox, directory, engine, stack)
+        assert project.pulumi("stack", "init", stack).code == 0
         return project
 
     @property
@@ -201,7 +202,7 @@ class Project:
 
     def configure(self, **settings: object) -> None:
         """Write settings to the stack's file, in `snake_case`; None takes one out."""
-        file = self.directory / f"stacks/Pulumi.{STACK}.yaml"
+        file = self.directory / f"stacks/Pulumi.{self.stack}.yaml"
         document = yaml.safe_load(file.read_text())
         for name, value in settings.items():
             first, *rest = name.split("_")
@@ -230,7 +231,7 @@ class Project:
     @property
     def resources(self) -> list[dict[str, Any]]:
         """The state, as the file backend keeps it."""
-        file = self.sandbox.dir / f"state/.pulumi/stacks/bluegreen/{STACK}.json"
+        file = self.sandbox.dir / f"state/.pulumi/stacks/bluegreen/{self.stack}.json"
         return list(json.loads(file.read_text())["checkpoint"]["latest"].get("resources", []))
 
     @property
