@@ -129,7 +129,7 @@ class Stack:
     def _active_group(self, settings: Settings) -> Group | None:
         """What takes the traffic now. Raises SettingsError where the config would pull the ground from under it."""
         ours = [group for group in self._groups if group.service == settings.service]
-        if ours and settings.vpc_cidr not in self._cidrs:
+        if ours and self._cidrs and settings.vpc_cidr not in self._cidrs:
             message = f"the stack runs in {', '.join(self._cidrs)}; a load balancer can't move to another VPC"
             raise SettingsError([Fault("bluegreen:vpcCidr", f"{message}. Set it back, or destroy the stack first")])
         return self._observer.active_of(ours)
