@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	  $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	  $$uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule; import bluegreen.program, bluegreen.deployment, bluegreen.cli.main, bluegreen.cli.bake, bluegreen.images.bake, sandbox.cloud.api, sandbox.cloud.ssh, sandbox.engine.operation, sandbox.engine.commands, asyncssh'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import pulumi_aws as aws; aws.ec2.Vpc, aws.lb.Listener, aws.autoscaling.Group, aws.vpc.SecurityGroupIngressRule, aws.ssm.Parameter; import bluegreen.program, bluegreen.deployment, bluegreen.cli.main, bluegreen.cli.bake, bluegreen.images.bake, sandbox.cloud.api, sandbox.cloud.ssh, sandbox.engine.operation, sandbox.engine.commands, asyncssh'
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import sandbox.provider.__main__'
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 2 $$($(BIN)/python -c 'import ansible, jinja2; print(*ansible.__path__, *jinja2.__path__)')
 	@touch $@

@@ -22,6 +22,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
+from bluegreen.model.settings import NAMESPACE
 from bluegreen.process import runs
 from bluegreen.pulumi_command import PulumiCommand
 
@@ -143,7 +144,8 @@ class Engine:
             return self._stack.export_stack().deployment or {}
 
     def configure(self, values: Mapping[str, str | None], secrets: Set[str] = frozenset()) -> None:
-        """Set these keys, which are of the project's namespace where they name none; take those out that are None."""
+        """Set these keys, which are of bluegreen's namespace where they name none; take those out that are None."""
+        values = {key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in values.items()}
         with self._errors():
             for name in (name for name, value in values.items() if value is None):
                 self._stack.remove_config(name)

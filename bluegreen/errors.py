@@ -77,6 +77,14 @@ class SettingsError(BluegreenError):
         )
 
 
+class ImageUnset(SettingsError):
+    """`ami` is unset, or no id of an AMI: a destroy can do with that, and nothing else. `image`: its value."""
+
+    def __init__(self, faults: Sequence[Fault], image: str = "") -> None:
+        super().__init__(faults)
+        self.image = image
+
+
 class VariablesError(BluegreenError):
     """The variables file of an image has faults; all of them are in the one message, each with its variable."""
 
@@ -134,6 +142,10 @@ class WindowClosed(BluegreenError):
 
 class GuardRefused(BluegreenError):
     """A server group that still takes traffic was about to be deleted."""
+
+
+class Protected(BluegreenError):
+    """What was to be destroyed is protected against it."""
 
 
 class WatchFailed(BluegreenError):

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "records": {"errors", "model", "images", "ledger_of"},
     "stop": set(),
     "pulumi_command": set(),
-    "engine": {"errors", "events", "process", "pulumi_command"},
+    "engine": {"errors", "events", "model", "process", "pulumi_command"},
     "stack": {"errors", "model", "events", "narrator", "aws", "ledger", "engine"},
     "way_back": {"errors", "model", "events", "checks", "stack"},
     "course": {"errors", "model", "events", "stack", "way_back"},

@@ -169,6 +169,16 @@ class Observer:
         return {}
 
     @in_our_words
+    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
+        """The load balancers (ARNs) that these target groups (ARNs) are behind and that AWS refuses to delete.
+
+        Calls: one, then one per load balancer.
+        """
+        found = self._describe_target_groups(list(target_groups))
+        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+        return tuple(arn for arn in balancers if self._is_protected(arn))
+
+    @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
         """What the default action of a listener (ARN) forwards to: weight by target group ARN. One call.
 
@@ -399,6 +409,16 @@ class Observer:
                     for arn, weight in _forwards(action):
                         weights[arn] = weights.get(arn, 0) + weight
         return weights
+
+    def _is_protected(self, balancer: str) -> bool:
+        try:
+            answer = self._session.client("elbv2").describe_load_balancer_attributes(LoadBalancerArn=balancer)
+        except ClientError as error:
+            if is_fault(error, "LoadBalancerNotFound"):
+                return False
+            raise
+        attributes = {each["Key"]: each["Value"] for each in answer["Attributes"]}
+        return attributes.get("deletion_protection.enabled") == "true"
 
     def _address(self, balancer: str) -> str:
         answer = self._session.client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer])

@@ -1,4 +1,4 @@
-"""Whether a config may be applied at all: not if the stack's last update came from a later one.
+"""Whether settings may be applied at all: not if the stack's last update came from a later config.
 
 A checkout of last week, deployed by CI today, would otherwise roll production back.
 """
@@ -21,25 +21,32 @@ READ_PAUSES_SECONDS = (0.05, 0.2, 0.5, 1.0)
 class Admission:
     """Asks the stack for its own last outputs. Make one per program, before any resource that it is to hold back.
 
-    The program fails where the config is refused, in a preview too; `passed` lets a hook wait for the answer.
+    The program fails where settings are refused, in a preview too; `passed` lets a hook wait for the answer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self) -> None:
         stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        outputs: pulumi.Output[Mapping[str, Any]] = pulumi.Output.from_input(
+        self._outputs: pulumi.Output[Mapping[str, Any]] = pulumi.Output.from_input(
             asyncio.ensure_future(_last_outputs(stack))
         )
-        self._faults: pulumi.Output[str] = outputs.apply(lambda outputs: _fault(settings, outputs))
-        self._end = self._faults.apply(_end_program)
+        self._faults: list[pulumi.Output[str]] = []
+        self._ends: list[pulumi.Output[None]] = []
+
+    def admit(self, settings: Settings) -> None:
+        """End the program where these settings are older than what runs of their service."""
+        fault = self._outputs.apply(lambda outputs: _fault(settings, outputs))
+        self._faults.append(fault)
+        self._ends.append(fault.apply(_end_program))
 
     async def passed(self) -> None:
-        """Return if the config is admitted. Raises BluegreenError if not."""
-        if fault := await self._faults.future():
-            raise BluegreenError(fault)
+        """Return if all settings are admitted. Raises BluegreenError if not."""
+        for each in self._faults:
+            if fault := await each.future():
+                raise BluegreenError(fault)
 
     def holding_back(self, value: Any) -> pulumi.Output[Any]:
-        """The same value, for an output that must stay as it was where the config is refused."""
-        return self._end.apply(lambda _: value)
+        """The same value, for an output that must stay as it was where settings are refused."""
+        return pulumi.Output.all(*self._ends).apply(lambda _: value)
 
 
 async def _last_outputs(stack: str) -> Mapping[str, Any]:
@@ -65,8 +72,11 @@ async def _read_outputs(stack: str) -> Mapping[str, Any]:
 
 
 def _fault(settings: Settings, outputs: Mapping[str, Any]) -> str:
+    last = outputs.get("fleet") or {}
+    if any(group["release"]["service"] != settings.service for group in last.get("groups", [])):
+        return ""  # the stack puts out the fleet of another of its services
     try:
-        check_serial(settings.fleet, outputs.get("fleet") or {})
+        check_serial(settings.fleet, last)
     except BluegreenError as error:
         return str(error)
     return ""

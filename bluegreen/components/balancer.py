@@ -9,6 +9,9 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.network import ANYWHERE, Network
+from bluegreen.components.stack import Stack
+from bluegreen.errors import BluegreenError
+from bluegreen.model.settings import Settings
 from bluegreen.model.tags import LISTENER, Purpose
 
 HTTP_PORT = 80
@@ -16,17 +19,39 @@ HTTP_PORT = 80
 
 @dataclass(frozen=True, kw_only=True)
 class BalancerArgs:
-    """What to make. `preview_sources` are the CIDRs that may reach the preview listener."""
+    """What to make."""
 
     network: Network
+    """Where it lives, in the public subnets."""
     listener_port: int = HTTP_PORT
+    """The port that users meet."""
     preview_port: int = 9000
+    """The port that shows the release that is being proven."""
     preview_sources: Sequence[str] = ()
+    """CIDRs that may reach the preview port."""
+    is_protected: bool = False
+    """Whether AWS refuses to delete the load balancer."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """For every resource."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
+        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `deletionProtection`, `tags`. Raises as `Stack.admit`
+        does."""
+        stack.admit(settings)
+        return cls(
+            network=network,
+            listener_port=settings.listener_port,
+            preview_port=settings.preview_port,
+            preview_sources=settings.preview_sources,
+            is_protected=settings.deletion_protection,
+            tags={**settings.tags, **stack.owner(settings.service).tags},
+        )
 
 
 class Balancer(pulumi.ComponentResource):
-    """A public Application Load Balancer. What its listeners forward to is the service's matter."""
+    """A public Application Load Balancer for one service: it has one production and one preview listener. What they
+    forward to is the service's matter."""
 
     security_group_id: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
@@ -48,14 +73,18 @@ class Balancer(pulumi.ComponentResource):
             opts=self._child,
         )
         self.security_group_id = group.id
-        self._allow(Purpose.PRODUCTION, args.listener_port, [ANYWHERE])
-        self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources)
+        self._rules = {
+            Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, [ANYWHERE]),
+            Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
+        }
+        self._service = ""
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
             security_groups=[group.id],
             subnets=args.network.public_subnet_ids,
             drop_invalid_header_fields=True,
+            enable_deletion_protection=args.is_protected,
             tags=self._tags(name),
             # A public load balancer can't be made before its VPC has an internet gateway.
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.public_routes),
@@ -64,6 +93,15 @@ class Balancer(pulumi.ComponentResource):
         self.url = self._url(args.listener_port)
         self.preview_url = self._url(args.preview_port)
         self.register_outputs({"url": self.url, "previewUrl": self.preview_url})
+
+    def claim(self, service: str) -> None:
+        """Before a service declares anything. Raises BluegreenError where another has the listeners."""
+        if self._service:
+            raise BluegreenError(
+                f"the load balancer {self._name} is the service {self._service}'s, and can't be {service}'s too",
+                "A load balancer serves one service: make a second Balancer, in the same network, for the second.",
+            )
+        self._service = service
 
     def listen(
         self,
@@ -85,17 +123,19 @@ class Balancer(pulumi.ComponentResource):
             protocol="HTTP",
             default_actions=[_forward(forward_to, sticky_seconds)],
             tags={**tags, LISTENER: purpose, "Name": f"{self._name}-{purpose}"},
-            opts=opts,
+            # On a destroy the way in outlives the listener, or users would be cut off before anybody is asked.
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=self._rules[purpose])),
         )
 
     def _tags(self, name: str) -> dict[str, str]:
         return {**self._args.tags, "Name": name}
 
-    def _allow(self, purpose: Purpose, port: int, sources: Sequence[str]) -> None:
+    def _allow(self, purpose: Purpose, port: int, sources: Sequence[str]) -> list[pulumi.Resource]:
+        rules: list[pulumi.Resource] = []
         for source in sources:
             suffix = "" if source == ANYWHERE else "-" + source.replace(".", "-").replace("/", "-")
             name = f"{self._name}-{purpose}{suffix}"
-            aws.vpc.SecurityGroupIngressRule(
+            rule = aws.vpc.SecurityGroupIngressRule(
                 name,
                 security_group_id=self.security_group_id,
                 description=f"To the {purpose} listener",
@@ -106,6 +146,8 @@ class Balancer(pulumi.ComponentResource):
                 tags=self._tags(name),
                 opts=self._child,
             )
+            rules.append(rule)
+        return rules
 
     def _url(self, port: int) -> pulumi.Output[str]:
         suffix = "" if port == HTTP_PORT else f":{port}"

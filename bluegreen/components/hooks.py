@@ -27,6 +27,7 @@ from bluegreen.checks.forensics import Forensics
 from bluegreen.checks.gate import Cutover, Gate, Moves
 from bluegreen.checks.guard import Guard, TrafficMoved
 from bluegreen.checks.image import LaunchRequest, check_image
+from bluegreen.checks.protection import check_unprotected
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.components.admission import Admission
 from bluegreen.errors import BluegreenError, GateFailed, GuardRefused, LedgerError, WatchFailed, WindowClosed
@@ -42,6 +43,7 @@ from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.observation import Group
 from bluegreen.model.record import gate_evidence, image_evidence
+from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
 from bluegreen.model.verdict import Hopeless, Ready
@@ -53,6 +55,7 @@ CUTOVER_HOOK = "bluegreen-cutover"
 GUARD_HOOK = "bluegreen-guard"
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
+ALARM_TYPE = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 DEFAULT_PLACE = LedgerPlace()
 
@@ -67,6 +70,17 @@ class ServicePolicy:
     soak_seconds: float = 0
     sticky_seconds: int = 0
     windows: tuple[Window, ...] = ()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, fleet: Fleet) -> ServicePolicy:
+        return cls(
+            fleet=fleet,
+            gate=GatePolicy.from_settings(settings, fleet),
+            soak=SoakPolicy.from_settings(settings),
+            soak_seconds=settings.soak_seconds,
+            sticky_seconds=settings.group_stickiness_seconds,
+            windows=settings.windows,
+        )
 
     @property
     def active(self) -> str:
@@ -98,6 +112,7 @@ class Hooks:
         self._services: dict[Owner, ServicePolicy] = {}
         self._moved: dict[Owner, TrafficMoved] = {}
         self._watches: dict[Owner, asyncio.Task[None]] = {}
+        self._protections: dict[Owner, asyncio.Future[None]] = {}
         self._failed = ""
         self._directory = Path(pulumi.get_root_directory())
         self._run = Run.of_environment(self._directory, pulumi.get_stack(), os.environ, datetime.now(UTC))
@@ -364,9 +379,11 @@ class Hooks:
             raise GuardRefused(f"nothing is deleted in an update in which {self._failed} failed")
         outputs = args.old_outputs or {}
         tags = _tags(outputs)
-        owner = next((each for each in self._services if tags.get(SERVICE) in (None, each.service)), None)
+        owner = self._owner_of(outputs, tags)
         # What the program declares goes only where all is destroyed, or where a setting takes an alarm away.
         is_declared = not is_update and owner is not None and self._is_declared(owner, outputs, tags)
+        if owner and is_declared and args.type != ALARM_TYPE:
+            await self._unprotected(owner)
         if owner and not is_declared:
             await self._watched(owner)
         if args.type == GROUP_TYPE:
@@ -383,11 +400,26 @@ class Hooks:
             name = outputs.get("autoscalingGroupName") or tags.get(SERVER_GROUP, "")
             await self._guard.release(name, Part.ATTACHMENT)
 
+    def _owner_of(self, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> Owner | None:
+        """Whose a part of a server group is; None where the program declares no such service any more.
+
+        A policy has no tags, but its release's name: that of the service, and a version.
+        """
+        service = tags.get(SERVICE) or outputs.get("name", "").rpartition("-")[0]
+        return next((each for each in self._services if each.service == service), None)
+
     def _is_declared(self, owner: Owner, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
         """Whether this is a part of a server group that the program declares. A policy has its release's name."""
         declared = {group.release.name for group in self._services[owner].fleet.groups}
         release = f"{owner.service}-{tags[RELEASE]}" if RELEASE in tags else outputs.get("name", "")
         return release in declared
+
+    async def _unprotected(self, owner: Owner) -> None:
+        """Raises Protected where this is the destroy of a service that is protected against it; asked once."""
+        if owner not in self._protections:
+            check = asyncio.to_thread(check_unprotected, self._observer, owner)
+            self._protections[owner] = asyncio.ensure_future(check)
+        await asyncio.shield(self._protections[owner])
 
     async def _watched(self, owner: Owner) -> None:
         """Attest and soak of what has just got the traffic: one watch per service and run, whatever asks for it."""

@@ -8,20 +8,31 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.addresses import AddressPlan
-from bluegreen.model.settings import Nat
+from bluegreen.model.settings import Nat, Settings
 
 ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What to make. `tags` go on every resource."""
+    """What to make."""
 
     plan: AddressPlan
+    """The VPC's addresses and its zones. The addresses are fixed while services run in it."""
     nat: Nat = Nat.SINGLE
+    """How machines reach the internet: not at all, by one NAT gateway, or by one in each zone."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """For every resource."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, stack: Stack) -> NetworkArgs:
+        """Settings `vpcCidr`, `zones`, `nat`, `tags`. Raises as `Stack.admit` does."""
+        stack.admit(settings)
+        tags = {**settings.tags, **stack.owner(settings.service).tags}
+        return cls(plan=settings.address_plan, nat=settings.nat, tags=tags)
 
 
 class Network(pulumi.ComponentResource):

@@ -12,37 +12,88 @@ import pulumi_aws as aws
 from bluegreen.components.balancer import Balancer
 from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.network import ANYWHERE, Network
+from bluegreen.components.parameters import publish
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
+from bluegreen.components.stack import Stack
+from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.fleet import Fleet, ServerGroupPlan
-from bluegreen.model.settings import AlarmSettings
+from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.tags import Owner, Purpose
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceArgs:
-    """What to make. `live_desired` is what the active group runs at now, None where none runs."""
+    """What to make."""
 
     fleet: Fleet
+    """The server groups that should exist, each with its release."""
     network: Network
+    """Where the machines live, in the private subnets."""
     balancer: Balancer
+    """What the service is behind; no other service is."""
     hooks: Hooks
+    """The program's: gate and guard."""
     policy: ServicePolicy
+    """What gate and guard ask of this service."""
     alarms: AlarmSettings
+    """From where on the alarms of a release go off."""
     live_desired: int | None = None
+    """What the active group runs at now, None where none runs."""
+    is_published: bool = True
+    """Whether there are SSM parameters of it."""
+    serial: int = 0
+    """Of the config that `fleet` comes from."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """For every resource."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, stack: Stack, network: Network, balancer: Balancer) -> ServiceArgs:
+        """All settings of a service. Raises as `Stack.admit` does, and SettingsError where the network has other
+        addresses."""
+        admitted = stack.admit(settings)
+        if settings.vpc_cidr != network.cidr:
+            message = f"is {settings.vpc_cidr}, and the network of the service {settings.service} is {network.cidr}"
+            raise SettingsError([Fault("bluegreen:vpcCidr", message)])
+        return cls(
+            fleet=admitted.fleet,
+            network=network,
+            balancer=balancer,
+            hooks=stack.hooks,
+            policy=ServicePolicy.from_settings(settings, admitted.fleet),
+            alarms=settings.alarms,
+            live_desired=admitted.live_desired,
+            is_published=settings.publish,
+            serial=settings.fleet.serial,
+            tags=settings.tags,
+        )
 
 
 class Service(pulumi.ComponentResource):
     """One `up` with another release in `fleet` brings up its server group, proves it, moves the traffic, and only then
-    takes the old group away: Pulumi creates before it deletes, and deletes only when all else has succeeded."""
+    takes the old group away: Pulumi creates before it deletes, and deletes only when all else has succeeded.
 
+    `name` is the service's, at most 15 characters, and the same in its releases.
+    """
+
+    name: str
+    url: pulumi.Output[str]
+    """Where users meet it."""
+    preview_url: pulumi.Output[str]
+    """Where the release answers that is being proven."""
     active_release: pulumi.Output[dict[str, Any]]
     """The whole release, as a record. Known only once the production listener forwards to it."""
     server_groups: pulumi.Output[list[dict[str, Any]]]
+    """Of each: release, image, role, weight, names."""
+    record: pulumi.Output[dict[str, Any]]
+    """The whole fleet, as the `bluegreen` command reads it."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        if name != (meant := args.fleet.active.release.service):
+            message = f"is {meant}, and the service is declared as {name}; both should be the same"
+            raise SettingsError([Fault("bluegreen:service", message)])
+        args.balancer.claim(name)
         super().__init__("bluegreen:index:Service", name, None, opts)
-        self._name = name
+        self.name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         owner = Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=name)
@@ -74,11 +125,37 @@ class Service(pulumi.ComponentResource):
             server_group.alarm(after=[production], balancer=args.balancer.arn_suffix, settings=args.alarms)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
+        self.url, self.preview_url = args.balancer.url, args.balancer.preview_url
         self.active_release = production.arn.apply(lambda _: fleet.active.release.as_record())
         self.server_groups = production.arn.apply(
             lambda _: pulumi.Output.all(*(server_group.outputs for server_group in server_groups.values()))
         )
+        self.record = production.arn.apply(lambda _: fleet.as_record(serial=args.serial))
+        if args.is_published:
+            self._publish(owner, after=production)
         self.register_outputs({"activeRelease": self.active_release, "serverGroups": self.server_groups})
+
+    @property
+    def outputs(self) -> dict[str, pulumi.Output[Any]]:
+        """What a program may want to export."""
+        return {
+            "url": self.url,
+            "previewUrl": self.preview_url,
+            "activeRelease": self.active_release,
+            "serverGroups": self.server_groups,
+        }
+
+    def _publish(self, owner: Owner, after: aws.lb.Listener) -> None:
+        """While a candidate is proven, the parameters name the release that serves."""
+        release = self._args.fleet.active.release
+        values: dict[str, pulumi.Input[str]] = {
+            "image": release.image,
+            "release": release.version,
+            "url": self.url,
+            "preview-url": self.preview_url,
+        }
+        opts = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after]))
+        publish(owner, values, self._tags, opts)
 
     def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
         args = self._args
@@ -109,7 +186,7 @@ class Service(pulumi.ComponentResource):
         )
 
     def _make_machines_security_group(self) -> aws.ec2.SecurityGroup:
-        name = f"{self._name}-machines"
+        name = f"{self.name}-machines"
         tags = {**self._tags, "Name": name}
         group = aws.ec2.SecurityGroup(
             name,
@@ -136,7 +213,7 @@ class Service(pulumi.ComponentResource):
         """
         balancer = self._args.balancer.security_group_id
         machines = self._machines_security_group.id
-        inward, outward = f"{self._name}-machines-{port}", f"{self._name}-balancer-{port}"
+        inward, outward = f"{self.name}-machines-{port}", f"{self.name}-balancer-{port}"
         return [
             aws.vpc.SecurityGroupIngressRule(
                 inward,

@@ -61,7 +61,7 @@ class Attest(ConfigModel):
 
 NOTHING = Attest()
 """The app says nowhere which release it is."""
-DEFAULT = Attest(json="release")
+DEFAULT = Attest(json_field="release")
 """What is tried where nobody set anything."""
 
 

@@ -174,7 +174,7 @@ class Fleet:
         """
         return FleetConfig(
             serial=serial,
-            seenHealthy=tuple(sorted({group.release.version for group in self.groups}.intersection(seen_healthy))),
+            seen_healthy=tuple(sorted({group.release.version for group in self.groups}.intersection(seen_healthy))),
             basis=basis.version,
             active=None if self.active.release == basis else self.active.release.as_record(),
             candidate=CandidateConfig(release=self.candidate.release.as_record(), weight=self.candidate.weight)

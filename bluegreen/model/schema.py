@@ -11,9 +11,14 @@ from pydantic_core import PydanticCustomError
 
 
 class ConfigModel(BaseModel):
-    """A part of the config: frozen, camelCase outside, and unknown keys are faults."""
+    """A part of the config: frozen, and unknown keys are faults.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
+    Keys are camelCase in a config, and snake_case where a program makes one: `Shift(weight=5, pause_seconds=60)`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
 
 
 def refusal(message: str) -> PydanticCustomError:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bluegreen.errors import Fault, SettingsError
+from bluegreen.errors import Fault, ImageUnset, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
@@ -303,7 +303,11 @@ class FleetConfig(ConfigModel):
 
 
 class Settings(ConfigModel):
-    """Every setting of a stack. `ami` is as given: unset or malformed, a destroy can still do with it."""
+    """Every setting of a stack. `ami` is as given: unset or malformed, a destroy can still do with it.
+
+    What each means and may be is described in Pulumi.yaml. A program may make its own, by the names below:
+    `Settings(ami="ami-...", min_size=3)`. That raises pydantic.ValidationError with every fault.
+    """
 
     ami: str | None = None
     service: Annotated[str, AfterValidator(_service_name)] = "web"
@@ -334,8 +338,8 @@ class Settings(ConfigModel):
     target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     strategy: Strategy = Strategy.BLUE_GREEN
     steps: Annotated[tuple[Shift, ...], BeforeValidator(decoded), AfterValidator(_rising)] = (
-        Shift(weight=5, pauseSeconds=600),
-        Shift(weight=50, pauseSeconds=600),
+        Shift(weight=5, pause_seconds=600),
+        Shift(weight=50, pause_seconds=600),
     )
     step_percent: int = Field(10, ge=1, le=99)
     step_seconds: int = Field(360, ge=0, le=MAX_SOAK_SECONDS)
@@ -351,6 +355,8 @@ class Settings(ConfigModel):
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
+    deletion_protection: bool = False
+    publish: bool = True
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod
@@ -364,12 +370,12 @@ class Settings(ConfigModel):
         values = {key: value for key, value in config.items() if value not in (None, "")}
         faults: list[Fault] = []
         try:
-            settings = cls.model_validate(values)
+            settings = cls._of_config(values)
         except ValidationError as error:
             faults = [_as_fault(details) for details in error.errors()]
             bad = {details["loc"][0] for details in error.errors()}
             # One fault must not hide another: the rest is judged with the defaults in place of what is bad.
-            settings = cls.model_validate({key: value for key, value in values.items() if key not in bad})
+            settings = cls._of_config({key: value for key, value in values.items() if key not in bad})
             faults += [fault for keys, fault in settings._faults_between() if not bad.intersection(keys)]
         else:
             faults = [fault for _, fault in settings._faults_between()]
@@ -378,16 +384,35 @@ class Settings(ConfigModel):
             raise SettingsError([*faults, about_image] if about_image else faults)
         return settings
 
+    @classmethod
+    def _of_config(cls, values: Mapping[str, object]) -> Settings:
+        return cls.model_validate(values, by_alias=True, by_name=False)
+
+    def checked(self) -> Settings:
+        """The same. Raises SettingsError where settings, each right by itself, don't go together: those of `parse`
+        do, those that a program makes may not."""
+        if faults := [fault for _, fault in self._faults_between()]:
+            raise SettingsError(faults)
+        return self
+
     @property
     def image(self) -> str:
-        """The AMI to run. Raises SettingsError where `ami` is unset or no id of one."""
+        """The AMI to run. Raises ImageUnset where `ami` is unset or no id of one."""
         if fault := image_fault(self.ami):
-            raise SettingsError([fault])
+            raise ImageUnset([fault], self.ami or "")
         return str(self.ami)
 
     def with_image(self, image: str) -> Settings:
         """The same with another image."""
         return self.model_copy(update={"ami": image})
+
+    def for_service(self, service: str, **changes: Any) -> Settings:
+        """The same for another service of the same program, but for these changes, by their names here.
+
+        Without `fleet`, which is of the service that the `bluegreen` command deploys. Raises pydantic.ValidationError.
+        """
+        same = {name: getattr(self, name) for name in type(self).model_fields if name != "fleet"}
+        return type(self).model_validate({**same, "service": service, **changes}, by_alias=False, by_name=True)
 
     @property
     def address_plan(self) -> AddressPlan:

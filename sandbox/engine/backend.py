@@ -200,9 +200,9 @@ class Backend:
 
 
 def open_backend(project: Project, environment: Mapping[str, str]) -> Backend:
-    """The backend that the environment names, else the one of the last `pulumi login`."""
+    """The backend that the environment names, else the project, else the one of the last `pulumi login`."""
     home = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    url = environment.get("PULUMI_BACKEND_URL") or _logged_in_to(home)
+    url = environment.get("PULUMI_BACKEND_URL") or project.backend or _logged_in_to(home)
     if not url:
         raise EngineError("no backend: set PULUMI_BACKEND_URL to a file:// address, or run `pulumi login file://...`")
     return Backend(url, project, home)

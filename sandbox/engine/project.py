@@ -10,7 +10,18 @@ from typing import Any
 from sandbox.engine.config import ConfigValue, StackConfig
 from sandbox.engine.errors import EngineError, Refused
 
-KNOWN_KEYS = {"name", "runtime", "main", "description", "author", "website", "license", "stackConfigDir", "config"}
+KNOWN_KEYS = {
+    "name",
+    "runtime",
+    "main",
+    "description",
+    "author",
+    "website",
+    "license",
+    "stackConfigDir",
+    "backend",
+    "config",
+}
 KNOWN_RUNTIME_OPTIONS = {"virtualenv", "toolchain", "typechecker"}
 
 
@@ -33,6 +44,7 @@ class Project:
     main: str = ""
     virtualenv: str | None = None
     config_dir: str = ""
+    backend: str = ""
     schema: tuple[ConfigKey, ...] = field(default=())
 
     @property
@@ -149,6 +161,7 @@ def load(root: Path) -> Project:
         main=str(document.get("main") or ""),
         virtualenv=options.get("virtualenv"),
         config_dir=str(document.get("stackConfigDir") or ""),
+        backend=str((document.get("backend") or {}).get("url") or ""),
         schema=tuple(_config_key(path, name, entry) for name, entry in sorted((document.get("config") or {}).items())),
     )
 

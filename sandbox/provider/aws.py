@@ -143,6 +143,10 @@ class Aws:
         return self.clients.client("cloudwatch")
 
     @property
+    def ssm(self) -> Any:
+        return self.clients.client("ssm")
+
+    @property
     def sts(self) -> Any:
         return self.clients.client("sts")
 

@@ -131,6 +131,16 @@ def test_what_a_listener_is_for_is_known_by_its_tag_alone(world: World) -> None:
     assert seen[9000].weights == {world.new: 1}
 
 
+def test_a_load_balancer_that_aws_refuses_to_delete_is_known_by_its_target_groups(world: World) -> None:
+    assert world.observer.protected_balancers([world.old, world.new]) == ()
+    assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancerAttributes"]
+    world.session.client("elbv2").modify_load_balancer_attributes(
+        LoadBalancerArn=world.balancer, Attributes=[{"Key": "deletion_protection.enabled", "Value": "true"}]
+    )
+    assert world.observer.protected_balancers([world.old, world.new]) == (world.balancer,)
+    assert world.observer.protected_balancers([]) == ()
+
+
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:
     world.session.client("elbv2").create_listener(
         LoadBalancerArn=world.balancer,

@@ -109,6 +109,6 @@ def test_a_shift_is_seen_in_four_hundred_answers() -> None:
 
 
 def test_the_release_is_asked_for_where_the_app_says_it() -> None:
-    world = World(lambda seconds, number: named(NEW), attest=Attest(path="/who?full=1", json="release"))
+    world = World(lambda seconds, number: named(NEW), attest=Attest(path="/who?full=1", json_field="release"))
     assert isinstance(world.run(), Ready)
     assert set(world.asked) == {f"{URL}/who?full=1"}

@@ -307,7 +307,9 @@ def test_ten_minutes_of_waiting_stay_far_below_the_rate_limits() -> None:
 
 
 HEALTHY = {"i-1": "healthy", "i-2": "healthy"}
-SMOKE = Proofs(smoke_tests=(SmokeTest(path="/ready"),), attest=Attest(json="release"), preview_sources=("10.0.0.0/16",))
+SMOKE = Proofs(
+    smoke_tests=(SmokeTest(path="/ready"),), attest=Attest(json_field="release"), preview_sources=("10.0.0.0/16",)
+)
 COMMAND = Proofs(command=GateCommand(command=("./check", "all")))
 BOTH = replace(SMOKE, command=COMMAND.command)
 

@@ -24,6 +24,7 @@ from bluegreen.errors import (
     GateFailed,
     GuardRefused,
     LedgerError,
+    Protected,
     SettingsError,
     WatchFailed,
     WindowClosed,
@@ -57,7 +58,7 @@ from bluegreen.model.window import Window
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = Owner(project="bluegreen", stack="dev", service="web")
 CAPACITY = Capacity(minimum=1, maximum=6, desired=1)
-NO_ALARMS = AlarmSettings(errorPercent=0, latencySeconds=0, unhealthyHosts=0)
+NO_ALARMS = AlarmSettings(error_percent=0, latency_seconds=0, unhealthy_hosts=0)
 SOAK_SECONDS = 0.01
 GROUP, POLICY, ALARM = (
     "aws:autoscaling/group:Group",
@@ -124,6 +125,7 @@ class World:
     now: datetime = START
     image_tags: dict[str, str] = field(default_factory=dict)
     groups_there: tuple[Group, ...] = (group(OLD, "tg-old"), group(NEW, "tg-new"))
+    is_protected: bool = False
     calls: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
@@ -136,9 +138,8 @@ class World:
         return dict(self.live)
 
     def groups(self, owner: Owner) -> tuple[Group, ...]:
-        assert owner == OWNER
         self.calls.append("groups")
-        return self.groups_there
+        return self.groups_there if owner == OWNER else ()
 
     def group(self, name: str) -> Group | None:
         return next((each for each in self.groups_there if each.name == name), None)
@@ -177,6 +178,10 @@ class World:
 
     def drain_seconds(self, target_group: str) -> float:
         return 0.0
+
+    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
+        self.calls.append("protected")
+        return ("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/web-4f2a/1",) if self.is_protected else ()
 
     def console_output(self, instance: str) -> str:
         self.calls.append(f"console {instance}")
@@ -798,6 +803,49 @@ def test_a_declared_group_that_still_has_traffic_is_kept_and_nothing_is_taken_fo
     with pytest.raises(GuardRefused, match="still takes traffic"):
         asyncio.run(destroy())
     assert world.kinds == []
+
+
+def test_nothing_of_a_protected_service_is_destroyed_and_aws_is_asked_once(world: World) -> None:
+    world.live, world.is_protected = {}, True
+
+    async def destroy() -> None:
+        hooks = world.run()
+        declared(hooks)
+        for part in (deleted_policy(NEW), deleted_group(NEW, "tg-new")):
+            with pytest.raises(Protected, match="web-4f2a is protected against deletion"):
+                await delete(hooks, part)
+
+    asyncio.run(destroy())
+    assert world.calls.count("protected") == 1
+    assert world.kinds == []
+
+
+def test_protection_holds_up_no_change_of_release(world: World) -> None:
+    world.is_protected = True
+
+    async def update() -> None:
+        hooks = world.run()
+        await cut_over(world, hooks)
+        await delete(hooks, deleted_policy())
+        await delete(hooks, deleted_group())
+
+    asyncio.run(update())
+    assert "protected" not in world.calls
+
+
+def test_a_policy_is_held_back_by_the_watch_of_its_own_service_where_a_program_has_two(world: World) -> None:
+    of_other, other = dataclasses.replace(OLD, service="admin"), dataclasses.replace(OWNER, service="admin")
+
+    async def update() -> None:
+        hooks = world.run()
+        await cut_over(world, hooks)
+        hooks.gated(other, asking(Fleet((plan(dataclasses.replace(NEW, service="admin")),))))
+        world.alarm_state = "ALARM"
+        await delete(hooks, deleted_policy(of_other))
+        with pytest.raises(WatchFailed):
+            await delete(hooks, deleted_policy())
+
+    asyncio.run(update())
 
 
 def test_an_alarm_that_a_setting_takes_away_is_not_held_back_by_a_watch(world: World) -> None:

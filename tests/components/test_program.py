@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +13,14 @@ import grpc
 import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime.settings import SETTINGS
 
 from bluegreen import program
+from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
+from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
-from bluegreen.errors import SettingsError
 from bluegreen.model.observation import Group
+from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -110,11 +115,13 @@ class Aws(pulumi.runtime.Mocks):
 
 class FakeObserver:
     running: tuple[Group, ...] = ()
+    calls: list[str] = []
 
     def __init__(self, session: object) -> None:
-        pass
+        self.calls.clear()
 
     def groups(self, owner: Owner) -> tuple[Group, ...]:
+        self.calls.append("groups")
         return self.running
 
     def active_of(self, groups: list[Group]) -> Group | None:
@@ -134,7 +141,10 @@ class FakeHook(pulumi.ResourceHook):
 
 
 class FakeHooks:
+    made = 0
+
     def __init__(self, session: object, admission: object, place: object) -> None:
+        FakeHooks.made += 1
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
         self._cutover = FakeHook("cutover")
 
@@ -158,20 +168,23 @@ class FakeHooks:
 
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(program, "Hooks", FakeHooks)
-    monkeypatch.setattr(program, "Observer", FakeObserver)
+    monkeypatch.setattr(stack_module, "Hooks", FakeHooks)
+    monkeypatch.setattr(FakeHooks, "made", 0)
+    monkeypatch.setattr(stack_module, "Observer", FakeObserver)
 
-    def run(**config: Any) -> Declared:
+    def run(declare: Callable[[Stack], None] = program.declare, **config: Any) -> Declared:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         declared = Declared()
         mocks = Aws(declared)
         pulumi.runtime.set_mocks(mocks, project="bluegreen", stack="dev", monitor=Monitor(mocks, declared))
+        SETTINGS.outputs.clear()  # a program that ended early, in a loop that is over, has left some
         monkeypatch.setattr(pulumi, "export", declared.outputs.__setitem__)
         settings = Settings.parse({"ami": AMI, **config})
-        loop.run_until_complete(
-            pulumi.runtime.stack.run_pulumi_func(lambda: program.declare(settings, None))  # type: ignore[arg-type]
-        )
+        made = lambda: Stack(settings, None)  # type: ignore[arg-type]  # noqa: E731
+        monkeypatch.setattr(Stack, "of_config", made)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(lambda: program.run(declare)))
 
         async def value(output: pulumi.Output[Any]) -> Any:
             return await output.future()
@@ -225,6 +238,9 @@ def test_what_hangs_on_the_order_is_registered_in_the_order(declare: Any) -> Non
         ("Policy web-{v}", "listener:Listener::web-production"),
         ("MetricAlarm web-{v}-errors", "listener:Listener::web-production"),
         ("MetricAlarm web-{v}-errors", "group:Group::web-{v}"),
+        ("Parameter web-image", "listener:Listener::web-production"),
+        ("Parameter web-release", "listener:Listener::web-production"),
+        ("Listener web-production", "securityGroupIngressRule:SecurityGroupIngressRule::web-production"),
         ("LoadBalancer web", "internetGateway:InternetGateway::web"),
         ("Group web-{v}", "route:Route::web-private-0"),
         ("Group web-{v}", "securityGroupEgressRule:SecurityGroupEgressRule::web-machines"),
@@ -284,13 +300,13 @@ def group(service: str, desired: int = 2) -> Group:
 
 def test_a_service_that_runs_can_not_be_renamed(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeObserver, "running", (group("web"),))
-    with pytest.raises(SettingsError, match="bluegreen:service: the stack runs web"):
+    with pytest.raises(pulumi.RunError, match="bluegreen:service: the stack runs web"):
         declare(service="shop")
 
 
 def test_a_service_that_runs_can_not_move_to_another_vpc(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeObserver, "running", (group("web"),))
-    with pytest.raises(SettingsError, match=r"bluegreen:vpcCidr: the stack runs in 10\.0\.0\.0/16"):
+    with pytest.raises(pulumi.RunError, match=r"bluegreen:vpcCidr: the stack runs in 10\.0\.0\.0/16"):
         declare(vpcCidr="10.1.0.0/16")
 
 
@@ -298,7 +314,7 @@ def test_a_service_that_runs_can_not_move_to_another_vpc(declare: Any, monkeypat
 def test_without_a_usable_image_nothing_but_the_refusal_is_declared(declare: Any, ami: str) -> None:
     declared = declare(ami=ami)
     assert [each.typ for each in declared.resources] == ["aws:ec2/launchTemplate:LaunchTemplate"]
-    assert declared.bound == {"LaunchTemplate web": "image"}
+    assert declared.bound == {"LaunchTemplate image": "image"}
 
 
 def test_volumes_and_interfaces_are_tagged_as_their_machines_are(declare: Any) -> None:
@@ -390,6 +406,7 @@ TAGGED = {
     "LoadBalancer",
     "MetricAlarm",
     "NatGateway",
+    "Parameter",
     "RouteTable",
     "SecurityGroup",
     "SecurityGroupEgressRule",
@@ -466,6 +483,150 @@ def test_outputs(declare: Any) -> None:
             "targetGroup": f"arn:TargetGroup:web-{release['version']}",
         }
     ]
+
+
+def published(declared: Declared) -> dict[str, str]:
+    return {each.inputs["name"]: each.inputs["insecureValue"] for each in declared.of("Parameter")}
+
+
+def test_image_release_and_urls_are_published_for_other_systems(declare: Any) -> None:
+    declared = declare(listenerPort="8080")
+    assert published(declared) == {
+        "/bluegreen/bluegreen/dev/web/image": AMI,
+        "/bluegreen/bluegreen/dev/web/release": declared.outputs["activeRelease"]["version"],
+        "/bluegreen/bluegreen/dev/web/url": "http://web.elb.test:8080",
+        "/bluegreen/bluegreen/dev/web/preview-url": "http://web.elb.test:9000",
+    }
+
+
+def test_nothing_is_published_where_that_is_off(declare: Any) -> None:
+    assert published(declare(publish="false")) == {}
+
+
+def test_what_is_published_is_the_active_release_and_never_a_candidate(declare: Any) -> None:
+    active, candidate = (Release.from_settings(Settings(ami=ami)) for ami in (AMI, "ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+    declared = declare(fleet=fleet)
+    assert len(declared.of("Group")) == 2
+    assert published(declared)["/bluegreen/bluegreen/dev/web/image"] == AMI
+    assert published(declared)["/bluegreen/bluegreen/dev/web/release"] == active.version
+
+
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_the_load_balancer_is_protected_where_that_is_set(declare: Any, setting: str) -> None:
+    balancer = declare(deletionProtection=setting).one("LoadBalancer")
+    assert balancer["enableDeletionProtection"] is (setting == "true")
+
+
+# -- a program of one's own
+
+
+def two_services(stack: Stack) -> None:
+    network = Network("shop", NetworkArgs.from_settings(stack.settings, stack=stack))
+    for settings in (stack.settings, Settings(service="admin", ami=AMI, port=8081, publish=False)):
+        balancer = Balancer(settings.service, BalancerArgs.from_settings(settings, stack=stack, network=network))
+        service = Service(
+            settings.service,
+            ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer),
+        )
+        if settings is stack.settings:
+            stack.export(service)
+
+
+def test_a_program_has_several_services_in_one_network(declare: Any) -> None:
+    declared = declare(two_services)
+    assert {each.name for each in declared.of("Vpc")} == {"shop"}
+    assert {each.name.rpartition("-")[0] for each in declared.of("Group")} == {"web", "admin"}
+    assert {each.name for each in declared.of("Listener")} == {
+        f"{service}-{purpose}" for service in ("web", "admin") for purpose in ("production", "preview")
+    }
+    assert declared.outputs["activeRelease"]["service"] == "web", "the one that it exports"
+    assert {name.split("/")[4] for name in published(declared)} == {"web"}
+
+
+def test_aws_is_asked_once_however_many_services_there_are(declare: Any) -> None:
+    declare(two_services)
+    assert FakeObserver.calls == ["groups"]
+
+
+def test_a_service_that_is_new_in_a_program_beside_one_that_runs_is_no_other_name_of_it(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeObserver, "running", (group("web", desired=4),))
+    declared = declare(two_services)
+    desired = {each.name.rpartition("-")[0]: each.inputs["desiredCapacity"] for each in declared.of("Group")}
+    assert desired == {"web": 4, "admin": 2}
+
+
+def test_the_serial_of_one_service_does_not_hold_back_another(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = declare(fleet={"serial": 3}).outputs["fleet"]
+    monkeypatch.setattr(Aws, "last_outputs", {"fleet": fleet})
+    assert declare(two_services, fleet={"serial": 3}).outputs["fleet"]["serial"] == 3
+    with pytest.raises(pulumi.RunError, match="older than what runs"):
+        declare(two_services, fleet={"serial": 2})
+
+
+def services_behind_one_balancer(stack: Stack) -> None:
+    network = Network("web", NetworkArgs.from_settings(stack.settings, stack=stack))
+    balancer = Balancer("web", BalancerArgs.from_settings(stack.settings, stack=stack, network=network))
+    for settings in (stack.settings, Settings(service="admin", ami=AMI)):
+        args = ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer)
+        Service(settings.service, args)
+
+
+def service_of_another_name(stack: Stack) -> None:
+    network = Network("web", NetworkArgs.from_settings(stack.settings, stack=stack))
+    balancer = Balancer("web", BalancerArgs.from_settings(stack.settings, stack=stack, network=network))
+    Service("shop", ServiceArgs.from_settings(stack.settings, stack=stack, network=network, balancer=balancer))
+
+
+def service_of_another_network(stack: Stack) -> None:
+    settings = Settings(ami=AMI, vpc_cidr="10.1.0.0/16")
+    network = Network("web", NetworkArgs.from_settings(stack.settings, stack=stack))
+    balancer = Balancer("web", BalancerArgs.from_settings(stack.settings, stack=stack, network=network))
+    ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer)
+
+
+def outputs_of_two(stack: Stack) -> None:
+    two_services(stack)
+    network = Network("third", NetworkArgs.from_settings(Settings(service="third", ami=AMI), stack=stack))
+    settings = Settings(service="third", ami=AMI)
+    balancer = Balancer("third", BalancerArgs.from_settings(settings, stack=stack, network=network))
+    args = ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer)
+    stack.export(Service("third", args))
+
+
+def settings_that_do_not_fit(stack: Stack) -> None:
+    stack.admit(Settings(ami=AMI, min_size=7))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (services_behind_one_balancer, "the load balancer web is the service web's, and can't be admin's too"),
+        (service_of_another_name, "bluegreen:service: is web, and the service is declared as shop"),
+        (
+            service_of_another_network,
+            r"bluegreen:vpcCidr: is 10\.1\.0\.0/16, and the network of the service web is 10\.0",
+        ),
+        (outputs_of_two, "the stack's outputs are of the service web already, not of third too"),
+        (settings_that_do_not_fit, r"bluegreen:minSize: 7 is more than maxSize \(6\)"),
+    ],
+    ids=lambda it: it.__name__ if callable(it) else "",
+)
+def test_what_a_program_can_not_have_is_said(declare: Any, written: Callable[[Stack], None], said: str) -> None:
+    with pytest.raises(pulumi.RunError, match=said):
+        declare(written)
+
+
+def test_a_program_whose_own_settings_have_no_image_is_refused_by_the_engine_and_can_be_destroyed(declare: Any) -> None:
+    declared = declare(lambda stack: stack.admit(Settings(service="shop")) and None)
+    assert [each.typ for each in declared.resources] == ["aws:ec2/launchTemplate:LaunchTemplate"]
+
+
+def test_a_program_without_a_service_still_has_the_hooks_that_the_checkpoint_may_name(declare: Any) -> None:
+    declare(lambda stack: None)
+    assert FakeHooks.made == 1
 
 
 def test_the_port_of_http_is_not_spelled_out(declare: Any) -> None:

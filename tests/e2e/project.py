@@ -156,17 +156,17 @@ class Project:
     _images: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, sandbox: Sandbox, directory: Path, engine: Path) -> Project:
+    def make(cls, sandbox: Sandbox, directory: Path, engine: Path, stack: str = STACK) -> Project:
         (directory / "stacks").mkdir(parents=True)
-        for name in ("Pulumi.yaml", "__main__.py", f"stacks/Pulumi.{STACK}.yaml"):
+        for name in ("Pulumi.yaml", "__main__.py", f"stacks/Pulumi.{stack}.yaml"):
             shutil.copy(REPOSITORY / name, directory / name)
         for name in ("ansible", "app", "packer"):
             shutil.copytree(
                 REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "ami.txt")
             )
         (directory / ".venv").symlink_to(sys.prefix)
-        project = cls(sandbox, directory, engine)
-        assert project.pulumi("stack", "init", STACK).code == 0
+        project = cls(sandbox, directory, engine, stack)
+        assert project.pulumi("stack", "init", stack).code == 0
         return project
 
     def another(self, stack: str, **config: object) -> Project:

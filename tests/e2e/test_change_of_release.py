@@ -46,7 +46,7 @@ def test_a_change_of_release_fails_no_request_and_the_old_group_outlives_the_cut
     new = served.release
     assert new != old
 
-    only_the_versioned = {"create": 9, "update": 2, "delete": 9}
+    only_the_versioned = {"create": 9, "update": 4, "delete": 9}
     assert changed.changes == only_the_versioned
 
     writes = changed.writes
@@ -57,6 +57,9 @@ def test_a_change_of_release_fails_no_request_and_the_old_group_outlives_the_cut
     assert between.count("ModifyListener") == 1, f"the cutover is one call: {between}"
     assert between.index("ModifyListener") < between.index("PutScalingPolicy")
     assert not any(action.startswith("Delete") for action in between[: between.index("ModifyListener")])
+    assert writes.count("PutParameter") == 2, "image and release"
+    assert "PutParameter" not in writes[: writes.index("CreateAutoScalingGroup")]
+    assert "PutParameter" not in between[: between.index("ModifyListener")], "published once it has the traffic"
 
     cutover = changed.last("ModifyListener")
     answers = [answer for answer in load.answers if answer.release]

@@ -96,12 +96,12 @@ def test_zero_leaves_an_alarm_out() -> None:
 @pytest.mark.parametrize("latency", [0, 0.5])
 @pytest.mark.parametrize("hosts", [0, 1])
 def test_a_soak_waits_for_as_many_alarms_as_there_are(error: float, latency: float, hosts: int) -> None:
-    settings = AlarmSettings(errorPercent=error, latencySeconds=latency, unhealthyHosts=hosts)
+    settings = AlarmSettings(error_percent=error, latency_seconds=latency, unhealthy_hosts=hosts)
     assert settings.count == len(list(alarms_of(settings)))
 
 
 def test_thresholds_are_those_of_the_settings() -> None:
-    settings = AlarmSettings(errorPercent=1.5, latencySeconds=0.25, unhealthyHosts=3)
+    settings = AlarmSettings(error_percent=1.5, latency_seconds=0.25, unhealthy_hosts=3)
     assert {each.name: each.threshold for each in alarms_of(settings)} == {
         "errors": 1.5,
         "balancer": 1.5,

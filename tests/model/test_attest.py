@@ -15,8 +15,8 @@ A, B, C = "aaaaaaaa", "bbbbbbbb", "cccccccc"
 
 def test_the_release_is_read_from_a_field_at_its_path_or_from_a_header_of_any_answer() -> None:
     deep = Answer(status=200, body=f'{{"app": {{"release": "{A}"}}}}')
-    assert Attest(json="app.release").release_in(deep, "/version") == A
-    assert Attest(json="app.release").release_in(deep, "/") is None
+    assert Attest(json_field="app.release").release_in(deep, "/version") == A
+    assert Attest(json_field="app.release").release_in(deep, "/") is None
     headed = Answer(status=500, headers={"x-release": B})
     assert Attest(header="X-Release").release_in(headed, "/") == B
     assert NOTHING.release_in(headed, "/") is None
@@ -25,12 +25,12 @@ def test_the_release_is_read_from_a_field_at_its_path_or_from_a_header_of_any_an
 def test_versions_of_releases_are_known_as_such() -> None:
     version = Release.from_settings(Settings.parse({"ami": "ami-0123456789abcdef0"})).version
     answer = Answer(status=200, body=f'{{"release": "{version}"}}')
-    assert Attest(json="release").release_in(answer, "/version") == version
+    assert Attest(json_field="release").release_in(answer, "/version") == version
 
 
 @pytest.mark.parametrize("body", ['{"release": "2.4.1"}', '{"release": "unknown"}', '{"release": 12345678}', "{}", ""])
 def test_an_apps_own_idea_of_a_release_names_none_of_ours(body: str) -> None:
-    assert Attest(json="release").release_in(Answer(status=200, body=body), "/version") is None
+    assert Attest(json_field="release").release_in(Answer(status=200, body=body), "/version") is None
 
 
 def test_answers_are_split_by_the_release_that_they_name() -> None:
@@ -132,7 +132,7 @@ def test_an_app_that_was_never_told_to_name_its_release_is_let_pass_and_it_is_sa
 
 def test_an_app_that_was_told_to_name_its_release_and_does_not_is_not_let_pass() -> None:
     assert isinstance(judge_sample(HEADED, answers((20, None)), SOLE), Wait)
-    assert isinstance(judge_sample(Attest(path="/who", json="release"), answers((20, None)), SOLE), Wait)
+    assert isinstance(judge_sample(Attest(path="/who", json_field="release"), answers((20, None)), SOLE), Wait)
 
 
 @pytest.mark.parametrize("count", [1, 20])

@@ -7,7 +7,7 @@ import pytest
 from bluegreen.model.command import Ended, GateCommand, judge
 from bluegreen.model.verdict import Hopeless, Ready
 
-COMMAND = GateCommand(command=("./check", "every thing"), timeoutSeconds=5)
+COMMAND = GateCommand(command=("./check", "every thing"), timeout_seconds=5)
 
 
 def test_an_exit_code_of_zero_passes() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from bluegreen.errors import SettingsError
-from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.settings import HealthCheck, Nat, Settings
 
 PROJECT = Path(__file__).parents[2]
 AMI = "ami-0123456789abcdef0"
@@ -474,3 +475,28 @@ def test_stickiness_lasts_seven_days_at_most(key: str, value: str) -> None:
 def test_whether_to_roll_back_is_true_or_false(value: str) -> None:
     assert set(faults(autoRollback=value)) == {"autoRollback"}
     assert not Settings.parse({"ami": AMI, "autoRollback": "false"}).auto_rollback
+
+
+def test_a_program_makes_settings_by_their_python_names() -> None:
+    made = Settings(ami=AMI, min_size=3, health_check=HealthCheck(path="/ready", interval_seconds=10))
+    parsed = Settings.parse({"ami": AMI, "minSize": 3, "healthCheck": {"path": "/ready", "intervalSeconds": 10}})
+    assert made == parsed
+
+
+@pytest.mark.parametrize("config", [{"min_size": 3}, {"healthCheck": {"interval_seconds": 10}}])
+def test_a_config_has_no_python_names(config: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="unknown key"):
+        Settings.parse({"ami": AMI, **config})
+
+
+def test_settings_that_a_program_made_are_checked_between_themselves_too() -> None:
+    with pytest.raises(SettingsError, match="minSize: 7 is more than maxSize"):
+        Settings(ami=AMI, min_size=7).checked()
+
+
+def test_another_service_has_the_same_settings_but_for_its_changes_and_no_fleet_of_the_first() -> None:
+    first = Settings.parse({"ami": AMI, "port": 8081, "tags": {"team": "a"}, "fleet": {"serial": 4}})
+    other = first.for_service("office", min_size=1)
+    assert other == Settings(ami=AMI, port=8081, tags={"team": "a"}, service="office", min_size=1)
+    with pytest.raises(ValidationError):
+        first.for_service("a name that can't be")

@@ -92,14 +92,14 @@ def test_what_differs_from_answer_to_answer_is_no_part_of_the_summary() -> None:
 @pytest.mark.parametrize(
     ("attest", "path", "outcome", "is_another"),
     [
-        (Attest(json="release"), "/version", Answer(status=200, body=f'{{"release": "{OTHER}"}}'), True),
-        (Attest(json="release"), "/version", Answer(status=200, body=f'{{"release": "{OURS}"}}'), False),
-        (Attest(json="release"), "/ready", Answer(status=200, body=f'{{"release": "{OTHER}"}}'), False),
+        (Attest(json_field="release"), "/version", Answer(status=200, body=f'{{"release": "{OTHER}"}}'), True),
+        (Attest(json_field="release"), "/version", Answer(status=200, body=f'{{"release": "{OURS}"}}'), False),
+        (Attest(json_field="release"), "/ready", Answer(status=200, body=f'{{"release": "{OTHER}"}}'), False),
         (Attest(header="X-Release"), "/ready", Answer(status=200, headers={"x-release": OTHER}), True),
         (Attest(header="X-Release"), "/ready", Answer(status=500, headers={"x-release": OURS}), False),
         (Attest(header="X-Release"), "/ready", Answer(status=200), False),
         (NOTHING, "/version", Answer(status=200, body=f'{{"release": "{OTHER}"}}'), False),
-        (Attest(json="release"), "/version", Broken("reset"), False),
+        (Attest(json_field="release"), "/version", Broken("reset"), False),
     ],
 )
 def test_an_answer_that_names_another_release_is_not_the_candidates(
@@ -110,6 +110,8 @@ def test_an_answer_that_names_another_release_is_not_the_candidates(
 
 
 def test_who_answers_can_not_be_known_without_a_connection() -> None:
-    seen = judge_release(Attest(json="release"), "/version", Unreachable("web.test:9000: connection refused"), OURS)
+    seen = judge_release(
+        Attest(json_field="release"), "/version", Unreachable("web.test:9000: connection refused"), OURS
+    )
     assert seen
     assert seen.is_unreachable

@@ -182,9 +182,9 @@ def test_fewer_alarms_than_the_release_should_have_are_not_fine(own: tuple[Alarm
 
 
 def test_alarms_that_the_settings_leave_out_are_not_waited_for() -> None:
-    policy = replace(POLICY, alarms=AlarmSettings(errorPercent=5, latencySeconds=0, unhealthyHosts=0))
+    policy = replace(POLICY, alarms=AlarmSettings(error_percent=5, latency_seconds=0, unhealthy_hosts=0))
     assert isinstance(verdict(replace(WELL, own_alarms=alarms("errors", "balancer")), policy), Ready)
-    none = replace(POLICY, alarms=AlarmSettings(errorPercent=0, latencySeconds=0, unhealthyHosts=0))
+    none = replace(POLICY, alarms=AlarmSettings(error_percent=0, latency_seconds=0, unhealthy_hosts=0))
     assert isinstance(verdict(replace(WELL, own_alarms=()), none), Ready)
 
 

@@ -13,6 +13,7 @@ from sandbox.provider.resources import (
     load_balancer,
     metric_alarm,
     nat_gateway,
+    parameter,
     route,
     scaling_policy,
     security_group,
@@ -43,5 +44,6 @@ TYPES: Final[dict[str, ResourceType]] = {
         auto_scaling_group.GROUP,
         scaling_policy.POLICY,
         metric_alarm.METRIC_ALARM,
+        parameter.PARAMETER,
     )
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.engine.backend import log_in, open_backend
 from sandbox.engine.checkpoint import load_deployment
 from sandbox.engine.config import ConfigFile
 from sandbox.engine.errors import EngineError
@@ -110,3 +111,17 @@ def test_a_recorded_checkpoint_is_read_and_written_as_it_was(name: str) -> None:
     recorded["manifest"]["time"] = written["manifest"]["time"]
     assert json.loads(json.dumps(written)) == recorded
     assert schema_of(snapshot) == {key: document[key] for key in ("version", "features") if key in document}
+
+
+def test_the_project_names_a_backend_that_only_the_environment_overrides(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        f"name: demo\nruntime: python\nbackend: {{url: 'file://{tmp_path}/of-project'}}\n"
+    )
+    for name in ("of-project", "of-login", "of-environment"):
+        (tmp_path / name).mkdir()
+    project, home = load(tmp_path), {"PULUMI_HOME": str(tmp_path / "home")}
+    log_in(f"file://{tmp_path}/of-login", home)
+    assert open_backend(project, home).url.endswith("/of-project")
+    assert open_backend(project, {**home, "PULUMI_BACKEND_URL": f"file://{tmp_path}/of-environment"}).url.endswith(
+        "/of-environment"
+    )

@@ -27,6 +27,7 @@ LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+PARAMETER = "aws:ssm/parameter:Parameter"
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Driver:
     def failures(self, token: str, news: Props, name: str = "it") -> dict[str, str]:
         return {failure.property: failure.reason for failure in self.check(token, name, news).failures}
 
-    def create(self, token: str, name: str, **news: Any) -> Resource:
+    def create(self, token: str, name: str, /, **news: Any) -> Resource:
         inputs = self.checked(token, name, news)
         urn = f"urn:pulumi:dev::project::{token}::{name}"
         answer = self.stub.Create(provider_pb2.CreateRequest(urn=urn, properties=encode(inputs)))
@@ -219,6 +220,10 @@ class Stack:
         }
         return self.driver.create(METRIC_ALARM, name, **{key: it for key, it in settings.items() if it is not None})
 
+    def parameter(self, **more: Any) -> Resource:
+        settings = {"name": "/bluegreen/shop/dev/web/image", "type": "String", "insecureValue": "ami-1", **more}
+        return self.driver.create(PARAMETER, "image", **settings)
+
     def everything(self) -> list[Resource]:
         create, vpc = self.driver.create, self.vpc.identifier
         gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
@@ -250,4 +255,5 @@ class Stack:
             targetTrackingConfiguration={"predefinedMetricSpecification": metric, "targetValue": 60},
         )
         self.alarm(tags={"Name": "web"})
+        self.parameter(tags={"Name": "web"})
         return self.driver.made

@@ -23,6 +23,7 @@ from tests.sandbox.provider.driver import (
     INGRESS_RULE,
     LISTENER,
     NAT_GATEWAY,
+    PARAMETER,
     ROUTE,
     ROUTE_TABLE,
     TARGET_GROUP,
@@ -243,6 +244,46 @@ class TestUpdate:
         other = [queries[0], {**queries[1], "expression": "FILL(errors, 1)"}]
         changed = network.driver.diff(live, **given(alarm) | {"metricQueries": other})
         assert (list(changed.diffs), list(changed.replaces)) == (["metricQueries"], [])
+
+    def test_a_parameter_s_value_changes_in_place_and_its_tags_apart_from_it(
+        self, network: Stack, calls: list[str]
+    ) -> None:
+        parameter = network.parameter(tags={"Name": "image"})
+        calls.clear()
+        later = network.driver.update(parameter, **given(parameter) | {"insecureValue": "ami-2"})
+        assert calls == ["PutParameter", "GetParameter", "DescribeParameters"]
+        tagged = network.driver.update(later, **given(later) | {"tags": {"Team": "web"}})
+        assert "PutParameter" not in calls[3:]
+        live = network.driver.read(tagged)
+        assert live is not None
+        assert (live.state["insecureValue"], live.state["tags"]) == ("ami-2", {"Team": "web"})
+        assert (parameter.state["version"], live.state["version"]) == (1, 2)
+
+    def test_a_parameter_that_is_there_already_is_taken_over_only_where_that_is_said(self, network: Stack) -> None:
+        boto3.client("ssm").put_parameter(Name="/bluegreen/shop/dev/web/image", Type="String", Value="leftover")
+        with pytest.raises(grpc.RpcError, match=r"creating SSM Parameter .*ParameterAlreadyExists"):
+            network.parameter(tags={"Name": "image"})
+        taken = network.parameter(overwrite=True, tags={"Name": "image"})
+        live = network.driver.read(taken)
+        assert live is not None
+        assert (live.state["insecureValue"], live.state["tags"]) == ("ami-1", {"Name": "image"})
+        assert network.driver.diff(live, **given(taken)).changes == NONE
+
+    def test_another_name_is_another_parameter(self, network: Stack) -> None:
+        parameter = network.parameter()
+        moved = network.driver.diff(parameter, **given(parameter) | {"name": "/bluegreen/shop/dev/web/ami"})
+        assert list(moved.replaces) == ["name"]
+
+    @pytest.mark.parametrize("name", ["/ssm/image", "aws-image", "/a b", "/a//b"])
+    def test_a_parameter_s_name_is_checked_before_anything_is_made(self, driver: Driver, name: str) -> None:
+        assert "name" in driver.failures(PARAMETER, {"name": name, "type": "String", "insecureValue": "1"})
+
+    def test_a_load_balancer_is_protected_against_deletion_and_no_more(self, network: Stack) -> None:
+        balancer = network.load_balancer(enableDeletionProtection=True)
+        assert balancer.state["enableDeletionProtection"] is True
+        bare = network.driver.update(balancer, **given(balancer) | {"enableDeletionProtection": False})
+        network.driver.delete(bare)
+        assert network.driver.read(bare) is None
 
     def test_a_new_security_group_lets_nothing_out(self, network: Stack) -> None:
         (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[network.group.identifier])["SecurityGroups"]
