@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from bluegreen.checks.protection import check_unprotected
 from bluegreen.checks.watch import Shift, Watch
 from bluegreen.engine import Result
 from bluegreen.errors import (
@@ -341,7 +342,7 @@ class Driver:
             )
 
     def destroy(self) -> Update:
-        """Everything of the stack; its config and history stay.
+        """Everything of the stack; its config and history stay. Raises Protected where AWS would refuse it late.
 
         A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one.
         """
@@ -349,6 +350,7 @@ class Driver:
         release = stack.fleet.active.release if stack.fleet else None
         if release is None:
             return self._destroyed()
+        check_unprotected(stack.observer, stack.owner)
         with self.acting("destroy", release):
             return self._destroyed()
 

@@ -25,6 +25,7 @@ from bluegreen.errors import (
     LeaseHeld,
     LeaseLost,
     LedgerError,
+    Protected,
     RolledBack,
     RolloutError,
     SettingsError,
@@ -187,6 +188,7 @@ class Images:
     gone: frozenset[str] = frozenset()
     ranges: dict[str, str] = {}
     serving: dict[str, int] = {}
+    protected: tuple[str, ...] = ()
     live: str = ""
     """The release that the load balancer gives the traffic to, where it is not the outputs' one."""
 
@@ -199,6 +201,9 @@ class Images:
     def active_of(self, groups: tuple[Group, ...]) -> Group | None:
         made = {"minimum": 2, "maximum": 6, "desired": 2, "target_groups": ()}
         return Group(name="web", service="web", release=self.live, **made) if self.live else None
+
+    def protected_balancers(self, target_groups: object) -> tuple[str, ...]:
+        return self.protected
 
     def shares(self, groups: Sequence[Group]) -> dict[str, int]:
         return self.serving
@@ -930,6 +935,15 @@ def test_asked_to_stop_before_it_has_begun_nothing_is_changed(stack: Stack) -> N
     with pytest.raises(Interrupted, match="before anything of dev was changed"):
         deployment.deploy("dev", ami=TWO, stop=stop)
     assert (stack.ups, stack.config["ami"]) == ([], ONE)
+
+
+def test_a_stack_whose_load_balancer_is_protected_is_refused_before_anything_is_destroyed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "protected", ("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/web/1",))
+    monkeypatch.setattr(Stack, "destroy", lambda *_: pytest.fail("the engine was asked"))
+    with pytest.raises(Protected, match="protected against deletion"):
+        deployment.destroy("dev")
 
 
 # -- revoked images

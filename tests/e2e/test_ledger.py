@@ -60,7 +60,7 @@ def test_a_table_that_is_made_later_takes_the_history_over(project: Project) -> 
     assert history.events[: len(kept)] == kept
     assert history.healthy == {first, project.release}
 
-    told = project.bluegreen("history", STACK, "--json")
+    told = project.bluegreen("history", STACK, "--events", "--json")
     assert told.code == 0, told.output
     assert [json.loads(line) for line in told.output.splitlines() if line.startswith("{")] == [
         event.as_record() for event in history.events

@@ -54,7 +54,7 @@ def test_all_faults_of_the_config_come_in_one_message(project: Project) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        (None, "error: there is no stack nowhere\n  Make it with `pulumi stack init nowhere`.\n"),
+        (None, "error: there is no stack nowhere\n  There are: sandbox. `bluegreen init nowhere` makes it.\n"),
         ("/nowhere", "error: there is no `pulumi` on PATH\n  Install the Pulumi CLI, or rehearse without it: "),
     ],
     ids=["stack", "pulumi"],
