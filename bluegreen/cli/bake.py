@@ -37,7 +37,10 @@ def build_artifact(
     app: App = None,
     version: Version = None,
 ) -> None:
-    """Pack the app to dist/, the same bytes for the same files, and print {url, sha256, version, commit}."""
+    """Pack the app, the same bytes for the same files.
+
+    To dist/; prints {url, sha256, version, commit}.
+    """
     from bluegreen.images.artifact import build
     from bluegreen.images.bake import APP
     from bluegreen.images.stack_file import read_project, read_stack
@@ -54,7 +57,10 @@ def publish_artifact(
     version: Version = None,
     artifact_json: ArtifactJson = None,
 ) -> None:
-    """Put the app, packed now, or an artifact that was built before, into the stack's bucket; print it with its URL."""
+    """Put an artifact into the stack's bucket, and print it with its URL.
+
+    The app, packed now, or one that was built before.
+    """
     from bluegreen.aws.session import Session
     from bluegreen.images.artifact import build
     from bluegreen.images.bake import APP
@@ -78,7 +84,10 @@ def bake(
     force: Force = False,
     template: Template = None,
 ) -> None:
-    """Make the stack's image of the app with Packer and Ansible, and print its id. The same content is baked once."""
+    """Make the stack's image with Packer and Ansible.
+
+    Prints its id. The same content is baked once.
+    """
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
     typer.echo(_bake(stack, artifact_json, app, version, force, template).image)
 

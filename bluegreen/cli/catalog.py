@@ -23,7 +23,7 @@ Stacks = Annotated[list[str] | None, typer.Argument(metavar="STACK", help="Stack
 AsJson = Annotated[bool, typer.Option("--json", help="As data.")]
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="Its id, or that of any copy: ami-0123456789abcdef0.")]
 
-images = typer.Typer(no_args_is_help=True, help="The images: what needs them, which may go, which nobody may take.")
+images = typer.Typer(no_args_is_help=True, help="Images: what needs them, which may go, who may have none.")
 
 
 @images.command("list", epilog="Example: bluegreen images list prod")
@@ -51,7 +51,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, only say which.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove images that nothing needs, with their snapshots. Says which, and changes nothing, unless --yes."""
+    """Remove images that nothing needs, with their snapshots.
+
+    Says which, and changes nothing, unless --yes.
+    """
     from bluegreen import stock
     from bluegreen.model.stock import Retention
 
@@ -74,7 +77,10 @@ def prune(
 def revoke(
     image: ImageId, why: Annotated[str, typer.Option(metavar="TEXT", help="Whoever is refused will read it.")]
 ) -> None:
-    """Veto an image and all copies of its content: no stack takes it any more. What runs stays."""
+    """Veto an image: no stack takes it any more.
+
+    Nor any copy of its content. What runs stays.
+    """
     from bluegreen import stock
 
     verdict = stock.revoke(image, why)

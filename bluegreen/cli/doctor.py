@@ -27,7 +27,9 @@ def doctor(
         bool, typer.Option("--force", help="With --reap: also what has machines, or is named without traffic.")
     ] = False,
 ) -> None:
-    """Look for what a deployment needs: programs, credentials, region, backend, ledger, quota. Changes nothing.
+    """Find what is missing to deploy, with the command that gets it.
+
+    Programs, credentials, region, backend, ledger, quota. Changes nothing.
 
     Exit code 3 where something is missing. With --reap: what carries the stack's tags and is in no state.
     """

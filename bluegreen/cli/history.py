@@ -61,7 +61,7 @@ def history(
         bool, typer.Option("--json", help="A JSON object a line: whole records, or whole events.")
     ] = False,
 ) -> None:
-    """List the deployments of a stack, the newest last, or show one whole."""
+    """List the deployments of a stack, or show one whole."""
     from bluegreen.records import read_records, record_of, select
 
     wanted = _outcome(outcome)

@@ -1,13 +1,10 @@
-"""The `bluegreen` command: parses, calls the library, prints. No rules here, and nothing heavy is imported for help.
-
-Exit codes: 0 done; 1 failed, and the traffic is where it was or back there; 2 wrong input, nothing was changed; 3 it
-needs a person.
-"""
+"""The `bluegreen` command: parses, calls the library, prints. No rules here, and nothing heavy is imported for help."""
 
 from __future__ import annotations
 
 import gc
 import sys
+from typing import Annotated
 
 import typer
 
@@ -19,26 +16,45 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Blue/green deployment of machine images on AWS. `pulumi up` does the same as `bluegreen deploy`.",
+    help="Blue/green deployment of machine images on AWS. A plain `pulumi up` deploys too, in one cutover.",
+    epilog="Exit codes: 0 done; 1 failed, and the traffic is where it was; 2 wrong input, nothing was changed; "
+    "3 it needs a person.",
 )
 
 GARBAGE_THRESHOLD = 100_000  # objects
 
-app.add_typer(bake.artifact, name="artifact")
-app.add_typer(catalog.images, name="images")
+app.command(epilog="Example: bluegreen doctor dev")(doctor.doctor)
+app.command(epilog="Example: bluegreen init dev qa stage prod")(stacks.init)
 app.command(epilog="Example: ami=$(bluegreen bake dev)")(bake.bake)
 app.command(epilog="Example: bluegreen release dev")(bake.release)
-app.command(epilog="Example: bluegreen deploy dev --ami ami-0123456789abcdef0")(rollouts.deploy)
+app.command(epilog="Example: bluegreen plan prod --ami ami-0123456789abcdef0")(rollouts.plan)
+app.command(epilog="Example: bluegreen deploy stage --from qa")(rollouts.deploy)
 app.command(epilog="Example: bluegreen promote prod")(rollouts.promote)
 app.command(epilog="Example: bluegreen abort prod")(rollouts.abort)
 app.command(epilog="Example: bluegreen rollback prod --check")(rollouts.rollback)
 app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
-app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
-app.command(epilog="Example: bluegreen plan prod --ami ami-0123456789abcdef0")(rollouts.plan)
 app.command(epilog="Example: bluegreen status prod")(stacks.status)
 app.command(epilog="Example: bluegreen history prod --outcome failed --since 7d")(history.history)
-app.command(epilog="Example: bluegreen doctor dev")(doctor.doctor)
-app.command(epilog="Example: bluegreen init dev")(stacks.init)
+app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
+app.add_typer(bake.artifact, name="artifact")
+app.add_typer(catalog.images, name="images")
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"bluegreen {version('bluegreen')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Say which this is.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def deploy(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Bring the stack to its config; another image comes in as the setting `strategy` says."""
+    """Bring in a release, step by step, as the setting `strategy` says."""
     from bluegreen import deployment
 
     if dry_run:
@@ -76,7 +76,7 @@ def abort(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Give the candidate of an open rollout up, or what a failed update left; the active release gets all traffic."""
+    """Give up the candidate, or what a failed update left; the active release gets all traffic."""
     _act("abort", stack, force, dry_run, as_json, verbose)
 
 
@@ -135,7 +135,10 @@ def plan(
     from_stack: From = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what `bluegreen deploy` would do: steps, machines, quota, time. Changes nothing."""
+    """Say what `bluegreen deploy` would do, and change nothing.
+
+    Its steps, the machines at its peak, the quota, and how long the last ones took.
+    """
     raise typer.Exit(_plan("deploy", stack, as_json, False, ami=ami, from_stack=from_stack))
 
 

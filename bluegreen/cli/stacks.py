@@ -11,7 +11,10 @@ from bluegreen.cli.running import running
 
 
 def status(stack: StackName, as_json: AsJson = False) -> None:
-    """Show where the stack is: who takes the traffic, as the load balancer says, and what is under way."""
+    """Show who takes the traffic now, and what is under way.
+
+    The load balancer is asked, and the ledger; what was declared is compared with it.
+    """
     from bluegreen.cli.told import status_in_words
     from bluegreen.events import Result
     from bluegreen.status import status as look
@@ -42,7 +45,10 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the stacks where there are none, and the table of their ledger. Again changes nothing."""
+    """Make the stacks, and the table of their ledger.
+
+    What is there stays: doing it again changes nothing.
+    """
     from bluegreen.events import Result
     from bluegreen.new_stack import init as make
 
