@@ -100,14 +100,14 @@ def retire(stack: Stack, versions: Sequence[str]) -> Course:
 
 def _wanted(stack: Stack, ami: str | None) -> tuple[Release, Settings]:
     """The release to bring in, and the settings for it: without `ami` the candidate of a rollout that was begun, or
-    else what the config means. Raises SettingsError where that is older than what runs, ImageError where the image
-    was revoked and does not run."""
+    else what the config means. Raises SettingsError where the config is older than what runs and that of the last
+    update is not to be had, ImageError where the image was revoked and does not run."""
+    check_serial(stack.settings.fleet, {"serial": stack.deployed_serial})
     if ami:
         settings = stack.settings.with_image(ami)
         release = Release.from_settings(settings)
     else:
         settings = stack.settings
-        check_serial(settings.fleet, {"serial": stack.deployed_serial})
         begun = stack.rollout.candidate if stack.fleet else None
         release = begun.release if begun else Release.from_settings(settings)
     if not stack.fleet or release.image != stack.fleet.active.release.image:

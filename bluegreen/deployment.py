@@ -69,7 +69,7 @@ def deploy(stack: str, *, ami: str | None = None, from_stack: str | None = None,
     there.tell(promotion.told)
     _refuse(course.deploy(there, promotion.image), options)  # before its image is copied
     _refuse(promotion, options)
-    way = course.deploy(there, carry_out(promotion))
+    way = course.deploy(there, carry_out(promotion, options.get("stop") or Stop()))
     forced = tuple(dict.fromkeys((*promotion.dangers, *way.dangers)))
     return _walk(there, replace(way, dangers=forced, evidence=promotion.evidence), options)
 
@@ -157,7 +157,13 @@ def plan(
 
 def destroy(stack: str, **options: Unpack[Options]) -> Update:
     """Destroy everything of a stack; its config and history stay. Raises as `deploy` does."""
-    there = Stack(stack, directory=options.get("directory"), on_event=options.get("on_event"), is_destroy=True)
+    there = Stack(
+        stack,
+        directory=options.get("directory"),
+        on_event=options.get("on_event"),
+        is_forced=options.get("force", False),
+        is_destroy=True,
+    )
     return Driver(there, stop=options.get("stop")).destroy()
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -45,11 +45,12 @@ from bluegreen.model.release import Release
 from bluegreen.model.rollout import Rollback, Step, roll_back
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.soak import SoakPolicy, check_credentials_last
-from bluegreen.stack import Stack, of_namespace
+from bluegreen.stack import Stack
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
 
 GO_ON = "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `rollback`."
+GO_ON_OR_BACK = "`bluegreen deploy` goes on from there, `bluegreen abort` takes it back."
 
 
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -93,39 +94,48 @@ class Driver:
         self._began = time.monotonic()
         self._has_begun = False  # to change anything
         self._has_written = False  # a fleet
+        self._is_going_back = False  # by itself: that belongs to the step, and to stop is no reason to leave it out
         self._lease: LeaseKeeper | None = None
         self._last_serving: dict[str, int] | None = None
 
     # -- acting
 
     @contextmanager
-    def acting(self, verb: str, release: Release, **evidence: Any) -> Iterator[None]:
+    def acting(self, verb: str, release: Release | None, **evidence: Any) -> Iterator[None]:
         """Writes to the ledger what a verb is about to do, and how it ended, which is what the load balancer says.
 
         The releases that run are in it: a ledger that was begun later, or another one, knows them from then on.
-        Raises LedgerError, before anything is begun, where it can't be written; a way back is not held up by that.
+        Raises LedgerError, before anything is begun, where it can't be written; a way back is not held up by that, nor,
+        where it is forced or within a deployment, by a lease that can't be asked for.
         """
         stack, began = self._stack, time.monotonic()
         now = datetime.now(UTC)
         _ = stack.history
         operator = operator_here()
         holder = holder_here(run=stack.run.name, verb=verb, operator=operator.name, now=now, ci_run=operator.ci_run)
-        keeper = LeaseKeeper(stack.ledger, holder, is_forced=stack.run.is_forced, report=stack.say)
+        keeper = LeaseKeeper(
+            stack.ledger,
+            holder,
+            is_forced=stack.run.is_forced,
+            is_needed=not (verb == ROLLBACK and stack.run.is_forced),
+            report=stack.say,
+        )
         groups = stack.fleet.groups if stack.fleet else ()
+        version = release.version if release else ""
         intent = {
             "verb": verb,
-            "image": release.image,
+            "image": release.image if release else "",
             **operator.as_evidence(),
             "releases": {group.release.version: group.release.as_record() for group in groups},
             **evidence,
         }
-        with keeper as lease:
+        with nullcontext(self._lease) if self._lease else keeper as lease:
             self._lease = lease
             self._refuse_what_changed_meanwhile(lease)
             stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
             self._tell_beginning(verb)
             write = stack.recorder.note if verb == ROLLBACK else stack.recorder.record
-            write(Kind.BEGAN, release=release.version, summary=verb, evidence=intent)
+            write(Kind.BEGAN, release=version, summary=verb, evidence=intent)
             outcome, said = "done", ""
             self._last_serving = None
             try:
@@ -140,7 +150,7 @@ class Driver:
                 seconds = round(time.monotonic() - began, 1)
                 stack.recorder.note(
                     Kind.ENDED,
-                    release=release.version,
+                    release=version,
                     summary=f"{verb}: {outcome}",
                     evidence={
                         "verb": verb,
@@ -181,8 +191,10 @@ class Driver:
         is_as_before = serving == before and verb != ROLLBACK
         if serving and not isinstance(error, Interrupted | RolledBack):
             error.add(f"The load balancer gives {_told(serving)}" + (", as before." if is_as_before else "."))
-        may_end = isinstance(error, RolledBack | EngineError | RolloutError | AwsError)
-        error.exit_code = FAILED if is_as_before and may_end else NEEDS_A_PERSON
+        may_end = is_as_before and isinstance(error, EngineError | RolloutError | AwsError)
+        # Back is where it was before the rollout, not in the step that this run went on from.
+        is_back = isinstance(error, RolledBack) and bool(serving)
+        error.exit_code = FAILED if may_end or is_back else NEEDS_A_PERSON
 
     @property
     def _groups(self) -> Sequence[Any]:
@@ -207,11 +219,12 @@ class Driver:
             self._check_credentials(steps, settings)
         fleet = steps[-1].fleet if steps else self._stack.deployed_fleet
         if not steps:
+            self._refuse_to_begin()
             if self._stack.baseline.edits or not self._stack.config_means(fleet):
                 self._write(fleet, settings, is_way_back)
             result = self._brought_about(fleet, settings, is_way_back)
         for number, step in enumerate(steps, 1):
-            self._refuse_to_begin(steps, number)
+            self._refuse_to_begin(steps[number - 2].name if number > 1 else "")
             self._announce(step, number, len(steps))
             self._write(step.fleet, settings, is_way_back)
             result = self._brought_about(step.fleet, settings, is_way_back, step)
@@ -234,12 +247,15 @@ class Driver:
             )
         )
 
-    def _refuse_to_begin(self, steps: Sequence[Step], number: int) -> None:
-        """After a step that was finished as asked."""
-        if self._stop.is_asked and number > 1:
-            raise Interrupted(f"stopped: {self._stack.name} stays at the step `{steps[number - 2].name}`", GO_ON)
-        if self._stop.is_asked:
-            raise Interrupted(f"stopped before anything of {self._stack.name} was changed")
+    def _refuse_to_begin(self, after: str = "") -> None:
+        """`after`: the step that was finished as asked."""
+        if not self._stop.is_asked or self._is_going_back:
+            return
+        if after:
+            raise Interrupted(f"stopped: {self._stack.name} stays at the step `{after}`", GO_ON)
+        stopped = Interrupted(f"stopped before anything of {self._stack.name} was changed")
+        stopped.exit_code = FAILED
+        raise stopped
 
     def _concluded(self, result: Result, fleet: Fleet) -> Update:
         serving = self._serving()
@@ -272,7 +288,7 @@ class Driver:
         """The update that brings a fleet about, watched. A failed watch takes the traffic back."""
         try:
             self._check_lease(is_way_back)
-            result = self._up()
+            result = self._done_by_engine(self._stack.engine.up, GO_ON_OR_BACK)
             if step and not is_way_back:
                 self._watch(step, settings)
         except (EngineError, WatchFailed) as failed:
@@ -281,16 +297,17 @@ class Driver:
             self._go_back(fleet, settings, failed)
         return result
 
-    def _up(self) -> Result:
+    def _done_by_engine(self, act: Callable[[], Result], next_step: str) -> Result:
         """The engine ends by itself what it has begun, when it is interrupted."""
         self._has_begun = True
         interrupted = Interrupted(
-            f"interrupted: the update of {self._stack.name} was stopped; what it has begun is in the state",
-            "`bluegreen deploy` goes on from there, `bluegreen abort` takes it back.",
+            f"interrupted: the update of {self._stack.name} was stopped; what it has begun is in the state", next_step
         )
         try:
             with self._stop.heard_by(self._pass_on):
-                return self._stack.engine.up()
+                if self._stop.is_urgent and not self._is_going_back:  # since the config was written
+                    raise interrupted
+                return act()
         except KeyboardInterrupt:
             raise interrupted from None
         except EngineError as error:
@@ -334,8 +351,7 @@ class Driver:
     def _refuse_interleaving(self) -> None:
         """Between two steps somebody else may have promoted, aborted or rolled back: his fleet is the newer one."""
         record = self._stack.engine.outputs().get("fleet") or {"serial": 0}
-        written = Settings.parse(of_namespace(self._stack.engine.config().values, NAMESPACE)).fleet.serial
-        if max(record["serial"], written) > self._serial:
+        if max(record["serial"], serial_of(self._stack.engine.config().values)) > self._serial:
             raise RolloutError(
                 f"somebody else has changed the fleet of {self._stack.name} meanwhile; this rollout ends here",
                 "`bluegreen history` says who. `bluegreen deploy` goes on from where the stack is now.",
@@ -347,20 +363,16 @@ class Driver:
         A checkout that is older than the last update must not deploy; what is to be destroyed needs no newer one.
         """
         stack = self._stack
-        release = stack.fleet.active.release if stack.fleet else None
-        if release is None:
-            return self._destroyed()
         check_unprotected(stack.observer, stack.owner)
-        with self.acting("destroy", release):
+        with self.acting("destroy", stack.fleet.active.release if stack.fleet else None):
             return self._destroyed()
 
     def _destroyed(self) -> Update:
         stack = self._stack
+        self._refuse_to_begin()
         if serial_of(stack.engine.config().values) < stack.deployed_serial:
             stack.engine.configure({f"{NAMESPACE}:fleet": f'{{"serial": {stack.deployed_serial}}}'})
-        self._has_begun = True
-        with self._stop.heard_by(self._pass_on):
-            result = stack.engine.destroy()
+        result = self._done_by_engine(stack.engine.destroy, f"`bluegreen destroy {stack.name}` goes on from there.")
         stack.recorder.note(Kind.DESTROYED)
         return Update(stack=stack.name, outputs=result.outputs, changes=result.changes, run=stack.run.name)
 
@@ -436,7 +448,12 @@ class Driver:
             )
             raise WatchFailed(f"{why}\n  The traffic stays as it is.", way) from failed
         stack.say(f"rolling back to release {before.version}: {why}")
-        plan = self._way_back.by_true_way(roll_back(before, fleet, settings))
+        self._is_going_back = True
+        plan = roll_back(before, fleet, settings)
+        try:
+            plan = self._way_back.by_true_way(plan)
+        except AwsError as error:
+            stack.say(f"by which way is not known: {error.what}")
         try:
             self.roll_back(plan, settings, left=bad)
         except BluegreenError as error:

@@ -104,23 +104,13 @@ class Engine:
     def config(self) -> Config:
         """The stack's config, as the checkout has it."""
         with self._errors():
-            found = self._stack.get_all_config()
-        return Config(
-            values={name: value.value for name, value in found.items()},
-            secrets=frozenset(name for name, value in found.items() if value.secret),
-        )
+            return _config(self._stack.get_all_config())
 
-    def last_config(self) -> Config | None:
-        """The config of the stack's last update, however that ended; None where there was none."""
+    def last_configs(self) -> tuple[Config, ...]:
+        """The configs of the stack's last ten updates, however they ended, the newest first; a refresh is one, too."""
         with self._errors():
-            updates = self._stack.history(page_size=1)
-        if not updates:
-            return None
-        found = updates[0].config
-        return Config(
-            values={name: value.value for name, value in found.items()},
-            secrets=frozenset(name for name, value in found.items() if value.secret),
-        )
+            updates = self._stack.history(page_size=10)
+        return tuple(_config(each.config) for each in updates)
 
     def outputs(self) -> dict[str, Any]:
         """Of the last update that ended well; empty where there was none.
@@ -209,6 +199,13 @@ class Engine:
 
     def _errors(self) -> _Errors:
         return _Errors(self._name)
+
+
+def _config(found: Mapping[str, auto.ConfigValue]) -> Config:
+    return Config(
+        values={name: value.value for name, value in found.items()},
+        secrets=frozenset(name for name, value in found.items() if value.secret),
+    )
 
 
 def _resource(record: Mapping[str, Any], *, is_pending: bool) -> StateResource:

@@ -81,7 +81,7 @@ def plan(stack: Stack, course: Course) -> Plan:
         image=course.release.image,
         active=active,
         steps=tuple(_planned(step) for step in course.steps),
-        differences=stack.baseline.differences,
+        differences=stack.differences,
         machines_now=sum(live.values()),
         machines_at_peak=peak(live, course.steps, full),
         addresses=settings.address_plan.private_addresses,

@@ -12,7 +12,9 @@ from bluegreen.model.drift import Drift, drift
 from bluegreen.model.record import Deployment, deployments
 from bluegreen.model.release import Release
 from bluegreen.model.revocation import why_revoked
-from bluegreen.stack import Stack, short
+from bluegreen.model.settings import NAMESPACE
+from bluegreen.stack import SECRET, Stack, short
+from bluegreen.stop import Stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,13 @@ class Promotion:
             version=it.version,
             run=self.proof.run if self.proof else "",
             steps=self.transfer.steps,
-            drift=tuple(
-                {"key": each.key, "source": each.source, "target": each.target, "isOfRelease": each.is_of_the_release}
-                for each in self.drift
-            ),
+            drift=tuple(self._shown(each) for each in self.drift),
         )
+
+    def _shown(self, each: Drift) -> dict[str, Any]:
+        is_secret = f"{NAMESPACE}:{each.key}" in self.source.secrets | self.target.secrets
+        source, target = (SECRET, SECRET) if is_secret else (each.source, each.target)
+        return {"key": each.key, "source": source, "target": target, "isOfRelease": each.is_of_the_release}
 
 
 def look_ahead(source: Stack, target: Stack) -> Promotion:
@@ -97,9 +101,9 @@ def look_ahead(source: Stack, target: Stack) -> Promotion:
     )
 
 
-def carry_out(promotion: Promotion) -> str:
+def carry_out(promotion: Promotion, stop: Stop) -> str:
     """Share and copy the image where that has to be; the image that the target launches. Raises ImageError, AwsError,
-    Interrupted."""
+    Interrupted once it is told to stop: AWS goes on with a copy that was begun."""
     target = promotion.target
     if not promotion.transfer.copies and not promotion.transfer.known_copy:
         return promotion.image
@@ -109,6 +113,7 @@ def carry_out(promotion: Promotion) -> str:
         target.session,
         kms_key_id=target.settings.image_kms_key,
         on_line=target.say,
+        sleep=stop.sleep,
     )
     return made.image
 

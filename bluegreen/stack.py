@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from bluegreen.errors import RolloutError, SettingsError
 from bluegreen.events import ConfigDiffers, EngineLine, Event, OnEvent
 from bluegreen.ledger.ledger import Ledger, Recorder, Run
 from bluegreen.ledger.places import open_ledger
-from bluegreen.model.baseline import IMAGE, Baseline, baseline
+from bluegreen.model.baseline import FLEET, IMAGE, Baseline, Difference, baseline, serial_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
 from bluegreen.model.settings import NAMESPACE, Settings
@@ -24,6 +25,7 @@ from bluegreen.model.tags import Owner
 from bluegreen.narrator import Narrator
 
 SECRET = "[secret]"
+"""What is shown in place of one."""
 
 
 class Stack:
@@ -59,11 +61,15 @@ class Stack:
         with ThreadPoolExecutor(max_workers=3) as together:
             here = together.submit(self.engine.config)
             outputs = together.submit(self.engine.outputs)
-            deployed = together.submit(self.engine.last_config)
-            self._here, self.outputs, self._deployed = here.result(), outputs.result(), deployed.result()
+            configs = together.submit(self.engine.last_configs)
+            self._here, self.outputs = here.result(), outputs.result()
         record = self.outputs.get("fleet")
         self.fleet = Fleet.from_record(record) if record else None
         self.deployed_serial = int(record["serial"]) if record else 0
+        # Not of an update that was refused since, or of a refresh, from a checkout that is older than what runs.
+        self._deployed = next(
+            (each for each in configs.result() if serial_of(each.values) >= self.deployed_serial), None
+        )
         self._refuse_other_region()
 
     # -- what it says
@@ -76,15 +82,15 @@ class Stack:
         self._narrator.hear(line)
 
     def tell_differences(self) -> None:
-        """How the checkout differs from the last update, without what only the fleet's bookkeeping is."""
-        for each in self.baseline.differences:
-            if each.key == f"{NAMESPACE}:fleet":
-                continue
-            is_secret = each.key in self._here.secrets or (self._deployed and each.key in self._deployed.secrets)
-            deployed, here = (SECRET if is_secret and value else value for value in (each.deployed, each.here))
+        for each in self.differences:
             self.tell(
                 ConfigDiffers(
-                    stack=self.name, key=each.key, deployed=deployed, here=here, is_used=each.is_used, why=each.why
+                    stack=self.name,
+                    key=each.key,
+                    deployed=each.deployed,
+                    here=each.here,
+                    is_used=each.is_used,
+                    why=each.why,
                 )
             )
 
@@ -98,6 +104,17 @@ class Stack:
         is_other_image = deployed is not None and here.get(IMAGE) != deployed.get(IMAGE)
         served = self._served if is_other_image else frozenset()
         return baseline(here, deployed, served=served, serial=self.deployed_serial)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """How the checkout differs from the last update, to be shown: without the fleet's bookkeeping and secrets."""
+        return tuple(
+            replace(each, deployed=each.deployed and SECRET, here=each.here and SECRET)
+            if each.key in self.secrets
+            else each
+            for each in self.baseline.differences
+            if each.key != FLEET
+        )
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+LOOKS_EVERY_SECONDS = 0.2
 
 
 class Stop:
@@ -29,6 +32,15 @@ class Stop:
         self._times += 1
         for listener in tuple(self._listeners):
             listener()
+
+    def sleep(self, seconds: float) -> None:
+        """For what can be left at any moment. Raises KeyboardInterrupt once it is asked for."""
+        end = time.monotonic() + seconds
+        while not self.is_asked:
+            if (left := end - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, LOOKS_EVERY_SECONDS))
+        raise KeyboardInterrupt
 
     @contextmanager
     def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:

@@ -14,6 +14,7 @@ import pytest
 from pulumi import automation as auto
 
 from bluegreen import deployment, engine
+from bluegreen import plan as plan_module
 from bluegreen import stack as stack_module
 from bluegreen.checks.watch import Shift
 from bluegreen.errors import (
@@ -55,6 +56,7 @@ class Stack:
 
     config: dict[str, str]
     last_config: dict[str, str] | None = None
+    earlier_configs: list[dict[str, str]] = dataclasses.field(default_factory=list)
     last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     ups: list[Fleet] = dataclasses.field(default_factory=list)
     serials: list[int] = dataclasses.field(default_factory=list)
@@ -76,11 +78,12 @@ class Stack:
         return {key: auto.OutputValue(value, False) for key, value in self.last_outputs.items()}
 
     def history(self, page_size: int) -> list[Any]:
-        """Of its updates the last, with the config that it had."""
-        if self.last_config is None:
-            return []
-        values = {f"bluegreen:{key}": auto.ConfigValue(value) for key, value in self.last_config.items()}
-        return [SimpleNamespace(config=values)]
+        """Its updates with the configs that they had, the newest first."""
+        configs = [self.last_config, *self.earlier_configs] if self.last_config is not None else []
+        return [
+            SimpleNamespace(config={f"bluegreen:{key}": auto.ConfigValue(value) for key, value in config.items()})
+            for config in configs[:page_size]
+        ]
 
     def remove_config(self, key: str) -> None:
         del self.config[key.removeprefix("bluegreen:")]
@@ -95,7 +98,7 @@ class Stack:
     def up(self, **_: Any) -> Any:
         if self.is_interrupted:
             raise KeyboardInterrupt
-        self.last_config = dict(self.config)
+        self.updated()
         if self.refusing:
             self.refusing -= 1
             self.fail()
@@ -108,6 +111,12 @@ class Stack:
         self.last_outputs = {"fleet": record, "activeRelease": fleet.active.release.as_record(), "url": "http://web"}
         self.hooks(fleet, settings)
         return SimpleNamespace(outputs=self.outputs(), summary=SimpleNamespace(resource_changes={}))
+
+    def updated(self) -> None:
+        """The history has one update more, however it ends: an `up`, or a refresh."""
+        if self.last_config is not None:
+            self.earlier_configs.insert(0, self.last_config)
+        self.last_config = dict(self.config)
 
     def hooks(self, fleet: Fleet, settings: Settings) -> None:
         recorder = Recorder(ledger=LEDGER, run=self.environment[RUN_VARIABLE])
@@ -195,8 +204,13 @@ class Images:
     def __init__(self, _session: object) -> None:
         pass
 
+    region = "us-east-1"
+
     def groups(self, owner: Owner) -> tuple[Group, ...]:
         return ()
+
+    def instance_type(self, name: str) -> None:
+        return None
 
     def active_of(self, groups: tuple[Group, ...]) -> Group | None:
         made = {"minimum": 2, "maximum": 6, "desired": 2, "target_groups": ()}
@@ -815,7 +829,142 @@ def test_a_secret_is_never_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -
     assert [(each.here, each.deployed) for each in differs] == [("[secret]", None)]
 
 
+def test_a_checkout_of_last_week_that_was_refused_or_refreshed_before_does_not_count_as_the_last_update(
+    stack: Stack,
+) -> None:
+    last_week = dict(stack.config)
+    stack.config["maxSize"] = "9"
+    deployment.deploy("dev", ami=TWO)
+    stack.config = dict(last_week)
+    stack.updated()
+    deployment.deploy("dev", ami=THREE)
+    assert stack.ups[-1].active.capacity.maximum == 9
+
+
+@pytest.mark.parametrize("words", [{}, {"ami": THREE}])
+def test_an_old_checkout_is_refused_where_the_last_updates_config_is_lost(stack: Stack, words: dict[str, str]) -> None:
+    """A state that was moved to another backend has no history there."""
+    last_week = dict(stack.config)
+    deployment.deploy("dev", ami=TWO)
+    stack.config, stack.last_config = last_week, None
+    with pytest.raises(SettingsError, match="older than"):
+        deployment.deploy("dev", **words)  # type: ignore[arg-type]
+    assert stack.traffic == [{"2": 100}]
+
+
+def test_a_plan_shows_neither_a_secret_nor_the_fleets_bookkeeping(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_config(made: Stack) -> dict[str, auto.ConfigValue]:
+        return {f"bluegreen:{key}": auto.ConfigValue(value, key == "gateCommand") for key, value in made.config.items()}
+
+    monkeypatch.setattr(Stack, "get_all_config", all_config)
+    monkeypatch.setattr(plan_module, "check_launchable", lambda *_: SimpleNamespace(findings=()))
+    stack.config["gateCommand"] = json.dumps({"command": ["check", "password"]})
+    stack.config["fleet"] = json.dumps({"serial": 9})
+    found = deployment.plan("dev")
+    assert [(each.key, each.here) for each in found.differences] == [("bluegreen:gateCommand", "[secret]")]
+    assert "password" not in json.dumps(found.as_record())
+
+
 # -- how it ends
+
+
+def test_a_rollout_that_went_on_from_a_step_and_was_rolled_back_is_a_failure_and_no_persons_matter(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary(stack)
+    with pytest.raises(Interrupted):
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(error=KeyboardInterrupt()))
+
+    def shares(_sight: Images, _groups: object) -> dict[str, int]:
+        return {group.release.version: group.weight for group in stack.ups[-1].groups if group.weight}
+
+    monkeypatch.setattr(Images, "shares", shares)
+    with pytest.raises(RolledBack) as caught:
+        deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("broken", [("lease", "swap_lease"), ("lease", "swap_lease", "read", "append")])
+def test_a_ledger_that_is_gone_when_a_watch_fails_does_not_keep_the_traffic_with_the_bad_release(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...]
+) -> None:
+    canary(stack)
+
+    def gone(*_: object) -> None:
+        raise LedgerError("no answer")
+
+    def bad(shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
+        for name in broken:
+            monkeypatch.setattr(FileLedger, name, gone)
+        monkeypatch.setattr(Stack, "hooks", lambda *_: None)
+        raise WatchFailed("soak: alarm is on")
+
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO, keep_watch=bad)
+    assert stack.traffic[-1] == {"1": 100}
+
+
+def test_aws_that_can_not_be_asked_for_the_way_back_does_not_hold_it_up(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.bad = {TWO}
+    up = Stack.up
+
+    def throttled(*_: object) -> None:
+        raise AwsError("Throttling")
+
+    def then_throttled(made: Stack, **options: Any) -> Any:
+        monkeypatch.setattr(Images, "groups", throttled)
+        return up(made, **options)
+
+    monkeypatch.setattr(Stack, "up", then_throttled)
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO)
+    assert stack.traffic[-1] == {"1": 100}
+
+
+def test_a_forced_rollback_to_a_standby_needs_no_ledger(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.config |= {"strategy": "redBlack"}
+    deployment.deploy("dev", ami=TWO, keep_watch=Watch())
+
+    def gone(*_: object) -> None:
+        raise LedgerError("no answer")
+
+    for name in ("lease", "swap_lease", "read", "append"):
+        monkeypatch.setattr(FileLedger, name, gone)
+    monkeypatch.setattr(Stack, "hooks", lambda *_: None)
+    with pytest.raises(LedgerError):
+        deployment.rollback("dev")
+    heard: list[Event] = []
+    deployment.rollback("dev", force=True, on_event=heard.append)
+    assert stack.traffic[-1] == {"1": 100}
+    assert any(isinstance(each, Line) and "going on without the stack's lease" in each.text for each in heard)
+
+
+def test_a_destroy_holds_the_lease_also_of_a_stack_whose_first_update_failed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.last_outputs = {}
+    holders: list[object] = []
+
+    def destroy(made: Stack, **_: Any) -> None:
+        holders.append(LEDGER.lease().holder)
+        made.fail("error: DependencyViolation")
+
+    monkeypatch.setattr(Stack, "destroy", destroy)
+    with pytest.raises(EngineError) as caught:
+        deployment.destroy("dev")
+    assert holders != [None]
+    assert caught.value.exit_code != 2, "something was changed"
+    assert [event.kind for event in LEDGER.read().events][-2:] == [Kind.BEGAN, Kind.ENDED]
+
+
+def test_a_forced_destroy_takes_the_lease_over(stack: Stack) -> None:
+    canary(stack)
+    with pytest.raises(LeaseLost):
+        deployment.deploy("dev", ami=TWO, keep_watch=lambda *_: deployment.destroy("dev", force=True) and None)
 
 
 def test_a_gate_that_refuses_leaves_the_traffic_as_the_load_balancer_says_and_is_no_persons_matter(
@@ -929,12 +1078,54 @@ def test_asked_twice_the_engine_is_interrupted_and_what_it_says_then_is_no_failu
     assert interrupted == ["now"]
 
 
-def test_asked_to_stop_before_it_has_begun_nothing_is_changed(stack: Stack) -> None:
+@pytest.mark.parametrize("verb", ["deploy", "deploy of what runs", "destroy"])
+def test_asked_to_stop_before_it_has_begun_nothing_is_changed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
     stop = Stop()
     stop.ask()
-    with pytest.raises(Interrupted, match="before anything of dev was changed"):
+    monkeypatch.setattr(Stack, "destroy", lambda *_, **__: pytest.fail("it was destroyed"))
+    verbs: dict[str, Callable[[], object]] = {
+        "deploy": lambda: deployment.deploy("dev", ami=TWO, stop=stop),
+        "deploy of what runs": lambda: deployment.deploy("dev", stop=stop),
+        "destroy": lambda: deployment.destroy("dev", stop=stop),
+    }
+    with pytest.raises(Interrupted, match="before anything of dev was changed") as caught:
+        verbs[verb]()
+    assert (stack.ups, stack.config["ami"], caught.value.exit_code) == ([], ONE, 1)
+
+
+def test_asked_to_stop_now_while_the_config_is_written_no_update_is_begun(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, write = Stop(), Stack.set_all_config
+
+    def asked(made: Stack, values: dict[str, auto.ConfigValue]) -> None:
+        write(made, values)
+        stop.ask()
+        stop.ask()
+
+    monkeypatch.setattr(Stack, "set_all_config", asked)
+    with pytest.raises(Interrupted):
         deployment.deploy("dev", ami=TWO, stop=stop)
-    assert (stack.ups, stack.config["ami"]) == ([], ONE)
+    assert stack.ups == []
+
+
+def test_asked_to_stop_the_traffic_is_still_taken_back_from_a_release_whose_watch_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.bad = {TWO}
+    stop, up = Stop(), Stack.up
+
+    def asked(made: Stack, **options: Any) -> Any:
+        if not stop.is_asked:
+            stop.ask()
+        return up(made, **options)
+
+    monkeypatch.setattr(Stack, "up", asked)
+    with pytest.raises(RolledBack):
+        deployment.deploy("dev", ami=TWO, stop=stop)
+    assert stack.traffic[-1] == {"1": 100}
 
 
 def test_a_stack_whose_load_balancer_is_protected_is_refused_before_anything_is_destroyed(

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "way_back": {"errors", "model", "events", "checks", "stack"},
     "course": {"errors", "model", "events", "stack", "way_back"},
     "plan": {"model", "checks", "course", "stack"},
-    "promotion": {"errors", "events", "model", "images", "stack"},
+    "promotion": {"errors", "events", "model", "images", "stack", "stop"},
     "status": {"model", "events", "stack"},
     "new_stack": {"errors", "model", "events", "aws", "ledger", "engine", "stack"},
     "driver": {"errors", "model", "events", "ledger", "checks", "engine", "stack", "stop", "way_back"},

@@ -17,6 +17,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Event, History, Kind
 from bluegreen.model.settings import Settings
 from bluegreen.stack import Stack
+from bluegreen.stop import Stop
 
 QA = Settings.parse({"ami": "ami-00000001"})
 STAGE = Settings.parse({"maxSize": "9", "instanceType": "m7i.large"})
@@ -54,6 +55,7 @@ class FakeStack:
     events: tuple[Event, ...] = ()
     traffic: dict[str, int] = dataclasses.field(default_factory=dict)
     session: Any = None
+    secrets: frozenset[str] = frozenset()
     said: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -103,6 +105,12 @@ def test_how_the_two_environments_differ_is_told_with_what_happens_to_the_image(
     assert told.commit == FACTS.commit
 
 
+def test_a_setting_that_is_a_secret_in_either_is_told_to_differ_and_not_how() -> None:
+    stage = FakeStack("stage", STAGE, secrets=frozenset({"bluegreen:instanceType"}))
+    first = look(qa(), stage).told.drift[0]
+    assert (first["key"], first["source"], first["target"]) == ("instanceType", "[secret]", "[secret]")
+
+
 def test_from_a_stack_that_never_deployed_nothing_is_promoted() -> None:
     with pytest.raises(RolloutError, match="nothing is deployed in qa"):
         look(qa(fleet=None))
@@ -148,5 +156,9 @@ def test_a_copy_is_made_under_the_key_of_the_target(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(images, "carry_out", carry_out)
     key = "arn:aws:kms:eu-central-1:222222222222:key/12345678-1234-1234-1234-123456789012"
     target = FakeStack("stage", Settings.parse({"imageKmsKey": key}))
-    assert promotion.carry_out(look(qa(), target)) == "ami-00000009"
+    stop = Stop()
+    assert promotion.carry_out(look(qa(), target), stop) == "ami-00000009"
     assert asked["kms_key_id"] == key
+    stop.ask()
+    with pytest.raises(KeyboardInterrupt):  # which the copying tells as Interrupted
+        asked["sleep"](3600)

@@ -48,8 +48,9 @@ def has_died(holder: Holder | None) -> bool:
 class LeaseKeeper:
     """Holds the lease from `with` to its end, however that comes.
 
-    Raises LeaseHeld where another run has it and is not known to be dead, unless forced, and LedgerError. Where this
-    run has it already, by a keeper around this one, that one keeps it. `report` hears of a lease that was taken over,
+    Raises LeaseHeld where another run has it and is not known to be dead, unless forced, and LedgerError, unless it
+    `is_needed` no more than that this is told. Where this run has it already, by a keeper around this one, that one
+    keeps it. `report` hears of a lease that was taken over,
     and of heartbeats that can't be written. `wait`: returns True once the heartbeat is to end; a thread's own by
     default.
     """
@@ -60,6 +61,7 @@ class LeaseKeeper:
         holder: Holder,
         *,
         is_forced: bool = False,
+        is_needed: bool = True,
         report: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         beat_seconds: float = BEAT_SECONDS,
@@ -70,6 +72,7 @@ class LeaseKeeper:
         self._ledger = ledger
         self._holder = holder
         self._is_forced = is_forced
+        self._is_needed = is_needed
         self._report = report
         self._clock = clock
         self._beat_seconds = beat_seconds
@@ -98,9 +101,12 @@ class LeaseKeeper:
                 self._tell_takeover(taken, taken.left)
             if not self._is_inner:
                 threading.Thread(target=self._beat_on, name="lease", daemon=True).start()
-        except BaseException:
+        except BaseException as error:
             self._release()
-            raise
+            if self._is_needed or not isinstance(error, LedgerError):
+                raise
+            self._lease = Lease()
+            self._report(f"going on without the stack's lease: {error}")
         return self
 
     def __exit__(
@@ -120,7 +126,7 @@ class LeaseKeeper:
                 raise
             self._report(f"nobody knows whether the lease is still this run's: {error}")
             return
-        match judge(found, self._holder.run, self.fence, self._clock()):
+        match judge(found, self._holder.run, self.fence, self._clock(), is_forced=self._is_forced):
             case Hopeless(summary, next_step):
                 self._is_lost = True
                 raise LeaseLost(summary, next_step)
