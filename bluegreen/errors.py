@@ -209,7 +209,9 @@ class WavesError(BluegreenError):
 
 
 class WorkerError(BluegreenError):
-    """What should deploy a stack has died, or ended with an error that is none of ours."""
+    """What should deploy a stack has died, or ended with an error that is none of ours: nobody knows how far it got."""
+
+    exit_code = NEEDS_A_PERSON
 
 
 class ClusterError(BluegreenError):

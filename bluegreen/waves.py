@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bluegreen import deployment, events
-from bluegreen.errors import BluegreenError, WavesError, WorkerError
+from bluegreen.errors import FAILED, NEEDS_A_PERSON, REFUSED, BluegreenError, WavesError, WorkerError
 from bluegreen.events import Ended, Event, OnEvent, StackBegan
 from bluegreen.model.waves import ONE_WAVE, Bound, plan_waves
 
@@ -73,6 +73,17 @@ class WavesResult:
     @property
     def failed(self) -> tuple[StackResult, ...]:
         return tuple(each for each in self.stacks if each.outcome is Outcome.FAILED)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all are done, 3 where one needs a person, 2 where what began was refused, else 1."""
+        if self.is_done:
+            return 0
+        codes = {each.error.exit_code for each in self.failed if each.error}
+        if NEEDS_A_PERSON in codes:
+            return NEEDS_A_PERSON
+        has_changed = any(each.outcome is Outcome.DONE for each in self.stacks)
+        return REFUSED if codes == {REFUSED} and not has_changed else FAILED
 
 
 class Stop(Protocol):
@@ -239,7 +250,7 @@ def _as_ours(error: Exception) -> BluegreenError:
 
 
 def _one_at_a_time(on_event: OnEvent) -> OnEvent:
-    lock = threading.Lock()
+    lock = threading.RLock()  # a signal's handler may tell of something while this thread does
 
     def tell(event: Event) -> None:
         with lock:

@@ -17,11 +17,11 @@ import pytest
 
 from bluegreen import deployment, waves
 from bluegreen.driver import Update
-from bluegreen.errors import EngineError, Fault, RolledBack, SettingsError, WavesError, WorkerError
+from bluegreen.errors import BluegreenError, EngineError, Fault, RolledBack, SettingsError, WavesError, WorkerError
 from bluegreen.events import Ended, Event, Line, StackBegan
 from bluegreen.events import Outcome as Ending
 from bluegreen.model.waves import parse_waves
-from bluegreen.waves import Outcome, Request, StackResult, deploy_one, run
+from bluegreen.waves import Outcome, Request, StackResult, WavesResult, _one_at_a_time, deploy_one, run
 
 DONE, FAILED, NOT_BEGUN = Outcome.DONE, Outcome.FAILED, Outcome.NOT_BEGUN
 LONG = 10.0  # seconds; a wait that a test expects to end is never this long
@@ -297,3 +297,38 @@ def test_a_failed_deployment_comes_back_from_another_process_as_it_was(
     assert type(result.error) is type(error)
     assert str(result.error) == str(error)
     assert vars(result.error) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([None, None], 0),
+        ([RolledBack("back"), SettingsError([])], 1),
+        ([SettingsError([]), SettingsError([])], 2),
+        ([None, SettingsError([])], 1),
+        ([SettingsError([]), WorkerError("died")], 3),
+    ],
+)
+def test_the_exit_code_claims_no_more_than_is_true_of_every_stack(
+    errors: list[BluegreenError | None], code: int
+) -> None:
+    """2 says that nothing was changed, which is wrong once one stack is done."""
+    results = [
+        StackResult(stack=str(at), outcome=Outcome.FAILED if error else Outcome.DONE, error=error)
+        for at, error in enumerate(errors)
+    ]
+    assert WavesResult(stacks=tuple(results)).exit_code == code
+
+
+def test_a_signals_handler_may_tell_of_something_while_its_thread_does() -> None:
+    heard: list[str] = []
+
+    def see(event: Event) -> None:
+        if not heard:
+            heard.append("first")
+            tell(event)
+        heard.append("told")
+
+    tell = _one_at_a_time(see)
+    tell(Line(stack="a", text="begins"))
+    assert heard == ["first", "told", "told"]

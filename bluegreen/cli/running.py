@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from bluegreen.errors import BluegreenError
+from bluegreen.errors import NEEDS_A_PERSON, BluegreenError
 
 if TYPE_CHECKING:
     from bluegreen.driver import Update
@@ -61,7 +62,7 @@ def running(
 ) -> Iterator[Running]:
     """Everything goes to `out`, stdout by default, but errors in words, which go to stderr.
 
-    `is_live`: it takes long enough for a view on a terminal.
+    `is_live`: it takes long enough for a view on a terminal, and is given `stop`. Ctrl-C ends at once what is not.
     """
     from bluegreen.report import Mode, mode_of, reporter
     from bluegreen.stop import Stop
@@ -72,11 +73,17 @@ def running(
     with reporter(mode, stacks, verb=verb, is_verbose=verbose, out=out) as report:
         stop = Stop()
         try:
-            with _hearing_signals(stop):
+            with _hearing_signals(stop) if is_live else nullcontext():
                 yield Running(verb, report, stop)
         except BluegreenError as error:
             report.error(error, error.exit_code)
             raise typer.Exit(error.exit_code) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as bug:
+            report.error(bug, NEEDS_A_PERSON)
+            traceback.print_exc()
+            raise typer.Exit(NEEDS_A_PERSON) from bug
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.running import Running
-from bluegreen.errors import FAILED
 
 if TYPE_CHECKING:
     from bluegreen.waves import WavesResult
@@ -24,8 +23,7 @@ def deploy_many(
 ) -> int:
     """Deploy the stacks, wave by wave. `options`: what `deployment.deploy` takes; with a cluster, picklable.
 
-    The exit code: 0 where all are done, else the largest of those that failed. Raises WavesError, NoSuchStackError and
-    ClusterError before anything is begun.
+    Returns the exit code. Raises WavesError, NoSuchStackError and ClusterError before anything is begun.
     """
     from bluegreen import deployment
     from bluegreen.events import Outcome, Result
@@ -47,19 +45,17 @@ def deploy_many(
         with connected(cluster, directory, tell) as workers:
             most = min(parallel or workers.threads, workers.threads)
             result = run(deploy_one, requests, waves=bounds, executor=workers, parallel=most, on_event=tell, stop=stop)
-    codes = [each.error.exit_code for each in result.failed if each.error]
-    code = max(codes, default=0 if result.is_done else FAILED)
     running.report.result(
         Result(
             stack="",
-            outcome=Outcome.of_exit_code(code),
-            exit_code=code,
+            outcome=Outcome.of_exit_code(result.exit_code),
+            exit_code=result.exit_code,
             verb=running.verb,
             text="\n".join(_told(result)),
             details={"stacks": [_record(each) for each in result.stacks]},
         )
     )
-    return code
+    return result.exit_code
 
 
 def _told(result: WavesResult) -> Iterator[str]:
