@@ -268,8 +268,18 @@ def _open(stack: str, directory: Path, environment: Mapping[str, str]) -> auto.S
         ) from error
 
 
+class _Workspace(auto.LocalWorkspace):
+    """Asks for a stack without making it the one that a later `pulumi up` takes.
+
+    The Automation API's own way makes it that (pulumi/pulumi#8186), and several at once spoil the file that says it.
+    """
+
+    def select_stack(self, stack_name: str) -> None:
+        self._run_pulumi_cmd_sync(["stack", "--stack", stack_name, "--show-name"])
+
+
 def _workspace(directory: Path, environment: Mapping[str, str]) -> auto.LocalWorkspace:
-    return auto.LocalWorkspace(work_dir=str(directory), env_vars=dict(environment), pulumi_command=_command().apart())
+    return _Workspace(work_dir=str(directory), env_vars=dict(environment), pulumi_command=_command().apart())
 
 
 @functools.cache
