@@ -8,7 +8,8 @@ starts from the config of the stack's last update (`bluegreen.model.baseline`). 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -165,6 +166,16 @@ def destroy(stack: str, **options: Unpack[Options]) -> Update:
         is_destroy=True,
     )
     return Driver(there, stop=options.get("stop")).destroy()
+
+
+def standing(stack: str, *, directory: Path | None = None) -> Mapping[str, int]:
+    """How many resources of which type a `destroy` would take, by the state; empty where nothing stands.
+
+    Raises EngineError.
+    """
+    urns = [each.urn for each in Engine(stack, directory or Path.cwd()).resources()]
+    types = [urn.split("::")[2].rpartition("$")[2] for urn in urns]
+    return Counter(sorted(kind for kind in types if kind.startswith("aws:")))
 
 
 def outputs(stack: str, *, directory: Path | None = None) -> dict[str, Any]:

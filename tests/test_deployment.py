@@ -1170,3 +1170,20 @@ def test_a_rollback_to_a_revoked_image_is_refused_unless_forced(stack: Stack) ->
     assert stack.ups == []
     deployment.rollback("dev", force=True)
     assert stack.traffic == [{"1": 100}]
+
+
+def test_what_a_destroy_would_take_is_counted_by_type_without_what_only_pulumi_knows(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = "bluegreen:index:Service$"
+    urns = [
+        "urn:pulumi:dev::bluegreen::pulumi:pulumi:Stack::bluegreen-dev",
+        "urn:pulumi:dev::bluegreen::bluegreen:index:Service::web",
+        f"urn:pulumi:dev::bluegreen::{service}aws:lb/listener:Listener::web-production",
+        f"urn:pulumi:dev::bluegreen::{service}aws:lb/listener:Listener::web-preview",
+    ]
+    resources = [{"urn": urn, "type": "x"} for urn in urns]
+    monkeypatch.setattr(
+        Stack, "export_stack", lambda _: SimpleNamespace(deployment={"resources": resources}), raising=False
+    )
+    assert deployment.standing("dev") == {"aws:lb/listener:Listener": 2}

@@ -117,16 +117,33 @@ def destroy(
     stack: StackName,
     yes: Yes = False,
     force: Force = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
     """Destroy everything of the stack. Its config and history stay."""
     from bluegreen import deployment
 
+    if dry_run:
+        _tell_what_stands(stack, as_json)
+        return
     if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
         raise typer.Exit(FAILED)
     with running("destroy", [stack], as_json=as_json, verbose=verbose) as run:
         run.done(deployment.destroy(stack, force=force, **run.options))
+
+
+def _tell_what_stands(stack: str, as_json: bool) -> None:
+    from bluegreen import deployment
+    from bluegreen.events import Result
+
+    with running("destroy --dry-run", [stack], as_json=as_json, is_live=False) as run:
+        standing = deployment.standing(stack)
+        lines = [f"  {count:3}  {kind}" for kind, count in standing.items()]
+        text = "\n".join([f"{stack}: {sum(standing.values())} resources would go", *lines, "Nothing was changed."])
+        run.report.result(
+            Result(stack=stack, verb="destroy --dry-run", text=text, details={"resources": dict(standing)})
+        )
 
 
 def plan(
