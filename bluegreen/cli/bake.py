@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bluegreen.cli.options import StackName
+from bluegreen.cli.options import AsJson, DryRun, StackName, Verbose
+from bluegreen.cli.rollouts import tell_plan
 from bluegreen.cli.running import running, said
 
 if TYPE_CHECKING:
@@ -83,13 +85,18 @@ def bake(
     version: Version = None,
     force: Force = False,
     template: Template = None,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON, not the id alone.")] = False,
 ) -> None:
     """Make the stack's image with Packer and Ansible.
 
     Prints its id. The same content is baked once.
     """
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
-    typer.echo(_bake(stack, artifact_json, app, version, force, template).image)
+    if dry_run:
+        _foresee(stack, artifact_json, app, version, force, template, as_json)
+        return
+    _print_baked(_bake(stack, artifact_json, app, version, force, template), as_json)
 
 
 def release(
@@ -102,6 +109,9 @@ def release(
     version: Version = None,
     force: Force = False,
     template: Template = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Bake the stack's image, then deploy it."""
     if skip_bake and skip_deploy:
@@ -114,8 +124,14 @@ def release(
     if skip_bake:
         _refuse_together(skip_bake=True, **bakes)
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
+    if dry_run:
+        image = ami or (_baked_before() if skip_bake else None)
+        image = image or _foresee(stack, artifact_json, app, version, force, template, as_json)
+        if image and not skip_deploy:
+            raise typer.Exit(tell_plan("deploy", stack, as_json, False, ami=image))
+        return
     if skip_deploy:
-        typer.echo(_bake(stack, artifact_json, app, version, force, template).image)
+        _print_baked(_bake(stack, artifact_json, app, version, force, template), as_json)
         return
 
     from bluegreen import deployment
@@ -133,9 +149,54 @@ def release(
                 f"`bluegreen release {stack} --skip-bake --ami {image}` deploys it.",
             )
     _say(f"{stack}: deploying {image}")
-    with running("deploy", [stack], out=sys.stderr) as run:
+    out = sys.stdout if as_json else sys.stderr
+    with running("deploy", [stack], as_json=as_json, verbose=verbose, out=out) as run:
         update = deployment.deploy(stack, ami=image, **run.options)
-    typer.echo(said(update))
+        if as_json:
+            run.done(update)
+    if not as_json:
+        typer.echo(said(update))
+
+
+def _print_baked(baked: Baked, as_json: bool) -> None:
+    record = {
+        "image": baked.image,
+        "wasThere": baked.was_there,
+        "contentDigest": baked.content_digest,
+        "artifact": json.loads(baked.artifact.to_json()),
+        "seconds": round(baked.seconds, 1),
+    }
+    typer.echo(json.dumps(record) if as_json else baked.image)
+
+
+def _foresee(
+    stack: str,
+    artifact_json: str | None,
+    app: Path | None,
+    version: str | None,
+    force: bool,
+    template: Path | None,
+    as_json: bool,
+) -> str | None:
+    """Tells what a bake would do; the image that it would take, None where it would make one."""
+    from bluegreen.images import bake as images
+
+    found = images.foresee(
+        stack,
+        directory=Path(),
+        artifact=_given(artifact_json),
+        app=app,
+        version=version,
+        force=force,
+        template=template or images.LINUX,
+        history=_history(stack),
+    )
+    if as_json:
+        typer.echo(json.dumps({"image": found.image, "contentDigest": found.content_digest}))
+        return found.image
+    what = f"{found.image}, which has that content, would be taken" if found.image else "an image would be baked"
+    _say(f"{stack}: content {found.content_digest[:12]}: {what}. Nothing was changed, and the app is packed in dist/.")
+    return found.image
 
 
 def _bake(

@@ -43,7 +43,7 @@ def deploy(
     from bluegreen import deployment
 
     if dry_run:
-        codes = [_plan("deploy", stack, as_json, force, ami=ami, from_stack=from_stack) for stack in stacks]
+        codes = [tell_plan("deploy", stack, as_json, force, ami=ami, from_stack=from_stack) for stack in stacks]
         raise typer.Exit(max(codes))
     if from_stack and not (yes or force or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         _confirm_drift(stacks, from_stack)
@@ -156,14 +156,14 @@ def plan(
 
     Its steps, the machines at its peak, the quota, and how long the last ones took.
     """
-    raise typer.Exit(_plan("deploy", stack, as_json, False, ami=ami, from_stack=from_stack))
+    raise typer.Exit(tell_plan("deploy", stack, as_json, False, ami=ami, from_stack=from_stack))
 
 
 def _act(verb: str, stack: str, force: bool, dry_run: bool, as_json: bool, verbose: bool, **words: Any) -> None:
     from bluegreen import deployment
 
     if dry_run:
-        raise typer.Exit(_plan(verb, stack, as_json, force, **words))
+        raise typer.Exit(tell_plan(verb, stack, as_json, force, **words))
     with running(verb, [stack], as_json=as_json, verbose=verbose) as run:
         run.done(getattr(deployment, verb)(stack, force=force, **words, **run.options))
 
@@ -187,7 +187,7 @@ def _confirm_drift(stacks: list[str], source: str) -> None:
         raise typer.Exit(REFUSED)
 
 
-def _plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> int:
+def tell_plan(verb: str, stack: str, as_json: bool, force: bool, **words: Any) -> int:
     from bluegreen import deployment
     from bluegreen.cli.told import plan_in_words
     from bluegreen.events import Outcome, Result

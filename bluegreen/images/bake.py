@@ -100,34 +100,26 @@ def bake(
     """
     began = time.monotonic()
     say = on_line or _unheard
-    config = read_stack(stack, directory)
-    variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
-    check_ami_file(directory)
-    service = config.settings.service
-    if artifact is None:
-        artifact = build(directory / (app or APP), service=service, directory=directory, version=version)
-
-    session = Session(config.session)
-    catalog = Catalog(session)
-    base = catalog.base_image(variables.base_image)
-    _check_root_device(base, config)
-    content = _content(config, variables, artifact, base, directory, template).not_revoked(history or History())
+    there = _prepare(stack, directory, artifact, app, version, template, history)
+    artifact, content, catalog = there.artifact, there.content, there.catalog
 
     def find() -> str | None:
-        return None if force else catalog.find(service=service, content_digest=content.digest)
+        return None if force else there.find()
 
     was_there, was_interrupted = True, False
     if image := find():
         write_ami(directory, image)
     else:
         with bake_lock(
-            directory, config.stack, lambda: say(f"another bake of {config.stack} runs here; waiting for it")
+            directory, there.config.stack, lambda: say(f"another bake of {stack} runs here; waiting for it")
         ):
             if image := find():
                 write_ami(directory, image)
             else:
                 was_there = False
-                baking = _Baking(config, variables, base, content, directory, template, session, catalog)
+                baking = _Baking(
+                    there.config, there.variables, there.base, content, directory, template, there.session, catalog
+                )
                 artifact, image, was_interrupted = baking.bake(artifact, say, on_phase or _unseen)
     return Baked(
         image=image,
@@ -136,6 +128,81 @@ def bake(
         artifact=artifact,
         seconds=time.monotonic() - began,
         was_interrupted=was_interrupted,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What a bake would do. `image`: the one that it would take, None where it would make one."""
+
+    image: str | None
+    content_digest: str
+
+
+def foresee(
+    stack: str,
+    *,
+    directory: Path,
+    artifact: Artifact | None = None,
+    app: Path | None = None,
+    version: str | None = None,
+    force: bool = False,
+    template: Path = LINUX,
+    history: History | None = None,
+) -> Foreseen:
+    """What `bake` would do with the same arguments. The app is packed for it; nothing else is written or launched.
+
+    Raises as that does.
+    """
+    there = _prepare(stack, directory, artifact, app, version, template, history)
+    return Foreseen(image=None if force else there.find(), content_digest=there.content.digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """All that a bake starts from."""
+
+    config: StackConfig
+    variables: Variables
+    artifact: Artifact
+    base: BaseImage
+    content: Content
+    session: Session
+    catalog: Catalog
+
+    def find(self) -> str | None:
+        return self.catalog.find(service=self.config.settings.service, content_digest=self.content.digest)
+
+
+def _prepare(
+    stack: str,
+    directory: Path,
+    artifact: Artifact | None,
+    app: Path | None,
+    version: str | None,
+    template: Path,
+    history: History | None,
+) -> _Prepared:
+    config = read_stack(stack, directory)
+    variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
+    check_ami_file(directory)
+    if artifact is None:
+        artifact = build(
+            directory / (app or APP), service=config.settings.service, directory=directory, version=version
+        )
+    session = Session(config.session)
+    catalog = Catalog(session)
+    base = catalog.base_image(variables.base_image)
+    _check_root_device(base, config)
+    content = _content(config, variables, artifact, base, directory, template).not_revoked(history or History())
+    return _Prepared(
+        config=config,
+        variables=variables,
+        artifact=artifact,
+        base=base,
+        content=content,
+        session=session,
+        catalog=catalog,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bluegreen import deployment
+from bluegreen.cli import bake as bake_commands
 from bluegreen.cli.main import main
 from bluegreen.driver import Update
 from bluegreen.errors import EngineError, PackerError
@@ -277,3 +278,35 @@ def test_publishing_prints_where_it_is(shell: Shell, monkeypatch: pytest.MonkeyP
 def test_every_command_has_an_example(shell: Shell, words: list[str]) -> None:
     assert "Example: " in (out := shell(*words, "--help").out)
     assert f"bluegreen {' '.join(words)} dev" in out
+
+
+def test_a_bake_as_json_says_what_the_image_is(shell: Shell) -> None:
+    done = shell("bake", "dev", "--json")
+    record = json.loads(done.out)
+    assert (record["image"], record["wasThere"], record["contentDigest"]) == (AMI, False, "d" * 64)
+    assert record["artifact"]["version"] == "1"
+
+
+@pytest.mark.parametrize("command", ["bake", "release"])
+@pytest.mark.parametrize("there", [None, AMI])
+def test_a_dry_run_says_what_would_be_baked_and_bakes_and_deploys_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str, there: str | None
+) -> None:
+    planned: list[tuple[str, str]] = []
+
+    def plan(verb: str, stack: str, as_json: bool, force: bool, *, ami: str) -> int:
+        planned.append((stack, ami))
+        return 0
+
+    monkeypatch.setattr(images, "foresee", lambda *_, **__: images.Foreseen(image=there, content_digest="d" * 64))
+    monkeypatch.setattr(bake_commands, "tell_plan", plan)
+    done = shell(command, "dev", "--dry-run")
+    assert (done.code, shell.baked, shell.deployed) == (0, [], [])
+    assert ("would be taken" if there else "an image would be baked") in done.err
+    assert planned == ([("dev", AMI)] if there and command == "release" else [])
+
+
+def test_a_release_as_json_ends_with_the_result_on_stdout(shell: Shell) -> None:
+    done = shell("release", "dev", "--json")
+    last = json.loads(done.out.splitlines()[-1])
+    assert (last["event"], last["exitCode"], last["url"]) == ("result", 0, "http://web")
