@@ -129,7 +129,8 @@ class Driver:
             "releases": {group.release.version: group.release.as_record() for group in groups},
             **evidence,
         }
-        with nullcontext(self._lease) if self._lease else keeper as lease:
+        heard = self._stop.heard_by(_noted)  # from here on it stops where that leaves nothing undone
+        with heard, nullcontext(self._lease) if self._lease else keeper as lease:
             self._lease = lease
             self._refuse_what_changed_meanwhile(lease)
             stack.engine.tell_program({FENCE_VARIABLE: str(lease.fence)})
@@ -475,6 +476,10 @@ class Driver:
             if event.kind is Kind.FORENSICS and event.release == release.version
         ]
         return str(folders[-1] if folders else self._stack.ledger.place)
+
+
+def _noted() -> None:
+    """That it is to stop is looked at before each act."""
 
 
 def _was_failed_watch(failed: BluegreenError) -> bool:

@@ -16,7 +16,7 @@ from bluegreen.ledger.places import open_ledger
 from bluegreen.ledger.transfer import import_events
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.settings import NAMESPACE, Settings
-from bluegreen.stack import of_namespace, short
+from bluegreen.stack import SECRET, of_namespace, short
 
 
 def init(
@@ -45,13 +45,15 @@ def init(
     chosen = {key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in (settings or {}).items()}
     if ledger is not None:
         chosen[f"{NAMESPACE}:ledger"] = ledger
-    before = there.config().values
+    found = there.config()
+    before = found.values
     config = {**before, **chosen}
     wanted = Settings.parse(of_namespace(config, NAMESPACE))
     changed = {key: value for key, value in chosen.items() if before.get(key) != value}
     if changed:
-        there.configure(changed)
-        say(f"stack {stack}: set {', '.join(f'{key}={value}' for key, value in sorted(changed.items()))}")
+        there.configure(changed, found.secrets)
+        told = {key: SECRET if key in found.secrets else value for key, value in sorted(changed.items())}
+        say(f"stack {stack}: set {', '.join(f'{key}={value}' for key, value in told.items())}")
     kept = wanted.ledger_place
     if kept.backend not in (Backend.DEFAULT, Backend.DYNAMODB):
         return

@@ -17,7 +17,15 @@ from typing import Any
 
 from bluegreen.aws.session import Session
 from bluegreen.engine import Engine
-from bluegreen.errors import AwsError, BluegreenError, ImageError, LedgerError, NoSuchStackError, StockError
+from bluegreen.errors import (
+    NEEDS_A_PERSON,
+    AwsError,
+    BluegreenError,
+    ImageError,
+    LedgerError,
+    NoSuchStackError,
+    StockError,
+)
 from bluegreen.images.stack_file import StackConfig, read_stack, stack_names
 from bluegreen.images.stock import Removal, Stock
 from bluegreen.ledger.ledger import Recorder, Run
@@ -255,10 +263,12 @@ def _write(
         try:
             Recorder(ledger=ledger_of(name, directory), run=run).record(kind, summary=summary, evidence=evidence)
         except LedgerError as error:
-            raise LedgerError(
+            half_done = LedgerError(
                 f"{kind.value} in {', '.join(written) or 'no stack'}, not yet in {name}: {error.what}",
                 "Run it again: what is written already does no harm.",
-            ) from error
+            )
+            half_done.exit_code = NEEDS_A_PERSON if written else half_done.exit_code
+            raise half_done from error
         written.append(name)
     return tuple(written)
 

@@ -27,6 +27,11 @@ class Stop:
     def is_urgent(self) -> bool:
         return self._times > 1
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody is at work who stops by himself."""
+        return bool(self._listeners)
+
     def ask(self) -> None:
         """Safe in a signal handler: nothing here waits for a lock that the interrupted code may hold."""
         self._times += 1

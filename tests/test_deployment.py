@@ -1095,6 +1095,14 @@ def test_asked_to_stop_before_it_has_begun_nothing_is_changed(
     assert (stack.ups, stack.config["ami"], caught.value.exit_code) == ([], ONE, 1)
 
 
+def test_while_it_holds_the_lease_it_stops_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, heard = Stop(), list[bool]()
+    monkeypatch.setattr(Stack, "set_all_config", lambda *_: heard.append(stop.is_heard))
+    deployment.deploy("dev", ami=TWO, stop=stop)
+    assert heard == [True]
+    assert not stop.is_heard
+
+
 def test_asked_to_stop_now_while_the_config_is_written_no_update_is_begun(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

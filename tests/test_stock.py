@@ -348,8 +348,9 @@ def test_a_ledger_that_can_not_be_written_is_told_with_those_that_have_it(world:
     (world.directory / "runs/prod").touch()
     (world.directory / "runs/prod").unlink()
     (world.directory / "runs/prod").symlink_to("/proc/nowhere")
-    with pytest.raises(LedgerError, match="revoked in dev, not yet in prod"):
+    with pytest.raises(LedgerError, match="revoked in dev, not yet in prod") as caught:
         stock.revoke(image, "CVE", directory=world.directory)
+    assert caught.value.exit_code == 3, "something was changed"
     (world.directory / "runs/prod").unlink()
     assert stock.revoke(image, "CVE", directory=world.directory).stacks == ("dev", "prod")
 

@@ -127,8 +127,11 @@ def destroy(
     if dry_run:
         _tell_what_stands(stack, as_json)
         return
-    if not yes and not typer.confirm(f"Destroy everything of {stack}?"):
-        raise typer.Exit(FAILED)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise typer.BadParameter("nobody can be asked here; say it", param_hint="--yes")
+        if not typer.confirm(f"Destroy everything of {stack}?", err=True):
+            raise typer.Exit(REFUSED)
     with running("destroy", [stack], as_json=as_json, verbose=verbose) as run:
         run.done(deployment.destroy(stack, force=force, **run.options))
 

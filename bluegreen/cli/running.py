@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from bluegreen.errors import NEEDS_A_PERSON, BluegreenError
+from bluegreen.errors import FAILED, NEEDS_A_PERSON, BluegreenError, Interrupted
 
 if TYPE_CHECKING:
     from bluegreen.driver import Update
@@ -78,6 +78,9 @@ def running(
         except BluegreenError as error:
             report.error(error, error.exit_code)
             raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            report.error(Interrupted("interrupted" + " before anything was changed" * is_live), FAILED)
+            raise typer.Exit(FAILED) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as bug:
@@ -88,14 +91,20 @@ def running(
 
 @contextmanager
 def _hearing_signals(stop: Stop) -> Iterator[None]:
-    """Ctrl-C asks to stop: once after the step, twice now. What ends a job in CI, or a terminal, means now at once."""
+    """Ctrl-C asks to stop: once after the step, twice now. What ends a job in CI, or a terminal, means now at once.
+
+    Where nothing was begun, nobody listens: now is KeyboardInterrupt then, though AWS or the engine be waited for.
+    """
 
     def ask(_signal: int, _frame: object) -> None:
         stop.ask()
+        if stop.is_urgent and not stop.is_heard:
+            raise KeyboardInterrupt
 
-    def ask_now(_signal: int, _frame: object) -> None:
-        while not stop.is_urgent:
+    def ask_now(signal: int, frame: object) -> None:
+        if not stop.is_asked:
             stop.ask()
+        ask(signal, frame)
 
     handlers = {signal.SIGINT: ask, signal.SIGTERM: ask_now, signal.SIGHUP: ask_now}
     before = {each: signal.signal(each, handler) for each, handler in handlers.items()}

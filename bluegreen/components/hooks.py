@@ -184,9 +184,7 @@ class Hooks:
         )
         with self._remembering_failure(IMAGE_HOOK):
             await self._admission.passed()
-            # What can't be read is known before anything is changed.
-            history = await asyncio.to_thread(self._ledger.read)
-            self._history = self._history or history
+            history = await asyncio.to_thread(self._read_first)
             for policy in self._services.values():
                 self._check_windows(policy, _tags(inputs).get(RELEASE, ""))
             for policy in self._services.values():
@@ -199,6 +197,19 @@ class Hooks:
                 self._images[image.id] = image_evidence(image)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _read_first(self) -> History:
+        """What can't be read is known before anything is changed. Raises LedgerError, but for a way back."""
+        try:
+            history = self._ledger.read()
+        except LedgerError as error:
+            is_way_back = self._services and all(self._is_proven(each) for each in self._services.values())
+            if not is_way_back:
+                raise
+            pulumi.log.warn(f"nobody knows what the history says: {error}")
+            history = History()
+        self._history = self._history or history
+        return history
 
     def _is_forced_back(self, image: str, history: History) -> bool:
         """Whether a person has insisted on going back to what this stack ran before, a revoked image or not.

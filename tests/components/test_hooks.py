@@ -1023,6 +1023,13 @@ def test_a_ledger_that_can_not_be_read_is_refused_by_the_image_hook_before_anyth
     assert world.calls == []
 
 
+def test_a_way_back_whose_launch_template_is_gone_is_not_held_up_by_the_ledger_either(world: World) -> None:
+    world.spoil_ledger()
+    asyncio.run(_check_image(world, asking(proven=frozenset({NEW.version}))))
+    assert f"image {NEW.image}" in world.calls
+    assert any("nobody knows what the history says" in line for line in world.warned)
+
+
 def test_a_ledger_that_can_not_be_read_is_only_warned_of_on_the_way_back(world: World) -> None:
     world.spoil_ledger()
 
