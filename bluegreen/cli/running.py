@@ -79,8 +79,10 @@ def running(
             report.error(error, error.exit_code)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            report.error(Interrupted("interrupted" + " before anything was changed" * is_live), FAILED)
-            raise typer.Exit(FAILED) from None
+            code = FAILED if len(stacks) == 1 else NEEDS_A_PERSON  # of many, some may go on, on workers elsewhere
+            done = " before anything was changed" if is_live and code == FAILED else ""
+            report.error(Interrupted(f"interrupted{done}", "`bluegreen status` tells where a stack is."), code)
+            raise typer.Exit(code) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as bug:

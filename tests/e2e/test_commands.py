@@ -23,7 +23,7 @@ pulumi stack output --json > outputs.json
 {python} -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' \
   "$(pulumi stack output url)" > answer
 bluegreen deploy dev --ami "$(bluegreen-sandbox image --app {app} --tag version=2)" > deployed
-bluegreen status dev > status.json
+bluegreen status dev --json | tail -n 1 > status.json
 bluegreen destroy dev --yes > destroyed
 bluegreen status dev
 bluegreen-sandbox status
@@ -50,7 +50,7 @@ def test_the_way_of_the_readme_works_with_the_defaults(engine: Path, tmp_path: P
     assert set(outputs) == {"url", "previewUrl", "activeRelease", "serverGroups", "fleet"}
     assert (tmp_path / "answer").read_text().startswith("version 1 on i-")
     status = json.loads((tmp_path / "status.json").read_text())
-    release = status["activeRelease"]["version"]
+    release = status["release"]
     assert release != outputs["activeRelease"]["version"]
     assert f"dev runs release {release} at {status['url']}" in (tmp_path / "deployed").read_text()
     assert done.stdout.rstrip().endswith("nothing runs in it yet")
