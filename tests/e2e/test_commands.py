@@ -1,4 +1,4 @@
-"""The commands that a person types, as the README shows them."""
+"""The commands that a person types, as docs/pulumi.md shows them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pulumi stack output --json > outputs.json
 {python} -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' \
   "$(pulumi stack output url)" > answer
 bluegreen deploy dev --ami "$(bluegreen-sandbox image --app {app} --tag version=2)" > deployed
-bluegreen status dev > status.json
+bluegreen status dev --json | tail -1 > status.json
 bluegreen destroy dev --yes > destroyed
 bluegreen status dev
 bluegreen-sandbox status
 """
 
 
-def test_the_way_of_the_readme_works_with_the_defaults(engine: Path, tmp_path: Path) -> None:
+def test_pulumi_and_the_command_work_in_turn_with_the_defaults(engine: Path, tmp_path: Path) -> None:
     """`pulumi` and `bluegreen` in turn, on one stack whose settings are all but three the defaults."""
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
@@ -50,7 +50,7 @@ def test_the_way_of_the_readme_works_with_the_defaults(engine: Path, tmp_path: P
     assert set(outputs) == {"url", "previewUrl", "activeRelease", "serverGroups", "fleet"}
     assert (tmp_path / "answer").read_text().startswith("version 1 on i-")
     status = json.loads((tmp_path / "status.json").read_text())
-    release = status["activeRelease"]["version"]
+    release = status["release"]
     assert release != outputs["activeRelease"]["version"]
     assert f"dev runs release {release} at {status['url']}" in (tmp_path / "deployed").read_text()
     assert done.stdout.rstrip().endswith("nothing runs in it yet")
