@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rollout test-bake check bench bench-stacks lock clean
+.PHONY: help setup demo test test-rollout test-bake check bench bench-stacks docs lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ bench: setup ## time a change of release against a straight boto3 script
 
 bench-stacks: setup ## time many stacks at once against the CPU time and the waiting of one
 	@$(BIN)/python -m bench.many_stacks $(ARGS)
+
+docs: setup ## docs/commands.md, and the outputs in README.md and docs/tour.md, anew
+	@$(BIN)/python -m tests.docs.commands > docs/commands.md
+	@$(BIN)/python -m tests.docs.walk README.md docs/tour.md
 
 lock: ## resolve the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --universal --all-extras --generate-hashes --no-emit-index-url \

@@ -18,6 +18,8 @@ from bluegreen.model.ledger_place import Backend
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.stack import SECRET, of_namespace, short
 
+OURS = f"{NAMESPACE}:"
+
 
 def init(
     stack: str,
@@ -40,7 +42,7 @@ def init(
 
     place = directory or Path.cwd()
     if engine.create(stack, place):
-        say(f"stack {stack}: made")
+        say("the stack is made")
     there = engine.Engine(stack, place)
     chosen = {key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in (settings or {}).items()}
     if ledger is not None:
@@ -53,7 +55,7 @@ def init(
     if changed:
         there.configure(changed, found.secrets)
         told = {key: SECRET if key in found.secrets else value for key, value in sorted(changed.items())}
-        say(f"stack {stack}: set {', '.join(f'{key}={value}' for key, value in told.items())}")
+        say(f"set {', '.join(f'{key.removeprefix(OURS)}={value}' for key, value in told.items())}")
     kept = wanted.ledger_place
     if kept.backend not in (Backend.DEFAULT, Backend.DYNAMODB):
         return
@@ -63,4 +65,4 @@ def init(
     run = Run.new(place, short(stack), datetime.now(UTC))
     source, target = FileLedger(run.ledger), open_ledger(kept, session, run, there.project, say)
     if copied := import_events(source, target):
-        say(f"stack {stack}: {copied} events of {source.place} are in the table now")
+        say(f"{copied} events of {source.place} are in the table now")

@@ -5,6 +5,7 @@ Exit codes: 0, or 2 with one message for an error that the user can act on; `run
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from bluegreen.errors import BluegreenError
 from sandbox.host import UNSET, Sandbox, SandboxError
@@ -124,6 +126,7 @@ def image(
     """Register an image of an app, as a bake would leave it, and print its id."""
     sandbox = Sandbox.attach(directory)
     tags, variables = _pairs("--tag", tag), _pairs("--env", environment)
+    tags = {**_as_baked(source, tags, variables), **tags}
     typer.echo(sandbox.image(source, tags=tags, env=variables, name=name, architecture=architecture, state=state))
 
 
@@ -158,6 +161,23 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise SandboxError(f"{option} {pair}: not of the form K=V", f"Write it as {option} key=value.")
         pairs[key] = value
     return pairs
+
+
+def _as_baked(app: Path, tags: dict[str, str], variables: dict[str, str]) -> dict[str, str]:
+    """What a baked image tells of itself, where there is a project: `bluegreen images` and `history` know it then."""
+    from bluegreen.images.content import tree_digest
+    from bluegreen.images.stack_file import PROJECT_FILE, read_project
+    from bluegreen.model.tags import CONTENT_DIGEST, PROJECT, SERVICE, VERSION
+
+    if not Path(PROJECT_FILE).exists() or not app.is_dir():
+        return {}
+    content = json.dumps([tree_digest(app), sorted(tags.items()), sorted(variables.items())])
+    told = {
+        PROJECT: yaml.safe_load(Path(PROJECT_FILE).read_text(encoding="utf-8"))["name"],
+        SERVICE: read_project(Path()).service,
+        CONTENT_DIGEST: hashlib.sha256(content.encode()).hexdigest(),
+    }
+    return {**told, VERSION: tags["version"]} if "version" in tags else told
 
 
 def _as_text(found: dict[str, Any]) -> str:

@@ -143,7 +143,7 @@ def _which_stacks(stack: str, directory: Path) -> str:
     if near := difflib.get_close_matches(stack, names, n=1, cutoff=0.6):
         return f"Did you mean {near[0]}? There are: {', '.join(names)}."
     there = f"There are: {', '.join(names)}. " if names else ""
-    return f"{there}`pulumi stack init {stack}` and `pulumi config set aws:region ...` make it."
+    return f"{there}`bluegreen init {stack} --set aws:region=...` makes it."
 
 
 def _defaults(project: Mapping[str, Any]) -> dict[str, Any]:

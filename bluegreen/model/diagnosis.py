@@ -357,7 +357,7 @@ def _stack(facts: Facts, stack: StackFacts) -> Finding:
         return Finding(subject, State.WARNING, f"not known: {why}")
     there = {str(each.get("name", "")).rpartition("/")[2]: each for each in found}
     if stack.name not in there:
-        return Finding(subject, State.MISSING, "does not exist yet", f"`pulumi stack init {stack.name}`")
+        return Finding(subject, State.MISSING, "does not exist yet", f"`bluegreen init {stack.name}`")
     locks = stack.locks or ()
     if locks or there[stack.name].get("updateInProgress"):
         who = f" by {', '.join(locks)}" if locks else ""

@@ -33,6 +33,9 @@ IMAGE_TAGS = {
 }
 """What events keep of an image, by its tag."""
 
+VERDICTS = frozenset({Kind.REVOKED, Kind.RESTORED})
+"""Of an image: who says that acts on no stack."""
+
 PASSES = {ATTEST: Kind.ATTEST_PASSED, SOAK: Kind.SOAK_PASSED}
 WATCH = frozenset({Kind.ATTEST_PASSED, Kind.ATTEST_FAILED, Kind.SOAK_BEGAN, Kind.SOAK_PASSED, Kind.SOAK_FAILED})
 PHASES = {
@@ -160,7 +163,7 @@ def gate_evidence(
 
 
 def deployments(history: History, stack: str = "") -> tuple[Deployment, ...]:
-    """One record per run, by the moment of its first event.
+    """One record per run, by the moment of its first event. Who only vetoes an image, or lifts that, deploys nothing.
 
     Runs may interleave. What one has learnt of an image counts for all, since an image does not change; who had the
     traffic when a run began is what the last change of the listener left.
@@ -168,13 +171,15 @@ def deployments(history: History, stack: str = "") -> tuple[Deployment, ...]:
     runs: dict[str, list[int]] = {}
     for position, event in enumerate(history.events):
         runs.setdefault(event.run, []).append(position)
-    last = len(history.events) - 1
+    acts = [position for position, event in enumerate(history.events) if event.kind not in VERDICTS]
     told = [_mapping(event.evidence.get("image")) for event in history.events]
     images = {str(each["id"]): each for each in told if "id" in each}
     found = []
     for name, positions in runs.items():
         events = tuple(history.events[position] for position in positions)
-        run = _Run(name=name, stack=stack, events=events, is_last=positions[-1] == last)
+        if all(event.kind in VERDICTS for event in events):
+            continue
+        run = _Run(name=name, stack=stack, events=events, is_last=positions[-1] == acts[-1])
         found.append(
             run.record(
                 before=_listener(history.events[: positions[0]]),

@@ -44,7 +44,8 @@ def main() -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         options = parse(sys.argv[1:], environment)
-        print(NOTICE, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{NOTICE}\n")  # at once, line end and all: several may say it to one terminal
+        sys.stderr.flush()
         if options.command == "version":  # asked for all the time: answered without loading anything
             print(VERSION)
         elif options.command in OPERATIONS:

@@ -1,4 +1,4 @@
-"""The commands that a person types, as the README shows them."""
+"""The commands that a person types, as docs/pulumi.md shows them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ bluegreen-sandbox status
 """
 
 
-def test_the_way_of_the_readme_works_with_the_defaults(engine: Path, tmp_path: Path) -> None:
+def test_pulumi_and_the_command_work_in_turn_with_the_defaults(engine: Path, tmp_path: Path) -> None:
     """`pulumi` and `bluegreen` in turn, on one stack whose settings are all but three the defaults."""
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(REPOSITORY / name, tmp_path / name)

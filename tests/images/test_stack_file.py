@@ -63,7 +63,7 @@ def test_a_stack_without_a_file_is_named_with_those_that_have_one(project: Proje
     with pytest.raises(StackFileError) as caught:
         read_stack("qa", project.directory)
     assert "There are: dev, production." in caught.value.next_step
-    assert "pulumi stack init qa" in caught.value.next_step
+    assert "bluegreen init qa" in caught.value.next_step
 
 
 def test_a_directory_without_a_project_says_where_to_go(tmp_path: Path) -> None:

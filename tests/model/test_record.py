@@ -221,6 +221,14 @@ def test_a_run_that_was_killed_past_its_cutover_tells_who_serves(ledger: Ledger)
     assert ledger.record().serving == {TWO.version: 100}
 
 
+def test_who_vetoes_an_image_deploys_nothing(ledger: Ledger) -> None:
+    ledger.began()
+    ledger.add(Kind.REVOKED, None, run="r2", image="ami-1", why="CVE-2026-1234", operator="ann")
+    ledger.add(Kind.RESTORED, None, run="r3", image="ami-1", operator="ann")
+    assert [each.run for each in ledger.records] == ["r1"]
+    assert ledger.record().outcome is Outcome.UNDER_WAY
+
+
 def test_runs_that_interleave_are_told_apart(ledger: Ledger) -> None:
     ledger.serves()
     ledger.began(run="r1")
