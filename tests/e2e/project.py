@@ -127,7 +127,11 @@ class Begun:
         return self
 
     def interrupt(self) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
+        self.send(signal.SIGINT)
+
+    def send(self, number: signal.Signals) -> None:
+        """To its process group, as a terminal does."""
+        os.killpg(self.process.pid, number)
 
     def finish(self) -> Finished:
         try:
