@@ -15,6 +15,7 @@ from bluegreen.new_stack import init
 from bluegreen.status import Status, status
 from tests.e2e.project import Project
 
+MOST_CALLS = 8
 SMALL = {"listenerPort": "8080", "nat": "none", "drainSeconds": "1", "minSize": "1", "desiredCapacity": "1"}
 
 
@@ -43,7 +44,12 @@ class Library:
         return [event for event in self.events if type(event) is kind]
 
     def status(self) -> Status:
-        return status(self.stack, directory=self.project.directory)
+        """At most 8 calls of AWS, wherever the stack is."""
+        before = len(self.project.calls())
+        found = status(self.stack, directory=self.project.directory)
+        calls = [call.action for call in self.project.calls()[before:]]
+        assert len(calls) <= MOST_CALLS, calls
+        return found
 
 
 @contextmanager

@@ -62,10 +62,6 @@ def prints_nothing(library: Library, capfd: pytest.CaptureFixture[str]) -> Itera
     assert capfd.readouterr() == ("", "")
 
 
-def roles(library: Library) -> dict[str, int]:
-    return {group.role: group.weight for group in library.status().groups}
-
-
 def test_a_plan_tells_what_the_first_deployment_then_does(library: Library) -> None:
     image = library.project.image("1")
     with pytest.raises(RolloutError, match="nothing is deployed"):
@@ -102,6 +98,7 @@ def test_a_candidate_waits_for_its_promotion_and_the_standby_is_retired(library:
     assert promoted.serving == {library.project.release: 100}
     assert library.project.release != first
     assert library.project.ask()["app"] == "2"
+    assert [group.role for group in library.status().groups] == ["active", "standby"]
     deployment.retire(library.stack, [first], **library.options)
     assert len(library.project.groups_in_the_state) == 1
 

@@ -14,7 +14,7 @@ from bluegreen.driver import Update
 from bluegreen.errors import Interrupted
 from bluegreen.events import Health
 from bluegreen.stop import Stop
-from tests.e2e.library import Library, within
+from tests.e2e.library import MOST_CALLS, Library, within
 from tests.e2e.project import Begun, Project, eventually
 
 pytestmark = pytest.mark.rollout
@@ -49,6 +49,7 @@ def is_left_alone(stack: Project) -> None:
     status = stack.bluegreen("status", stack.stack)
     assert status.code == 0, status.output
     assert "under way" not in status.output
+    assert len(status.calls) <= MOST_CALLS, [call.action for call in status.calls]
 
 
 def done(stack: Project, *words: str) -> str:
