@@ -42,7 +42,9 @@ def real_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 @pytest.fixture(
-    scope="module", params=[("dynamodb", "table"), ("consul", "consul"), ("consul", "real_consul")], ids=str
+    scope="module",
+    params=[("dynamodb", "table"), ("consul", "consul"), ("consul", "real_consul")],
+    ids=["dynamodb", "consul", "consul-agent"],
 )
 def library(request: pytest.FixtureRequest, project: Project) -> Iterator[Library]:
     """On a stack of its own for each ledger."""
