@@ -372,7 +372,13 @@ class _Run:
         said: list[str] = []
         for event in self.events:
             told = event.evidence.get("forced")
-            said += [event.summary or event.kind.value] if told is True else map(str, told) if isinstance(told, list | tuple) else []
+            said += (
+                [event.summary or event.kind.value]
+                if told is True
+                else map(str, told)
+                if isinstance(told, list | tuple)
+                else []
+            )
         return tuple(dict.fromkeys(said))
 
     def _error(self, outcome: Outcome) -> str:

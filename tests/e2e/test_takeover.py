@@ -108,3 +108,19 @@ def test_a_killed_command_is_taken_over_from_with_proof_once_its_engine_has_ende
     assert after.code == 0, after.output
     assert served.ask()["app"] == "3"
     assert [each["outcome"] for each in records(served)][-3:] == ["never ended", "failed", "done"]
+
+
+def test_a_stack_whose_deployment_was_killed_can_be_destroyed(served: Project, table: DynamoLedger) -> None:
+    served.allow_launches(0)
+    begun = served.begin_bluegreen("deploy", "dev", "--ami", served.image("4")).wait_for(NOT_LAUNCHED)
+    begun.process.kill()
+    begun.process.wait()
+    served.end_processes()
+    assert table.lease().holder is not None
+    destroyed = served.bluegreen("destroy", "dev", "--yes")
+    assert destroyed.code == 0, destroyed.output
+    assert destroyed.has_no_traceback
+    assert "whose process is gone" in destroyed.output
+    assert served.resources == []
+    assert served.groups() == {}
+    assert table.lease().holder is None
