@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, InvalidVersionError, StackNotFoundError
@@ -43,6 +43,8 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 LOCK_OWNER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<process>\d+)\)(?: at (?P<since>\S+))?")
 """How the engine names who holds the lock of a stack in a file or object store."""
+
+T = TypeVar("T")
 
 OnEvent = Callable[[EngineEvent], None]
 OnOutput = Callable[[str], None]
@@ -161,8 +163,30 @@ class Engine:
 
         A lock whose owner has died on this machine is no lock: it is taken away, and the state is refreshed first.
         """
+        result = self._past_a_dead_lock(
+            lambda errors: self._stack.up(
+                on_event=errors.watching(self._on_event), on_output=self._on_output, on_error=self._on_output
+            )
+        )
+        outputs = {name: output.value for name, output in result.outputs.items()}
+        return Result(outputs=outputs, changes=_changes(result.summary))
+
+    def destroy(self) -> Result:
+        """Everything of the stack; its config and history stay. Raises as `up` does, and minds locks as it does."""
+        result = self._past_a_dead_lock(
+            lambda errors: self._stack.destroy(
+                on_event=errors.watching(self._on_event),
+                on_output=self._on_output,
+                on_error=self._on_output,
+                run_program=True,
+            )
+        )
+        return Result(outputs={}, changes=_changes(result.summary))
+
+    def _past_a_dead_lock(self, operate: Callable[[_Errors], T]) -> T:
         try:
-            return self._up()
+            with self._errors() as errors:
+                return operate(errors)
         except StackLockedError as locked:
             if not _has_died(locked):
                 raise
@@ -176,26 +200,8 @@ class Engine:
                 clear_pending_creates=True,
                 run_program=False,
             )
-        return self._up()
-
-    def _up(self) -> Result:
         with self._errors() as errors:
-            result = self._stack.up(
-                on_event=errors.watching(self._on_event), on_output=self._on_output, on_error=self._on_output
-            )
-        outputs = {name: output.value for name, output in result.outputs.items()}
-        return Result(outputs=outputs, changes=_changes(result.summary))
-
-    def destroy(self) -> Result:
-        """Everything of the stack; its config and history stay. Raises as `up` does."""
-        with self._errors() as errors:
-            result = self._stack.destroy(
-                on_event=errors.watching(self._on_event),
-                on_output=self._on_output,
-                on_error=self._on_output,
-                run_program=True,
-            )
-        return Result(outputs={}, changes=_changes(result.summary))
+            return operate(errors)
 
     def _errors(self) -> _Errors:
         return _Errors(self._name)

@@ -373,11 +373,17 @@ class _Run:
         return {phase: round(seconds, 1) for phase, seconds in took.items()}
 
     def _forced(self) -> tuple[str, ...]:
-        """An event tells what was forced, or, with a plain yes, that it was itself."""
+        """An event tells what was forced, or, with a plain yes, that what it says was."""
         said: list[str] = []
         for event in self.events:
             told = event.evidence.get("forced")
-            said += [event.kind.value] if told is True else map(str, told) if isinstance(told, list | tuple) else []
+            said += (
+                [event.summary or event.kind.value]
+                if told is True
+                else map(str, told)
+                if isinstance(told, list | tuple)
+                else []
+            )
         return tuple(dict.fromkeys(said))
 
     def _error(self, outcome: Outcome) -> str:

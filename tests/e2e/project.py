@@ -127,7 +127,11 @@ class Begun:
         return self
 
     def interrupt(self) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
+        self.send(signal.SIGINT)
+
+    def send(self, number: signal.Signals) -> None:
+        """To its process group, as a terminal does."""
+        os.killpg(self.process.pid, number)
 
     def finish(self) -> Finished:
         try:
@@ -178,6 +182,11 @@ class Project:
         return replace(self, stack=stack)
 
     @property
+    def file(self) -> Path:
+        """The stack's."""
+        return self.directory / f"stacks/Pulumi.{self.stack}.yaml"
+
+    @property
     def environment(self) -> dict[str, str]:
         environment = self.sandbox.full_env
         return {
@@ -210,15 +219,14 @@ class Project:
 
     def configure(self, **settings: object) -> None:
         """Write settings to the stack's file, in `snake_case`; None takes one out."""
-        file = self.directory / f"stacks/Pulumi.{self.stack}.yaml"
-        document = yaml.safe_load(file.read_text())
+        document = yaml.safe_load(self.file.read_text())
         for name, value in settings.items():
             first, *rest = name.split("_")
             key = "bluegreen:" + first + "".join(part.capitalize() for part in rest)
             document["config"].pop(key, None)
             if value is not None:
                 document["config"][key] = value
-        file.write_text(yaml.safe_dump(document))
+        self.file.write_text(yaml.safe_dump(document))
 
     def image(self, version: str, **switches: str) -> str:
         """The image of this version of the app, made when it is first asked for."""

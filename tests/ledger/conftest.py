@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +14,7 @@ from bluegreen.ledger.consul import ConsulLedger
 from bluegreen.ledger.dynamodb import DynamoLedger, create_table
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Ledger
+from tests.ledger.consul_agent import consul_agent
 from tests.ledger.consul_server import ConsulServer
 
 KEY = "shop/dev"
@@ -57,20 +52,8 @@ def consul() -> Iterator[ConsulServer]:
 @pytest.fixture
 def real_consul(tmp_path: Path) -> Iterator[str]:
     """The address of an agent that keeps all in memory."""
-    binary = shutil.which("consul")
-    if not binary:
-        pytest.skip("there is no `consul` on PATH")
-    port = _free_port()
-    ports = [f"-{name}-port={_free_port()}" for name in ("server", "serf-lan", "serf-wan")]
-    command = [binary, "agent", "-dev", "-bind=127.0.0.1", f"-http-port={port}", "-dns-port=-1", "-grpc-port=-1"]
-    with (tmp_path / "consul.log").open("wb") as log:
-        agent = subprocess.Popen([*command, "-grpc-tls-port=-1", *ports], stdout=log, stderr=log)
-    try:
-        _wait_for_leader(port, tmp_path / "consul.log")
-        yield f"127.0.0.1:{port}"
-    finally:
-        agent.terminate()
-        agent.wait(30)
+    with consul_agent(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture(params=["file", "dynamodb", "consul", "real consul"])
@@ -86,22 +69,3 @@ def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenLedger:
         case _:
             address = request.getfixturevalue("real_consul")
     return lambda: ConsulLedger("bluegreen", KEY, {"CONSUL_HTTP_ADDR": address})
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for_leader(port: int, log: Path) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(300):
-        try:
-            with opener.open(f"http://127.0.0.1:{port}/v1/status/leader", timeout=5) as answer:
-                if answer.read() not in (b'""', b""):
-                    return
-        except (urllib.error.URLError, ConnectionError):
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the agent has no leader:\n{log.read_text()[-2000:]}")

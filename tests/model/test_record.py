@@ -316,9 +316,9 @@ def test_a_rollback_by_hand_is_done_and_knows_the_image_from_an_earlier_run(ledg
 
 def test_what_a_person_let_pass_is_told_once_whatever_event_says_so(ledger: Ledger) -> None:
     ledger.began(forced=["outside its window", "--force"])
-    ledger.add(Kind.FORENSICS, forced=True)
+    ledger.add(Kind.TAKEN_OVER, forced=True, summary="the lease is taken over from ada on ci-7")
     ledger.ended(forced=["--force"])
-    assert ledger.record().forced == ("outside its window", "--force", "forensics")
+    assert ledger.record().forced == ("outside its window", "--force", "the lease is taken over from ada on ci-7")
 
 
 # -- several shifts
