@@ -53,6 +53,9 @@ GO_ON = "`bluegreen deploy` goes on from there; so do `promote`, `abort` and `ro
 GO_ON_OR_BACK = "`bluegreen deploy` goes on from there, `bluegreen abort` takes it back."
 
 
+LOOKS_AGAIN, LOOK_SECONDS = 3, 1.0
+"""What AWS describes may be a moment behind what it has done."""
+
 CLOCKS_DIFFER = timedelta(minutes=1)
 """By no more, between the machines that deploy a stack."""
 
@@ -259,12 +262,17 @@ class Driver:
         raise stopped
 
     def _concluded(self, result: Result, fleet: Fleet) -> Update:
-        serving = self._serving()
         wanted = {group.release.version: group.weight for group in fleet.groups if group.weight}
-        if serving and serving != wanted:
+        serving = self._serving()
+        for _ in range(LOOKS_AGAIN):
+            if serving in (None, wanted):
+                break
+            self._stop.sleep(LOOK_SECONDS)
+            serving = self._serving()
+        if serving not in (None, wanted):
             raise WrongTraffic(
-                f"the update of {self._stack.name} has ended well, but the load balancer gives {_told(serving)}, where "
-                f"{_told(wanted)} was declared",
+                f"the update of {self._stack.name} has ended well, and {_told(wanted)} was declared; but the load "
+                f"balancer gives {_told(serving or {})}",
                 "Somebody else has changed the listener: `pulumi refresh` shows it, `bluegreen deploy` sets it right.",
             )
         self._publish(result)
@@ -420,6 +428,8 @@ class Driver:
                 loop.call_soon_threadsafe(task.cancel)
 
             with self._stop.heard_by(cancel):
+                if self._stop.is_asked:  # before anybody listened
+                    task.cancel()
                 await task
 
         asyncio.run(keep())

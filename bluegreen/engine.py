@@ -188,7 +188,7 @@ class Engine:
             with self._errors() as errors:
                 return operate(errors)
         except StackLockedError as locked:
-            if not _has_died(locked):
+            if not (_has_died(locked) and self._is_of_this_machine()):
                 raise
         self._on_output("the update that held the stack has died: its lock is taken away, and the state refreshed")
         with self._errors() as errors:
@@ -202,6 +202,11 @@ class Engine:
             )
         with self._errors() as errors:
             return operate(errors)
+
+    def _is_of_this_machine(self) -> bool:
+        """Whether the state is in files here: elsewhere two machines of one name may lock it."""
+        with self._errors():
+            return str(self._stack.workspace.who_am_i().url or "").startswith("file://")
 
     def _errors(self) -> _Errors:
         return _Errors(self._name)
@@ -282,6 +287,9 @@ class _Workspace(auto.LocalWorkspace):
 
     def select_stack(self, stack_name: str) -> None:
         self._run_pulumi_cmd_sync(["stack", "--stack", stack_name, "--show-name"])
+
+    def create_stack(self, stack_name: str) -> None:
+        self._run_pulumi_cmd_sync(["stack", "init", stack_name, "--no-select"])
 
 
 def _workspace(directory: Path, environment: Mapping[str, str]) -> auto.LocalWorkspace:

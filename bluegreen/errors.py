@@ -34,7 +34,8 @@ class BluegreenError(Exception):
 
     def add(self, line: str) -> None:
         """One more thing that is known, below the others."""
-        self.what = f"{self.what}\n  {line}"
+        if line not in self.what:
+            self.what = f"{self.what}\n  {line}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as it is, whatever the subclass is made from: it comes back from a worker's process."""

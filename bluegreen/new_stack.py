@@ -8,9 +8,11 @@ from pathlib import Path
 
 from bluegreen import engine
 from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.errors import LeaseHeld
 from bluegreen.events import Line, OnEvent
 from bluegreen.ledger.dynamodb import create_table
 from bluegreen.ledger.file import FileLedger
+from bluegreen.ledger.lease import has_died
 from bluegreen.ledger.ledger import Run
 from bluegreen.ledger.places import open_ledger
 from bluegreen.ledger.transfer import import_events
@@ -33,7 +35,8 @@ def init(
 
     What was in the file until then goes into it. Doing it again changes nothing. `settings`: by key, of the project's
     namespace where they name none. Raises EngineError, SettingsError with the faults of the config as it would be, in
-    which case nothing of it is set, AwsError and LedgerError.
+    which case nothing of it is set, AwsError, LedgerError, and LeaseHeld where a
+    deployment goes on with its lease in the file.
     """
 
     def say(text: str) -> None:
@@ -59,10 +62,16 @@ def init(
     kept = wanted.ledger_place
     if kept.backend not in (Backend.DEFAULT, Backend.DYNAMODB):
         return
+    run = Run.new(place, short(stack), datetime.now(UTC))
+    source = FileLedger(run.ledger)
+    if (holder := source.lease().holder) and not has_died(holder):
+        raise LeaseHeld(
+            f"{stack} is being changed by {holder}, with its lease in {source.place}",
+            "Wait until it ends: a table that is made now would have a lease of its own. Nothing more was changed.",
+        )
     session = Session(SessionSettings.parse(of_namespace(config, "aws")))
     made = create_table(session, kept.name)
     say(f"{made.place}: {'; '.join(made.done) or 'it is there'}")
-    run = Run.new(place, short(stack), datetime.now(UTC))
-    source, target = FileLedger(run.ledger), open_ledger(kept, session, run, there.project, say)
+    target = open_ledger(kept, session, run, there.project, say)
     if copied := import_events(source, target):
         say(f"{copied} events of {source.place} are in the table now")

@@ -95,7 +95,7 @@ def look_ahead(source: Stack, target: Stack) -> Promotion:
         release=release,
         proof=proof,
         content_digest=content_digest,
-        drift=drift(source.settings, target.settings),
+        drift=drift(source.deployed_settings, target.settings),
         transfer=transfer,
         dangers=tuple(_dangers(source, release)),
     )

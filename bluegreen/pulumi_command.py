@@ -96,8 +96,14 @@ class PulumiCommand(auto.PulumiCommand):
 
 def _read(stream: IO[str] | None, lines: list[str], heard: OnLine | None) -> None:
     assert stream, "it is a pipe"
+    fault: Exception | None = None
     with stream:
         for line in stream:
             lines.append(line.rstrip())
-            if heard:
-                heard(lines[-1])
+            if heard and fault is None:
+                try:
+                    heard(lines[-1])
+                except Exception as error:  # of a caller's callback: it must not end an update in the middle
+                    fault = error
+    if fault:
+        raise fault

@@ -132,6 +132,12 @@ class Stack:
         return Settings.parse(of_namespace(self.baseline.config, NAMESPACE))
 
     @property
+    def deployed_settings(self) -> Settings:
+        """Those of the last update, whatever was edited since. Raises SettingsError."""
+        config = self._deployed.values if self._deployed else self._here.values
+        return Settings.parse(of_namespace(config, NAMESPACE))
+
+    @property
     def deployed_fleet(self) -> Fleet:
         """What runs. Raises RolloutError where nothing does."""
         if self.fleet is None:

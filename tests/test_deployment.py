@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pulumi import automation as auto
 
-from bluegreen import deployment, engine
+from bluegreen import deployment, driver, engine
 from bluegreen import plan as plan_module
 from bluegreen import stack as stack_module
 from bluegreen.checks.watch import Shift
@@ -184,6 +184,8 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
 
     monkeypatch.setattr(engine, "_open", open_stack)
     monkeypatch.setattr(stack_module, "Observer", Images)
+    monkeypatch.setattr(Images, "stack", made, raising=False)
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.0)
     deployment.deploy("dev")
     made.ups.clear()
     made.serials.clear()
@@ -196,7 +198,9 @@ class Images:
 
     gone: frozenset[str] = frozenset()
     ranges: dict[str, str] = {}
-    serving: dict[str, int] = {}
+    stack: Stack
+    serving: dict[str, int] | None = None
+    """Percent of the traffic by release, where it is not what the last update declared."""
     protected: tuple[str, ...] = ()
     live: str = ""
     """The release that the load balancer gives the traffic to, where it is not the outputs' one."""
@@ -220,7 +224,10 @@ class Images:
         return self.protected
 
     def shares(self, groups: Sequence[Group]) -> dict[str, int]:
-        return self.serving
+        if self.serving is not None:
+            return self.serving
+        fleet = self.stack.last_outputs.get("fleet", {"groups": []})
+        return {each["release"]["version"]: each["weight"] for each in fleet["groups"] if each["weight"]}
 
     def image(self, image: str) -> Image | None:
         tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
@@ -590,7 +597,7 @@ def test_the_record_of_a_deployment_tells_who_how_and_where_it_ended(
     with pytest.raises(RolledBack):
         deployment.deploy("dev", ami=TWO, keep_watch=Watch(bad={50}))
     good = stack.ups[-1].active.release.version
-    monkeypatch.setattr(Images, "serving", {})
+    monkeypatch.setattr(Images, "serving", None)
     deployment.rollback("dev", to=stack.ups[0].candidate.release.version, force=True)  # type: ignore[union-attr]
     first, failed, forced = (each for each in deployment.records("dev") if each.run != "watch")
     assert (first.verb, first.outcome) == ("deploy", Outcome.DONE)
@@ -652,7 +659,7 @@ def test_a_rollback_that_fails_says_both_what_happened_and_what_to_do(stack: Sta
         raise WatchFailed("soak: alarm is on")
 
     with pytest.raises(
-        RolloutError, match=r"alarm is on\n.*rollback to release .* did not end.*\n.*was not moved back"
+        RolloutError, match=r"(?s)alarm is on\n.*rollback to release .* did not end.*was not moved back"
     ) as caught:
         deployment.deploy("dev", ami=TWO, keep_watch=bad)
     assert "bluegreen rollback" in caught.value.next_step
@@ -1096,8 +1103,13 @@ def test_asked_to_stop_before_it_has_begun_nothing_is_changed(
 
 
 def test_while_it_holds_the_lease_it_stops_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop, heard = Stop(), list[bool]()
-    monkeypatch.setattr(Stack, "set_all_config", lambda *_: heard.append(stop.is_heard))
+    stop, heard, write = Stop(), list[bool](), Stack.set_all_config
+
+    def listened(made: Stack, values: dict[str, auto.ConfigValue]) -> None:
+        heard.append(stop.is_heard)
+        write(made, values)
+
+    monkeypatch.setattr(Stack, "set_all_config", listened)
     deployment.deploy("dev", ami=TWO, stop=stop)
     assert heard == [True]
     assert not stop.is_heard

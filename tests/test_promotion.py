@@ -59,6 +59,10 @@ class FakeStack:
     said: list[str] = dataclasses.field(default_factory=list)
 
     @property
+    def deployed_settings(self) -> Settings:
+        return self.settings
+
+    @property
     def history(self) -> History:
         return History(self.events)
 

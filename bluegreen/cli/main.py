@@ -64,5 +64,16 @@ def main() -> None:
     try:
         app()
     except BluegreenError as error:
-        typer.echo(f"error: {error}", err=True)
+        _tell(error)
         sys.exit(error.exit_code)
+
+
+def _tell(error: BluegreenError) -> None:
+    """Of commands that have no report; those that have one tell their errors themselves."""
+    if "--json" not in sys.argv[1:]:
+        typer.echo(f"error: {error}", err=True)
+        return
+    from bluegreen.report import Mode, reporter
+
+    with reporter(Mode.JSON, []) as report:
+        report.error(error, error.exit_code)

@@ -112,6 +112,7 @@ class Hooks:
         self._services: dict[Owner, ServicePolicy] = {}
         self._moved: dict[Owner, TrafficMoved] = {}
         self._watches: dict[Owner, asyncio.Task[None]] = {}
+        self._leases: dict[Owner, asyncio.Future[None]] = {}
         self._protections: dict[Owner, asyncio.Future[None]] = {}
         self._failed = ""
         self._directory = Path(pulumi.get_root_directory())
@@ -281,6 +282,15 @@ class Hooks:
             sticky_seconds=service.sticky_seconds,
         )
 
+    async def _leased(self, owner: Owner) -> None:
+        """Nothing is deleted beside another deployment of the stack. Asked once a run."""
+        if owner not in self._leases:
+            self._leases[owner] = asyncio.ensure_future(self._check_lease(self._services[owner]))
+        try:
+            await asyncio.shield(self._leases[owner])
+        except GateFailed as held:
+            raise GuardRefused(held.what, held.next_step) from None
+
     async def _check_lease(self, service: ServicePolicy) -> None:
         """The stack must be this run's to change, or nobody's. Raises GateFailed, LedgerError.
 
@@ -393,6 +403,8 @@ class Hooks:
         owner = self._owner_of(outputs, tags)
         # What the program declares goes only where all is destroyed, or where a setting takes an alarm away.
         is_declared = not is_update and owner is not None and self._is_declared(owner, outputs, tags)
+        if owner:
+            await self._leased(owner)
         if owner and is_declared and args.type != ALARM_TYPE:
             await self._unprotected(owner)
         if owner and not is_declared:

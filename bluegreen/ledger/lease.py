@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -21,6 +22,8 @@ from bluegreen.model.verdict import Hopeless
 from bluegreen.process import birthmark, is_gone
 
 BEAT_SECONDS = 10.0
+RELEASE_PAUSES_SECONDS = (1.0, 3.0, 0.0)
+"""Whoever comes next would have to force a lease that is not given back."""
 TRIES = 5
 """To take a lease that others try to take at the same moment."""
 
@@ -67,6 +70,7 @@ class LeaseKeeper:
         beat_seconds: float = BEAT_SECONDS,
         silent_after: timedelta = SILENT_AFTER,
         wait: Callable[[float], bool] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
         has_died: Callable[[Holder | None], bool] = has_died,
     ) -> None:
         self._ledger = ledger
@@ -78,6 +82,7 @@ class LeaseKeeper:
         self._beat_seconds = beat_seconds
         self._silent_after = silent_after
         self._has_died = has_died
+        self._sleep = sleep
         self._ended = threading.Event()
         self._wait = wait or self._ended.wait
         self._lock = threading.Lock()
@@ -200,13 +205,17 @@ class LeaseKeeper:
         with self._lock:
             if self._is_inner or self._is_lost or not self._lease.fence:
                 return
-            try:
-                # What is there may be a beat that nobody heard was written.
-                found = self._ledger.lease()
-                if found.fence == self.fence and found.is_of(self._holder.run):
-                    self._swapped(found, found.released(self._clock()))
-            except LedgerError as error:
-                self._report(f"the lease could not be given back: {error}")
+            for pause_seconds in RELEASE_PAUSES_SECONDS:
+                try:
+                    # What is there may be a beat that nobody heard was written.
+                    found = self._ledger.lease()
+                    if found.fence == self.fence and found.is_of(self._holder.run):
+                        self._swapped(found, found.released(self._clock()))
+                    return
+                except LedgerError as error:
+                    why = error
+                    self._sleep(pause_seconds)
+            self._report(f"the lease could not be given back: {why}")
 
     def _tell_takeover(self, taken: Take, left: Holder) -> None:
         self._report(str(taken))

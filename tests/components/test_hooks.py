@@ -37,6 +37,7 @@ from bluegreen.model.command import GateCommand
 from bluegreen.model.fleet import Capacity, Fleet, Role, ServerGroupPlan
 from bluegreen.model.gate import GatePolicy, Proofs
 from bluegreen.model.history import Event, Kind
+from bluegreen.model.lease import Holder, Lease
 from bluegreen.model.ledger_place import Backend, LedgerPlace
 from bluegreen.model.observation import (
     Alarm,
@@ -1223,3 +1224,20 @@ def test_force_passes_a_revoked_image_only_back_to_what_ran_here(world: World, h
     else:
         with pytest.raises(BluegreenError, match="was revoked"):
             asyncio.run(check())
+
+
+def test_nothing_is_deleted_beside_another_deployment_of_the_stack(world: World) -> None:
+    """By a plain destroy, or an update that leaves the listener alone, in the middle of a rollout."""
+    holder = Holder(
+        run="other", verb="deploy", operator="ann", host="elsewhere", process=1, born="", since=START, ci_run=""
+    )
+    assert world.ledger.swap_lease(Lease(), Lease().taken_by(holder, START))
+
+    async def destroy() -> None:
+        hooks = world.run()
+        declared(hooks)
+        await delete(hooks, deleted_group(NEW, "tg-new"))
+
+    with pytest.raises(GuardRefused, match="is being changed by ann"):
+        asyncio.run(destroy())
+    assert world.kinds == []
