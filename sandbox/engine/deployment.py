@@ -384,7 +384,11 @@ class Deployment:
         with self._lock:
             if step.old is not None and not replaced:
                 self._settled.add(id(step.old))
-            self._journal.add(new, None if replaced else step.old)
+            if self.destroying and step.old is not None:
+                # In its place: it may depend on what the program registers no longer, and comes after that.
+                self._journal.amend(step.old, new)
+            else:
+                self._journal.add(new, None if replaced else step.old)
             self._steps[new.urn] = step
             self.news[new.urn] = new
             if step.op != "read":

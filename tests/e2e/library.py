@@ -17,6 +17,8 @@ from tests.e2e.project import Project
 
 MOST_CALLS = 8
 SMALL = {"listenerPort": "8080", "nat": "none", "drainSeconds": "1", "minSize": "1", "desiredCapacity": "1"}
+SMALL_WORDS = tuple(word for key, value in SMALL.items() for word in ("--set", f"{key}={value}"))
+"""The same for `bluegreen init`."""
 
 
 @dataclass

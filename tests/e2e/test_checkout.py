@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.e2e.library import SMALL
+from tests.e2e.library import SMALL_WORDS
 from tests.e2e.project import Project
 from tests.e2e.told import told
 
@@ -14,9 +16,8 @@ pytestmark = pytest.mark.rollout
 @pytest.fixture(scope="module")
 def stale(project: Project) -> Project:
     """Release 2 runs, with settings of its own; the stack file is of release 1."""
-    stack = Project(project.sandbox, project.directory, project.engine, "dev")
-    words = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-    for command in (["init", "dev", *words], ["deploy", "dev", "--ami", stack.image("1")]):
+    stack = replace(project, stack="dev")
+    for command in (["init", "dev", *SMALL_WORDS], ["deploy", "dev", "--ami", stack.image("1")]):
         done = stack.bluegreen(*command)
         assert done.code == 0, done.output
     old = stack.file.read_text()

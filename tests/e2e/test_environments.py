@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sandbox.host import REPOSITORY
 from sandbox.load import Load
+from tests.e2e.library import SMALL_WORDS
 from tests.e2e.project import Project, eventually
 from tests.e2e.told import told
 
@@ -15,7 +17,6 @@ pytestmark = pytest.mark.rollout
 
 REQUESTS_PER_SECOND = 200
 WATCHED_SECONDS = 6
-SMALL = ("--set", "listenerPort=8080", "--set", "nat=none", "--set", "drainSeconds=1", "--set", "minSize=1")
 CANARY = json.dumps([{"weight": 50, "pauseSeconds": WATCHED_SECONDS}])
 
 
@@ -35,11 +36,6 @@ def image(project: Project, version: str, **switches: str) -> str:
     )
 
 
-def of_stack(project: Project, stack: str) -> Project:
-    """As `project`, with its stack file's path and state being this stack's."""
-    return Project(project.sandbox, project.directory, project.engine, stack)
-
-
 def run(project: Project, *words: str, code: int = 0) -> str:
     done = project.bluegreen(*words)
     assert done.code == code, done.output
@@ -50,7 +46,7 @@ def run(project: Project, *words: str, code: int = 0) -> str:
 @pytest.fixture(scope="module")
 def environments(project: Project) -> Project:
     """Made by a person who has the README."""
-    made = project.bluegreen("init", "dev", "qa", "stage", *SMALL, "--set", "desiredCapacity=1")
+    made = project.bluegreen("init", "dev", "qa", "stage", *SMALL_WORDS)
     assert made.code == 0, made.output
     assert made.has_no_traceback
     assert made.output.count("stack stage: made") == 1
@@ -73,7 +69,7 @@ def test_init_makes_a_table_that_is_encrypted_and_can_be_restored_and_again_chan
     backups = dynamodb.describe_continuous_backups(TableName="bluegreen")["ContinuousBackupsDescription"]
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
 
-    again = environments.bluegreen("init", "dev", *SMALL)
+    again = environments.bluegreen("init", "dev", *SMALL_WORDS)
     assert again.code == 0, again.output
     assert again.writes == []
     assert "it is there" in again.output
@@ -98,7 +94,7 @@ def test_a_release_goes_from_dev_to_qa_and_on_to_stage(environments: Project, im
     assert second.last["release"] == first.last["release"]
     run(environments, "deploy", "stage", "--from", "qa")
     for name in ("dev", "qa", "stage"):
-        assert of_stack(environments, name).ask()["app"] == "1"
+        assert replace(environments, stack=name).ask()["app"] == "1"
 
 
 def test_the_next_release_comes_into_stage_by_canary_and_soak_under_load_after_its_drift_was_told(
@@ -114,7 +110,7 @@ def test_the_next_release_comes_into_stage_by_canary_and_soak_under_load_after_i
     assert "strategy" in planned.output
     assert "step 1 of 2: 50 % of the traffic" in planned.output
 
-    stage = of_stack(environments, "stage")
+    stage = replace(environments, stack="stage")
     with Load(stage.outputs["url"], per_second=REQUESTS_PER_SECOND, path="/") as load:
         eventually(lambda: load.answers)
         done = told(environments, "deploy", "stage", "--from", "qa")
@@ -133,7 +129,7 @@ def test_a_bad_release_that_qa_did_not_notice_is_taken_back_in_stage_by_itself(
 ) -> None:
     """In qa nobody asks it anything; in stage every answer that it gives is an error."""
     run(environments, "deploy", "qa", "--ami", images["3"])
-    stage = of_stack(environments, "stage")
+    stage = replace(environments, stack="stage")
     good = stage.release
     with Load(stage.outputs["url"], per_second=REQUESTS_PER_SECOND, path="/") as load:
         eventually(lambda: load.answers)
@@ -142,7 +138,7 @@ def test_a_bad_release_that_qa_did_not_notice_is_taken_back_in_stage_by_itself(
     assert refused.last["error"] == "RolledBack"
     assert refused.last["outcome"] == "failed"
     assert f"Release {good} has all traffic again." in refused.last["what"]
-    bad = of_stack(environments, "qa").release
+    bad = replace(environments, stack="qa").release
     assert {it.release for it in load.failures} <= {bad, ""}, load.failures[:3]
     assert stage.release == good
     assert stage.ask()["release"] == good
@@ -162,7 +158,7 @@ def test_history_shows_what_was_taken_back_and_why(environments: Project, images
     assert record["strategy"] == "canary"
     assert record["contentDigest"] == "3" * 32
     assert record["promotedFrom"]["stack"] == "qa"
-    assert record["serving"] == {of_stack(environments, "stage").release: 100}
+    assert record["serving"] == {replace(environments, stack="stage").release: 100}
     assert "soak" in record["error"]
 
     one = run(environments, "history", "stage", record["run"])
@@ -173,7 +169,7 @@ def test_history_shows_what_was_taken_back_and_why(environments: Project, images
 
 
 def test_status_says_what_runs_as_the_load_balancer_has_it(environments: Project) -> None:
-    stage = of_stack(environments, "stage")
+    stage = replace(environments, stack="stage")
     found = told(environments, "status", "stage")
     assert found.code == 0
     assert found.last["release"] == stage.release
@@ -213,7 +209,7 @@ def test_a_release_that_qa_did_not_see_healthy_does_not_go_to_stage(environments
     assert left.code == 3, left.last
     assert left.last["outcome"] == "needs a person"
     assert "no data" in left.last["what"]
-    assert of_stack(environments, "qa").ask()["app"] == "5"
+    assert replace(environments, stack="qa").ask()["app"] == "5"
 
     refused = environments.bluegreen("deploy", "stage", "--from", "qa")
     assert refused.code == 2, refused.output

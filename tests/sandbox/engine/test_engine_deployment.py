@@ -77,6 +77,20 @@ def test_a_destroy_without_the_program_refuses_while_hooks_guard_and_with_it_run
     assert workspace.document["version"] == 3
 
 
+def test_a_destroy_after_a_gate_that_failed_takes_the_listener_before_what_it_still_forwards_to(
+    workspace: Workspace,
+) -> None:
+    """The program does not register the old release any more; the state's listener depends on it all the same."""
+    workspace.program(RELEASE)
+    workspace.up()
+    workspace.configure(release="r2", broken="true")
+    workspace.up(code=1)
+    workspace.pulumi("destroy", "--yes", "--skip-preview", "--run-program", "--parallel", "1")
+    calls = workspace.calls()
+    assert calls.index("deleted listener") < calls.index("delete group-r1")
+    assert workspace.resources == {}
+
+
 def test_a_hook_that_the_state_names_and_the_program_lacks_keeps_its_resource(workspace: Workspace) -> None:
     workspace.program(RELEASE)
     workspace.up()
