@@ -12,14 +12,16 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import yaml
 
+from bluegreen import events
 from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
-from bluegreen.model.notice import PASSED
+from bluegreen.events import Change, Check
+from bluegreen.report.wording import words_of
 from sandbox.cloud import cell
 from sandbox.host import REPOSITORY, UNSET, Sandbox
 from sandbox.load import Answer, Load
@@ -98,29 +100,31 @@ class Rehearsal:
             for each in answers
         ]
 
-    def _see(self, event: Any) -> None:
-        """Turn the engine's events into lines of the timeline."""
-        if event.diagnostic_event and event.diagnostic_event.message.startswith(("gate:", "guard:")):
-            text = event.diagnostic_event.message.strip()
-            self._timeline.add(text, self._deploying)
-            if text.startswith("gate:") and text.endswith(PASSED):
-                self._timeline.add(Event.PROVEN, self._deploying)
-        begun = event.resource_pre_event and event.resource_pre_event.metadata
-        done = event.res_outputs_event and event.res_outputs_event.metadata
-        step = begun or done
-        if not step:
-            return
-        kind, name = step.type.rsplit(":", 1)[-1], step.urn.rsplit("::", 1)[-1]
-        version = name.rpartition("-")[2]
-        match step.op.value, kind:
-            case "create", "LaunchTemplate":
-                self._versions[version] = self._deploying
-            case "create", "Group" if done:
-                self._timeline.add(Event.CREATED, self._versions[version])
-            case "delete", "Group":
-                self._timeline.add(Event.DELETED if done else Event.DELETING, self._versions[version])
-            case "create" | "update", "Listener" if done and name.endswith("-production"):
+    def _see(self, event: events.Event) -> None:
+        """Turn what the deployment tells into lines of the timeline."""
+        match event:
+            case events.ResourceChanged(type=kind, name=name):
+                self._see_resource(event.change, kind.rpartition(":")[2], name.rpartition("-")[2])
+            case events.Shifted():
                 self._timeline.add(Event.CUTOVER, self._deploying)
+            case events.Checked(check=Check.GATE, is_passed=True):
+                self._timeline.add(words_of(event), self._deploying)
+                self._timeline.add(Event.PROVEN, self._deploying)
+            case events.Checked(check=Check.GUARD, is_passed=True, group=group):
+                self._timeline.add(words_of(event), self._deploying)
+                if version := self._versions.get(group.split("-")[-2]):
+                    self._timeline.add(Event.DELETING, version)
+            case events.Health() | events.WaitBegan() | events.Checked(check=Check.GATE | Check.GUARD):
+                self._timeline.add(words_of(event), self._deploying)
+
+    def _see_resource(self, change: Change, kind: str, release: str) -> None:
+        match change, kind:
+            case Change.CREATED, "LaunchTemplate":
+                self._versions[release] = self._deploying
+            case Change.CREATED, "Group":
+                self._timeline.add(Event.CREATED, self._versions[release])
+            case Change.DELETED, "Group":
+                self._timeline.add(Event.DELETED, self._versions[release])
 
 
 def rehearse(sandbox: Sandbox, timeline: Timeline, *, bakes: bool) -> tuple[list[Answer], list[str]]:
