@@ -10,6 +10,7 @@ from bluegreen.errors import BluegreenError, RolloutError, WindowClosed
 from bluegreen.events import RollbackPlanned
 from bluegreen.model.fleet import check_serial
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES
+from bluegreen.model.record import image_evidence
 from bluegreen.model.release import Release
 from bluegreen.model.revocation import refuse_revoked
 from bluegreen.model.rollout import Rollback, Step, bring_in, resume
@@ -17,6 +18,7 @@ from bluegreen.model.rollout import abort as abort_steps
 from bluegreen.model.rollout import promote as promote_steps
 from bluegreen.model.rollout import retire as retire_steps
 from bluegreen.model.settings import Settings
+from bluegreen.model.tags import CONTENT_DIGEST, REVOKED
 from bluegreen.model.window import admit
 from bluegreen.stack import Stack
 from bluegreen.way_back import WayBack
@@ -55,7 +57,24 @@ def deploy(stack: Stack, ami: str | None) -> Course:
             admit(settings.windows, stack.read_at, stack=stack.name, is_forced=False)
         except WindowClosed as closed:
             dangers.append(closed)
-    return Course(verb="deploy", release=release, settings=settings, steps=steps, dangers=tuple(dangers))
+    return Course(
+        verb="deploy",
+        release=release,
+        settings=settings,
+        steps=steps,
+        dangers=tuple(dangers),
+        evidence=_made(stack, release) if steps else {},
+    )
+
+
+def _made(stack: Stack, release: Release) -> dict[str, Any]:
+    """What the image was made of, for the ledger. Raises ImageError where that content was revoked, and does not run."""
+    image = stack.observer.image(release.image)
+    if image is None:
+        return {}  # the program says what is wrong with it
+    if not stack.fleet or release.image != stack.fleet.active.release.image:
+        refuse_revoked(stack.history, image.id, image.tags.get(CONTENT_DIGEST, ""), image.tags.get(REVOKED, ""))
+    return {"made": image_evidence(image)}
 
 
 def promote(stack: Stack) -> Course:

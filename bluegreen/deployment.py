@@ -72,7 +72,7 @@ def deploy(stack: str, *, ami: str | None = None, from_stack: str | None = None,
     _refuse(promotion, options)
     way = course.deploy(there, carry_out(promotion, options.get("stop") or Stop()))
     forced = tuple(dict.fromkeys((*promotion.dangers, *way.dangers)))
-    return _walk(there, replace(way, dangers=forced, evidence=promotion.evidence), options)
+    return _walk(there, replace(way, dangers=forced, evidence={**way.evidence, **promotion.evidence}), options)
 
 
 def promote(stack: str, **options: Unpack[Options]) -> Update:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bluegreen.events import OnEvent
-from bluegreen.model.history import Kind
-from bluegreen.stack import Stack
+from bluegreen.model.record import deployments
+from bluegreen.stack import Stack, short
 
 MOST_LOOKED_AT = 2
 """Server groups whose machines are looked at, one call of AWS each: the active one, and a candidate or the newest
@@ -38,7 +38,7 @@ class GroupStatus:
 class Status:
     """`groups`: the fleet, as declared and as it is. `stray`: versions of releases that have a server group and are
     declared no more: an update that failed has left them. `serving`: percent by version, as the load balancer says.
-    `holder`: who has the stack's lease, empty where nobody has. `last`: the last thing that the ledger tells."""
+    `holder`: who has the stack's lease, empty where nobody has. `last`: the last deployment, and how it ended."""
 
     stack: str
     is_deployed: bool
@@ -67,9 +67,8 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
     """Raises EngineError where there is no such stack, AwsError where AWS can't be asked. At most 8 calls of AWS."""
     there = Stack(stack, directory=directory, on_event=on_event)
     there.tell_differences()
-    events = there.history.events
-    told = [event for event in events if event.kind not in (Kind.FORENSICS,)]
-    last = told[-1] if told else None
+    known = deployments(there.history, short(stack))
+    last = known[-1] if known else None
     groups: list[GroupStatus] = []
     serving: dict[str, int] = {}
     stray: tuple[str, ...] = ()
@@ -107,7 +106,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
         serving=serving,
         is_rollout_open=bool(there.fleet and there.fleet.candidate),
         holder=str(there.ledger.lease().holder or ""),
-        last=f"{last.kind.value}: {last.summary}".rstrip(": ") if last else "",
-        last_at=last.at if last else None,
+        last=f"{last.verb} of release {last.release} by {last.operator or 'somebody'}: {last.outcome}" if last else "",
+        last_at=last.began_at if last else None,
         outputs=there.outputs,
     )

@@ -198,6 +198,7 @@ class Images:
 
     gone: frozenset[str] = frozenset()
     ranges: dict[str, str] = {}
+    tags: dict[str, str] = {}
     stack: Stack
     serving: dict[str, int] | None = None
     """Percent of the traffic by release, where it is not what the last update declared."""
@@ -230,7 +231,7 @@ class Images:
         return {each["release"]["version"]: each["weight"] for each in fleet["groups"] if each["weight"]}
 
     def image(self, image: str) -> Image | None:
-        tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
+        tags = {**self.tags, **({"schema-compat": self.ranges[image]} if image in self.ranges else {})}
         there = Image(id=image, state="available", architecture="x86_64", root_device="/dev/xvda", tags=tags)
         return None if image in self.gone else there
 
@@ -1207,3 +1208,24 @@ def test_what_a_destroy_would_take_is_counted_by_type_without_what_only_pulumi_k
         Stack, "export_stack", lambda _: SimpleNamespace(deployment={"resources": resources}), raising=False
     )
     assert deployment.standing("dev") == {"aws:lb/listener:Listener": 2}
+
+
+def test_a_deployment_keeps_what_its_image_was_made_of_before_any_gate_has_seen_it(
+    stack: Stack, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "tags", {"bluegreen:content-digest": "d" * 64}, raising=False)
+    canary(stack, promotion="manual")
+    deployment.deploy("dev", ami=TWO, keep_watch=watch)
+    deployment.promote("dev", keep_watch=watch)
+    assert {record.content_digest for record in deployment.records("dev") if record.image == TWO} == {"d" * 64}
+
+
+def test_a_copy_of_a_revoked_content_is_refused_before_anything_is_written(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "tags", {"bluegreen:content-digest": "d" * 64}, raising=False)
+    evidence = {"image": "ami-00000099", "contentDigest": "d" * 64, "why": "CVE-2026-1", "operator": "ann"}
+    Recorder(ledger=LEDGER, run="revoking").record(Kind.REVOKED, evidence=evidence)
+    with pytest.raises(ImageError, match=f"{TWO} was revoked by ann"):
+        deployment.deploy("dev", ami=TWO)
+    assert (stack.ups, stack.config["ami"]) == ([], ONE)

@@ -172,7 +172,7 @@ def deployments(history: History, stack: str = "") -> tuple[Deployment, ...]:
     for position, event in enumerate(history.events):
         runs.setdefault(event.run, []).append(position)
     acts = [position for position, event in enumerate(history.events) if event.kind not in VERDICTS]
-    told = [_mapping(event.evidence.get("image")) for event in history.events]
+    told = [_mapping(event.evidence.get(key)) for event in history.events for key in ("image", "made")]
     images = {str(each["id"]): each for each in told if "id" in each}
     found = []
     for name, positions in runs.items():
