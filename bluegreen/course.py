@@ -68,7 +68,7 @@ def deploy(stack: Stack, ami: str | None) -> Course:
 
 
 def _made(stack: Stack, release: Release) -> dict[str, Any]:
-    """What the image was made of, for the ledger. Raises ImageError where that content was revoked, and does not run."""
+    """What the image was made of, for the ledger. Raises ImageError where that content was revoked and does not run."""
     image = stack.observer.image(release.image)
     if image is None:
         return {}  # the program says what is wrong with it

@@ -55,8 +55,8 @@ class Event:
 
     `evidence` is plain data, by kind:
 
-    - BEGAN: `verb`, `strategy` of one that has one, `operator`, `ciRun`, `image`, `releases` as they ran, `from` of a
-      rollback, `promotedFrom` {stack, image, run} of one that brings in what another stack runs, `forced`, a list of
+    - BEGAN: `verb`, `strategy` of one that has one, `operator`, `ciRun`, `image`, `made`, what that was made of,
+      `releases` as they ran, `from` of a rollback, `promotedFrom` {stack, image, run} of one that brings in what another stack runs, `forced`, a list of
       what a person let pass
     - ENDED: `verb`, `outcome`, `seconds`, `error`; `serving` {version: percent}, where the load balancer was asked
     - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
