@@ -56,8 +56,8 @@ class Event:
     `evidence` is plain data, by kind:
 
     - BEGAN: `verb`, `strategy` of one that has one, `operator`, `ciRun`, `image`, `made`, what that was made of,
-      `releases` as they ran, `from` of a rollback, `promotedFrom` {stack, image, run} of one that brings in what another stack runs, `forced`, a list of
-      what a person let pass
+      `releases` as they ran, `from` of a rollback, `promotedFrom` {stack, image, run} of one that brings in what
+      another stack runs, `forced`, a list of what a person let pass
     - ENDED: `verb`, `outcome`, `seconds`, `error`; `serving` {version: percent}, where the load balancer was asked
     - GATE_PASSED, CUTOVER: `weights` {version: percent}, `releases` {version: the whole release's record}
     - GATE_PASSED: `awaits`, what of "attest" and "soak" has to follow; `gate`, what it saw; `before`
