@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bluegreen.ledger.places import open_ledger
 from bluegreen.model.baseline import FLEET, IMAGE, Baseline, Difference, baseline, serial_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
+from bluegreen.model.observation import Group
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.tags import Owner
 from bluegreen.narrator import Narrator
@@ -213,9 +214,7 @@ class Stack:
     def serving(self) -> Mapping[str, int]:
         """Who takes how much of the traffic now, in percent by version, as the load balancer says; empty where it names
         nobody. At most 4 calls of AWS."""
-        known = {plan.release.version for plan in self.fleet.groups} if self.fleet else set()
-        groups = sorted(self.observer.groups(self.owner), key=lambda group: group.release not in known)
-        return self.observer.shares(groups)
+        return self.observer.shares(likely_first(self.observer.groups(self.owner), self.fleet))
 
     def _refuse_other_region(self) -> None:
         """A provider that is asked in another region finds nothing, and makes everything anew."""
@@ -228,6 +227,13 @@ class Stack:
                 f"{self.name} runs in {there}, and its config and environment now say {self.session.region}",
                 f"`pulumi config set aws:region {there} --stack {self.name}`, or set AWS_REGION. Nothing was changed.",
             )
+
+
+def likely_first(groups: Iterable[Group], fleet: Fleet | None) -> list[Group]:
+    """The active one first, then those that are declared beside it: an idle standby is behind no load balancer, and to
+    ask for its own would be a call in vain."""
+    declared = [plan.release.version for plan in fleet.groups] if fleet else []
+    return sorted(groups, key=lambda group: (*declared, group.release).index(group.release))
 
 
 def of_namespace(config: Mapping[str, str], namespace: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bluegreen.events import OnEvent
 from bluegreen.model.record import deployments
-from bluegreen.stack import Stack, short
+from bluegreen.stack import Stack, likely_first, short
 
 MOST_LOOKED_AT = 2
 """Server groups whose machines are looked at, one call of AWS each: the active one, and a candidate or the newest
@@ -76,7 +76,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
         observer = there.observer
         live = {group.release: group for group in observer.groups(there.owner)}
         declared = [plan.release.version for plan in there.fleet.groups]
-        serving = observer.shares(sorted(live.values(), key=lambda group: group.release not in declared))
+        serving = observer.shares(likely_first(live.values(), there.fleet))
         for number, plan in enumerate(there.fleet.groups):
             version = plan.release.version
             group = live.get(version)
