@@ -189,7 +189,7 @@ def _foresee(
         version=version,
         force=force,
         template=template or images.LINUX,
-        history=_history(stack),
+        history=lambda: _history(stack),
     )
     if as_json:
         typer.echo(json.dumps({"image": found.image, "contentDigest": found.content_digest}))
@@ -222,7 +222,7 @@ def _bake(
         version=version,
         force=force,
         template=template or images.LINUX,
-        history=_history(stack),
+        history=lambda: _history(stack),
         on_line=_say,
         on_phase=announce,
     )

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ SETTLE_SECONDS = 5.0
 """After a request of a Packer that was killed, EC2 may take so long to show what it made."""
 
 OnPhase = Callable[[Phase], None]
+ReadHistory = Callable[[], History | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def bake(
     version: str | None = None,
     force: bool = False,
     template: Path = LINUX,
-    history: History | None = None,
+    history: ReadHistory | None = None,
     on_line: OnLine | None = None,
     on_phase: OnPhase | None = None,
 ) -> Baked:
@@ -92,7 +93,9 @@ def bake(
 
     Nothing is launched before 6, and `packer/ami.txt` is as it was until 8. A bake that fails in 6 or 7 removes the
     image that it made; what else is left, its error names. `directory` is the project's; `template` and `app` are
-    relative to it. `history`, the stack's, says which contents were revoked: of those another image is made. `on_line`
+    relative to it. `history` reads the stack's, which says
+    which contents were revoked: of those another image is made. It is not asked where an image is taken whose tags say
+    nothing of that: no stack takes a revoked one. `on_line`
     hears Packer's lines, `on_phase` each phase as it begins.
 
     Raises errors of `bluegreen.errors`, each for what went wrong: ContentError, ArtifactError, VariablesError,
@@ -100,14 +103,18 @@ def bake(
     """
     began = time.monotonic()
     say = on_line or _unheard
-    there = _prepare(stack, directory, artifact, app, version, template, history)
+    there = _prepare(stack, directory, artifact, app, version, template)
+    image = None if force else there.find()
+    if not image and history:
+        there = there.not_revoked(history())
+        image = None if force or not there.content.again else there.find()
     artifact, content, catalog = there.artifact, there.content, there.catalog
 
     def find() -> str | None:
         return None if force else there.find()
 
     was_there, was_interrupted = True, False
-    if image := find():
+    if image:
         write_ami(directory, image)
     else:
         with bake_lock(
@@ -148,14 +155,18 @@ def foresee(
     version: str | None = None,
     force: bool = False,
     template: Path = LINUX,
-    history: History | None = None,
+    history: ReadHistory | None = None,
 ) -> Foreseen:
     """What `bake` would do with the same arguments. The app is packed for it; nothing else is written or launched.
 
     Raises as that does.
     """
-    there = _prepare(stack, directory, artifact, app, version, template, history)
-    return Foreseen(image=None if force else there.find(), content_digest=there.content.digest)
+    there = _prepare(stack, directory, artifact, app, version, template)
+    image = None if force else there.find()
+    if not image and history:
+        there = there.not_revoked(history())
+        image = None if force else there.find()
+    return Foreseen(image=image, content_digest=there.content.digest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +181,10 @@ class _Prepared:
     session: Session
     catalog: Catalog
 
+    def not_revoked(self, history: History | None) -> _Prepared:
+        """The same; where its content was revoked, of another content that differs in nothing but its digest."""
+        return replace(self, content=self.content.not_revoked(history or History()))
+
     def find(self) -> str | None:
         return self.catalog.find(service=self.config.settings.service, content_digest=self.content.digest)
 
@@ -181,7 +196,6 @@ def _prepare(
     app: Path | None,
     version: str | None,
     template: Path,
-    history: History | None,
 ) -> _Prepared:
     config = read_stack(stack, directory)
     variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
@@ -194,7 +208,7 @@ def _prepare(
     catalog = Catalog(session)
     base = catalog.base_image(variables.base_image)
     _check_root_device(base, config)
-    content = _content(config, variables, artifact, base, directory, template).not_revoked(history or History())
+    content = _content(config, variables, artifact, base, directory, template)
     return _Prepared(
         config=config,
         variables=variables,

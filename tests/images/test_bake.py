@@ -112,6 +112,11 @@ def test_without_packer_an_image_that_is_there_is_found_all_the_same(
     assert world.bake().image == world.image
 
 
+def test_what_is_taken_at_once_does_not_ask_for_the_history(world: World) -> None:
+    world.bake()
+    assert world.bake(history=lambda: pytest.fail("it was asked")).was_there
+
+
 def test_force_bakes_again(world: World) -> None:
     world.bake()
     other = register_image(world.session, "second")
@@ -122,14 +127,16 @@ def test_force_bakes_again(world: World) -> None:
 
 def test_in_place_of_a_revoked_image_another_is_baked_of_a_content_that_is_not_revoked(world: World) -> None:
     first = world.bake()
+    tags = [{"Key": "bluegreen:revoked", "Value": "CVE"}]
+    world.session.client("ec2").create_tags(Resources=[first.image], Tags=tags)
     evidence = {"image": first.image, "contentDigest": first.content_digest, "why": "CVE", "operator": "ann"}
     history = History((Event(at=datetime.now(UTC), run="run", kind=Kind.REVOKED, evidence=evidence),))
     other = register_image(world.session, "second")
     world.packer.makes(other)
-    second = world.bake(history=history)
+    second = world.bake(history=lambda: history)
     assert (second.image, second.was_there) == (other, False)
     assert not history.revocation(second.image, second.content_digest)
-    assert world.bake(history=history).was_there
+    assert world.bake(history=lambda: history).was_there
 
 
 @pytest.mark.parametrize(
