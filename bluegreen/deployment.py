@@ -23,11 +23,12 @@ from bluegreen.events import OnEvent, RollbackPlanned
 from bluegreen.model.history import Event
 from bluegreen.model.launchable import Launchable
 from bluegreen.model.record import Deployment
+from bluegreen.model.stack_name import short
 from bluegreen.plan import Plan
 from bluegreen.plan import plan as make_plan
 from bluegreen.promotion import Promotion, carry_out, look_ahead
 from bluegreen.records import read_history, read_records
-from bluegreen.stack import Stack, short
+from bluegreen.stack import Stack
 from bluegreen.stop import Stop
 from bluegreen.way_back import WayBack
 

@@ -51,6 +51,7 @@ from bluegreen.model.diagnosis import (
 from bluegreen.model.launchable import Finding as LaunchFinding
 from bluegreen.model.launchable import LaunchFacts, judge_quota, quota_of
 from bluegreen.model.ledger_place import Backend
+from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
 
 PROGRAM_SECONDS = 5.0
@@ -94,7 +95,7 @@ def ask(stack: str | None, directory: Path, met: Surroundings) -> Facts:
     session = met.open_session(settings)
     pulumi = _asking(met, directory, "pulumi")
     packer = _asking(met, directory, "packer", CHECKPOINT_DISABLE="1")
-    name = stack.rpartition("/")[2] if stack else ""
+    name = short(stack) if stack else ""
     wants_plugin = _wants_session_manager(directory, name)
     questions: dict[str, Callable[[], Any]] = {
         "version": lambda: pulumi("version"),
@@ -326,7 +327,7 @@ def _locks(whoami: Answer, stacks: Answer, config: StackConfig, session: Session
 
 def _updates(stacks: Answer, stack: str) -> tuple[str, ...] | None:
     try:
-        found = {str(each["name"]).rpartition("/")[2]: each for each in json.loads(stacks.output)}
+        found = {short(str(each["name"])): each for each in json.loads(stacks.output)}
         return ("an update in Pulumi Cloud",) if found[stack].get("updateInProgress") else ()
     except (ValueError, KeyError, TypeError):
         return None

@@ -126,7 +126,7 @@ class ImageError(BluegreenError):
     """The image can't be used: not there, not available, or not for this instance type."""
 
 
-class StockError(BluegreenError):
+class ImagesError(BluegreenError):
     """What a project's stacks need of images is not known, or can't be told to all of them."""
 
 

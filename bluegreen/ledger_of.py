@@ -13,6 +13,7 @@ from bluegreen.images.stack_file import read_ledger_config
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Ledger, Run
 from bluegreen.model.ledger_place import Backend
+from bluegreen.model.stack_name import short
 
 
 def ledger_of(stack: str, directory: Path, report: Callable[[str], None] = lambda _: None) -> Ledger:
@@ -20,7 +21,7 @@ def ledger_of(stack: str, directory: Path, report: Callable[[str], None] = lambd
 
     Raises SettingsError, StackFileError where there is no project.
     """
-    name = stack.rpartition("/")[2]
+    name = short(stack)
     config = read_ledger_config(name, directory)
     run = Run.new(directory, name, datetime.now(UTC))
     if config.place.backend is Backend.FILE:

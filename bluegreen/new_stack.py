@@ -18,7 +18,8 @@ from bluegreen.ledger.places import open_ledger
 from bluegreen.ledger.transfer import import_events
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.settings import NAMESPACE, Settings
-from bluegreen.stack import SECRET, of_namespace, short
+from bluegreen.model.stack_name import short
+from bluegreen.stack import SECRET, of_namespace
 
 OURS = f"{NAMESPACE}:"
 

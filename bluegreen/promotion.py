@@ -13,7 +13,8 @@ from bluegreen.model.record import Deployment, deployments
 from bluegreen.model.release import Release
 from bluegreen.model.revocation import why_revoked
 from bluegreen.model.settings import NAMESPACE
-from bluegreen.stack import SECRET, Stack, short
+from bluegreen.model.stack_name import short
+from bluegreen.stack import SECRET, Stack
 from bluegreen.stop import Stop
 
 

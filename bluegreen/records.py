@@ -11,6 +11,7 @@ from bluegreen.images.stack_file import check_stack
 from bluegreen.ledger_of import ledger_of
 from bluegreen.model.history import History
 from bluegreen.model.record import Deployment, Outcome, deployments
+from bluegreen.model.stack_name import short
 
 MOST_NAMED = 5
 
@@ -26,7 +27,7 @@ def read_history(stack: str, *, directory: Path | None = None) -> History:
 
 def read_records(stack: str, *, directory: Path | None = None) -> tuple[Deployment, ...]:
     """One record per deployment of a stack, the oldest first. Raises as `read_history` does."""
-    return deployments(read_history(stack, directory=directory), _short(stack))
+    return deployments(read_history(stack, directory=directory), short(stack))
 
 
 def record_of(run: str, records: Sequence[Deployment], stack: str) -> Deployment:
@@ -67,8 +68,3 @@ def select(
 
 def _named(records: Sequence[Deployment]) -> str:
     return ", ".join(each.run for each in records[-MOST_NAMED:])
-
-
-def _short(stack: str) -> str:
-    """A stack's own name: with Pulumi Cloud, organization and project stand before it."""
-    return stack.rpartition("/")[2]

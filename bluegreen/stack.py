@@ -22,6 +22,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
 from bluegreen.model.observation import Group
 from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
 from bluegreen.narrator import Narrator
 
@@ -239,11 +240,6 @@ def likely_first(groups: Iterable[Group], fleet: Fleet | None) -> list[Group]:
 def of_namespace(config: Mapping[str, str], namespace: str) -> dict[str, Any]:
     prefix = f"{namespace}:"
     return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-
-
-def short(stack: str) -> str:
-    """A stack's own name: with Pulumi Cloud, organization and project stand before it."""
-    return stack.rpartition("/")[2]
 
 
 def _unheard(_event: Event) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from bluegreen.events import OnEvent
 from bluegreen.model.record import deployments
-from bluegreen.stack import Stack, likely_first, short
+from bluegreen.model.stack_name import short
+from bluegreen.stack import Stack, likely_first
 
 MOST_LOOKED_AT = 2
 """Server groups whose machines are looked at, one call of AWS each: the active one, and a candidate or the newest

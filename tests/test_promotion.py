@@ -12,9 +12,10 @@ import pytest
 from bluegreen import promotion
 from bluegreen.errors import ImageError, RolloutError
 from bluegreen.images import promotion as images
-from bluegreen.images.facts import ImageFacts, Place
+from bluegreen.images.facts import ImageFacts
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Event, History, Kind
+from bluegreen.model.place import Place
 from bluegreen.model.settings import Settings
 from bluegreen.stack import Stack
 from bluegreen.stop import Stop

@@ -12,9 +12,9 @@ import typer
 from bluegreen.errors import NEEDS_A_PERSON
 
 if TYPE_CHECKING:
-    from bluegreen.images.stock import Removal
-    from bluegreen.model.stock import PrunePlan, StockImage
-    from bluegreen.stock import Listed, Verdict
+    from bluegreen.images.account_images import Removal
+    from bluegreen.model.image_use import AccountImage, PrunePlan
+    from bluegreen.project_images import Listed, Verdict
 
 CONTENT_LENGTH = 12
 COMMIT_LENGTH = 10
@@ -29,9 +29,9 @@ images = typer.Typer(no_args_is_help=True, help="Images: what needs them, which 
 @images.command("list", epilog="Example: bluegreen images list prod")
 def list_(stacks: Stacks = None, as_json: AsJson = False) -> None:
     """List the images, the newest last, with what needs each."""
-    from bluegreen import stock
+    from bluegreen import project_images
 
-    listing = stock.list_images(stacks or ())
+    listing = project_images.list_images(stacks or ())
     if as_json:
         record = {"images": [each.as_record() for each in listing.images], "warnings": list(listing.warnings)}
         typer.echo(json.dumps(record, indent=2))
@@ -55,16 +55,16 @@ def prune(
 
     Says which, and changes nothing, unless --yes.
     """
-    from bluegreen import stock
-    from bluegreen.model.stock import Retention
+    from bluegreen import project_images
+    from bluegreen.model.image_use import Retention
 
     retention = Retention(keep=keep, older_than=_duration(older_than))
-    plan = stock.plan_prune(retention, stacks or ())
+    plan = project_images.plan_prune(retention, stacks or ())
     if not as_json:
         _tell(plan)
     removals: tuple[Removal, ...] = ()
     if yes and plan.going:
-        removals = stock.carry_out(plan, on_removal=None if as_json else _tell_removal)
+        removals = project_images.carry_out(plan, on_removal=None if as_json else _tell_removal)
     if as_json:
         typer.echo(json.dumps(_record(plan, removals), indent=2))
     elif plan.going and not yes:
@@ -81,18 +81,18 @@ def revoke(
 
     Nor any copy of its content. What runs stays.
     """
-    from bluegreen import stock
+    from bluegreen import project_images
 
-    verdict = stock.revoke(image, why)
+    verdict = project_images.revoke(image, why)
     _report("revoked", verdict)
 
 
 @images.command(epilog="Example: bluegreen images restore ami-0123456789abcdef0")
 def restore(image: ImageId) -> None:
     """Lift the veto of an image, and of all copies of its content."""
-    from bluegreen import stock
+    from bluegreen import project_images
 
-    verdict = stock.restore(image)
+    verdict = project_images.restore(image)
     _report("restored", verdict)
 
 
@@ -127,7 +127,7 @@ def _tell(plan: PrunePlan) -> None:
         typer.echo(line)
 
 
-def _called(image: StockImage) -> str:
+def _called(image: AccountImage) -> str:
     return f"{image.name or '-'} ({image.place.region})"
 
 

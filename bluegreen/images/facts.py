@@ -12,19 +12,9 @@ from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.errors import ImageError
 from bluegreen.images.catalog import AVAILABLE, NO_SUCH_IMAGE
 from bluegreen.model import tags as names
+from bluegreen.model.place import Place
 
 NOT_ALLOWED = ("AccessDeniedException", "UnauthorizedOperation")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where images are: each belongs to one account and one region."""
-
-    account: str
-    region: str
-
-    def __str__(self) -> str:
-        return f"account {self.account}, {self.region}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +81,6 @@ class ImageFacts:
     @property
     def template_digest(self) -> str:
         return self.tags.get(names.TEMPLATE_DIGEST, "")
-
-
-@in_our_words
-def account_of(session: Session) -> str:
-    """The account that the session acts in. One call."""
-    return str(session.client("sts").get_caller_identity()["Account"])
 
 
 @in_our_words

@@ -21,10 +21,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from bluegreen.aws.identity import identity
 from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.errors import AwsError, ImageError, Interrupted
 from bluegreen.images.catalog import AVAILABLE, IMDS_V2, NO_SUCH_IMAGE, Catalog
-from bluegreen.images.facts import ImageFacts, Place, Snapshot, account_of, facts, with_keys
+from bluegreen.images.facts import ImageFacts, Snapshot, facts, with_keys
+from bluegreen.model.place import Place
 from bluegreen.model.tags import CONTENT_DIGEST, SERVICE, SOURCE_IMAGE, SOURCE_REGION
 
 PENDING = "pending"
@@ -95,35 +97,14 @@ def plan_promotion(facts: ImageFacts, source: Place, target: Place, known_copy: 
     return Transfer(facts=facts, target=target, shares=shares, copies=shares or facts.region != target.region)
 
 
-def prepare(
-    source: Session,
-    target: Session,
-    image: str,
-    *,
-    content_digest: str = "",
-    kms_key_id: str = "",
-    on_line: OnLine | None = None,
-    clock: Clock = time.monotonic,
-    sleep: Sleep = time.sleep,
-) -> Transferred:
-    """See that `target`, the session of the next environment, can launch what `source`'s runs.
-
-    `content_digest`: of what was proven; an image of another content is refused. `kms_key_id`: the key of the copy, one
-    of the target's region; empty for the target account's default. `on_line` hears what is done.
-
-    Nothing is done twice: a copy that is there is taken, one on its way is waited for. Raises ImageError, AwsError, and
-    Interrupted on Ctrl-C.
-    """
-    transfer = look(source, target, image, content_digest=content_digest)
-    return carry_out(
-        transfer, source, target, kms_key_id=kms_key_id, on_line=on_line or _unheard, clock=clock, sleep=sleep
-    )
-
-
 def look(source: Session, target: Session, image: str, *, content_digest: str = "") -> Transfer:
-    """What `prepare` would do. Reads only. Raises ImageError, AwsError."""
-    here = Place(account=account_of(source), region=source.region)
-    there = Place(account=account_of(target), region=target.region)
+    """What has to happen so that `target`, the session of the next environment, can launch what `source`'s runs.
+
+    Reads only. `content_digest`: of what was proven; an image of another content is refused. Raises ImageError,
+    AwsError.
+    """
+    here = Place(account=identity(source).account, region=source.region)
+    there = Place(account=identity(target).account, region=target.region)
     known = facts(source, image)
     if content_digest and known.content_digest != content_digest:
         raise ImageError(
@@ -148,7 +129,12 @@ def carry_out(
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
 ) -> Transferred:
-    """Share, copy, wait, and look at what came of it. Raises as `prepare` does."""
+    """Share, copy, wait, and look at what came of it.
+
+    `kms_key_id`: the key of the copy, one of the target's region; empty for the target account's default. `on_line`
+    hears what is done. Nothing is done twice: a copy that is there is taken, one on its way is waited for. Raises
+    ImageError, AwsError, and Interrupted on Ctrl-C.
+    """
     image = transfer.known_copy or transfer.facts.image
     is_new = False
     for step in transfer.steps:

@@ -14,6 +14,7 @@ from bluegreen.aws.session import SessionSettings
 from bluegreen.errors import BluegreenError, Fault, SettingsError
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.settings import NAMESPACE, Settings
+from bluegreen.model.stack_name import short
 
 PROJECT_FILE = "Pulumi.yaml"
 RUN_THERE = "Run this where the project's Pulumi.yaml is."
@@ -41,7 +42,7 @@ def read_stack(stack: str, directory: Path) -> StackConfig:
 
     Raises StackFileError where the project or the stack has no file, SettingsError with the faults of the config.
     """
-    name = stack.rpartition("/")[2]
+    name = short(stack)
     project = _read(directory / PROJECT_FILE, RUN_THERE)
     file, stack_config = _stack_config(name, project, directory)
     config = {**_defaults(project), **stack_config}
@@ -91,7 +92,7 @@ def read_ledger_config(name: str, directory: Path) -> LedgerConfig:
 
 def check_stack(stack: str, directory: Path) -> None:
     """That the project in `directory` has such a stack, whatever its settings. Raises StackFileError."""
-    _stack_config(stack.rpartition("/")[2], _read(directory / PROJECT_FILE, RUN_THERE), directory)
+    _stack_config(short(stack), _read(directory / PROJECT_FILE, RUN_THERE), directory)
 
 
 def stack_names(directory: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from bluegreen.model.launchable import Finding as LaunchFinding
 from bluegreen.model.launchable import Standing
+from bluegreen.model.stack_name import short
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_SESSION_MANAGER_PLUGIN = (1, 2, 764)
@@ -355,7 +356,7 @@ def _stack(facts: Facts, stack: StackFacts) -> Finding:
         why = "only `pulumi` can tell" if not facts.stacks.path else facts.stacks.last_words
         why = "no answer in time" if facts.stacks.path and facts.stacks.code is None else why
         return Finding(subject, State.WARNING, f"not known: {why}")
-    there = {str(each.get("name", "")).rpartition("/")[2]: each for each in found}
+    there = {short(str(each.get("name", ""))): each for each in found}
     if stack.name not in there:
         return Finding(subject, State.MISSING, "does not exist yet", f"`bluegreen init {stack.name}`")
     locks = stack.locks or ()

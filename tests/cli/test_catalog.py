@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from bluegreen import stock
+from bluegreen import project_images
 from bluegreen.cli.main import main
-from bluegreen.images.stock import Removal
-from bluegreen.model.stock import Kept, Place, PrunePlan, Purpose, Retention, StockImage, Use
+from bluegreen.images.account_images import Removal
+from bluegreen.model.image_use import AccountImage, Kept, PrunePlan, Purpose, Retention, Use
+from bluegreen.model.place import Place
 from bluegreen.model.tags import COMMIT, CONTENT_DIGEST, VERSION
 
-IMAGE = StockImage(
+IMAGE = AccountImage(
     id="ami-00000001",
     place=Place(account="111111111111", region="eu-west-1"),
     name="web-1",
@@ -62,18 +63,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             on_removal(removal)
         return (removal,)
 
-    monkeypatch.setattr(stock, "plan_prune", plan)
-    monkeypatch.setattr(stock, "carry_out", carry_out)
+    monkeypatch.setattr(project_images, "plan_prune", plan)
+    monkeypatch.setattr(project_images, "carry_out", carry_out)
     return made
 
 
 def test_the_list_says_where_each_image_is_needed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     use = Use(stack="prod", image=IMAGE.id, purpose=Purpose.ACTIVE, release="abc")
     images = (
-        stock.Listed(id=IMAGE.id, image=IMAGE, uses=(use,), revoked="revoked by ann on 2026-03-02 12:00: CVE"),
-        stock.Listed(id="ami-0000dead", image=None, uses=(use,)),
+        project_images.Listed(id=IMAGE.id, image=IMAGE, uses=(use,), revoked="revoked by ann on 2026-03-02 12:00: CVE"),
+        project_images.Listed(id="ami-0000dead", image=None, uses=(use,)),
     )
-    monkeypatch.setattr(stock, "list_images", lambda stacks: stock.Listing(images=images, warnings=("qa: locked",)))
+    monkeypatch.setattr(
+        project_images, "list_images", lambda stacks: project_images.Listing(images=images, warnings=("qa: locked",))
+    )
     code, out, err = run("list")
     assert code == 0
     header, first, second = out.splitlines()
@@ -114,7 +117,7 @@ def test_what_was_not_removed_is_said_and_needs_a_person(
             on_removal(removal)
         return (removal,)
 
-    monkeypatch.setattr(stock, "carry_out", carry_out)
+    monkeypatch.setattr(project_images, "carry_out", carry_out)
     code, _, err = run("prune", "--yes")
     assert (code, err) == (3, "not removed: snapshot snap-1 (in use)\n")
     code, out, _ = run("prune", "--yes", "--json")
@@ -138,15 +141,17 @@ def test_a_wrong_command_line_removes_nothing(run: Run, asked: list[Any], words:
 def test_a_veto_tells_where_it_holds_and_where_it_could_not_be_marked(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = stock.Verdict(
+    verdict = project_images.Verdict(
         image=IMAGE.id,
         content_digest="d" * 64,
         copies=(OTHER.id,),
         stacks=("dev", "prod"),
         unmarked=("111111111111/eu-west-1: refused",),
     )
-    monkeypatch.setattr(stock, "revoke", lambda image, why: verdict)
-    monkeypatch.setattr(stock, "restore", lambda image: dataclasses.replace(verdict, content_digest="", unmarked=()))
+    monkeypatch.setattr(project_images, "revoke", lambda image, why: verdict)
+    monkeypatch.setattr(
+        project_images, "restore", lambda image: dataclasses.replace(verdict, content_digest="", unmarked=())
+    )
     code, out, err = run("revoke", IMAGE.id, "--why", "CVE")
     assert (code, out) == (0, f"{IMAGE.id} and {OTHER.id} (content {'d' * 12}) revoked for dev, prod\n")
     assert err == "not tagged: 111111111111/eu-west-1: refused. The ledgers count all the same.\n"

@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
+from bluegreen.aws.identity import identity
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, ImageError, Interrupted
-from bluegreen.images.facts import ImageFacts, Place, Snapshot, account_of, facts, with_keys
+from bluegreen.images.facts import ImageFacts, Snapshot, facts, with_keys
 from bluegreen.images.promotion import (
     DEADLINE_SECONDS,
     Transfer,
     Transferred,
+    carry_out,
     look,
     plan_promotion,
-    prepare,
 )
+from bluegreen.model.place import Place
 from bluegreen.model.tags import CONTENT_DIGEST, SERVICE, SOURCE_IMAGE, SOURCE_REGION
 from sandbox.host import REPOSITORY, Sandbox
 
@@ -37,6 +39,12 @@ IMAGE = ImageFacts(
     tags={SERVICE: "web", CONTENT_DIGEST: "d1"},
 )
 UNDER_DEFAULT_KEY = replace(IMAGE, snapshots=(replace(IMAGE.snapshots[0], is_aws_managed=True),))
+
+
+def prepare(source: Session, target: Session, image: str, *, content_digest: str = "", **options: Any) -> Transferred:
+    """As `bluegreen deploy --from` does it."""
+    transfer = look(source, target, image, content_digest=content_digest)
+    return carry_out(transfer, source, target, **{"on_line": lambda _: None, **options})
 
 
 class TestPlan:
@@ -207,7 +215,7 @@ class TestFacts:
             facts(qa, image)
 
     def test_a_session_knows_its_account(self, qa: Session, stage: Session) -> None:
-        assert (account_of(qa), account_of(stage)) == (QA.account, STAGE.account)
+        assert (identity(qa).account, identity(stage).account) == (QA.account, STAGE.account)
 
 
 class TestPrepare:

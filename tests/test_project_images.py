@@ -13,16 +13,16 @@ import pytest
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
-from bluegreen import stock
+from bluegreen import project_images
 from bluegreen.aws.session import Session, SessionSettings
-from bluegreen.errors import AwsError, EngineError, ImageError, LedgerError, NoSuchStackError, StockError
-from bluegreen.images.stock import Removal, Stock
+from bluegreen.errors import AwsError, EngineError, ImageError, ImagesError, LedgerError, NoSuchStackError
+from bluegreen.images.account_images import AccountImages, Removal
 from bluegreen.ledger_of import ledger_of
 from bluegreen.model.fleet import Capacity, Fleet, Role, ServerGroupPlan
 from bluegreen.model.history import Event, Kind
+from bluegreen.model.image_use import Purpose, Retention
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
-from bluegreen.model.stock import Purpose, Retention
 from bluegreen.model.tags import CONTENT_DIGEST, PROJECT, REVOKED, SERVICE
 
 REGION, OTHER = "us-east-1", "eu-west-1"
@@ -74,7 +74,7 @@ class World:
         return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
 
     def prune(self, *stacks: str) -> Any:
-        return stock.plan_prune(NOTHING_KEPT, stacks, directory=self.directory, now=SOON)
+        return project_images.plan_prune(NOTHING_KEPT, stacks, directory=self.directory, now=SOON)
 
     def going(self, *stacks: str) -> list[str]:
         return [image.id for image in self.prune(*stacks).going]
@@ -101,8 +101,8 @@ def world(sessions: dict[str, Session], monkeypatch: pytest.MonkeyPatch, tmp_pat
     for name, region in (("dev", REGION), ("prod", OTHER)):
         (tmp_path / f"stacks/Pulumi.{name}.yaml").write_text(f"config: {{aws:region: {region}}}\n")
     made = World(tmp_path, sessions, {"dev": {}, "prod": {}})
-    monkeypatch.setattr(stock, "_outputs", made.read)
-    monkeypatch.setattr(stock, "Session", lambda settings: sessions[settings.region])
+    monkeypatch.setattr(project_images, "_outputs", made.read)
+    monkeypatch.setattr(project_images, "Session", lambda settings: sessions[settings.region])
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_ACTOR", "ann")
     return made
@@ -113,7 +113,7 @@ def test_images_are_listed_with_who_needs_them(world: World) -> None:
     world.runs("dev", active)
     world.has_served("dev", before)
     world.has_served("dev", active)
-    listing = stock.list_images(directory=world.directory)
+    listing = project_images.list_images(directory=world.directory)
     found = {each.id: [use.purpose for use in each.uses] for each in listing.images}
     assert found == {free: [], active: [Purpose.ACTIVE], before: [Purpose.ROLLBACK_TARGET]}
     assert listing.warnings == ()
@@ -121,21 +121,21 @@ def test_images_are_listed_with_who_needs_them(world: World) -> None:
 
 def test_an_image_that_is_needed_and_gone_is_listed(world: World) -> None:
     world.runs("dev", "ami-0000dead")
-    (listed,) = stock.list_images(directory=world.directory).images
+    (listed,) = project_images.list_images(directory=world.directory).images
     assert (listed.id, listed.image) == ("ami-0000dead", None)
     assert listed.as_record()["state"] == "gone"
 
 
 def test_other_projects_images_are_not_listed_and_do_not_go(world: World) -> None:
     world.bake("a", project="other")
-    assert stock.list_images(directory=world.directory).images == ()
+    assert project_images.list_images(directory=world.directory).images == ()
     assert world.going() == []
 
 
 def test_a_stack_that_can_not_be_read_is_a_warning_in_the_list(world: World) -> None:
     image = world.bake("a")
     world.broken.add("prod")
-    listing = stock.list_images(directory=world.directory)
+    listing = project_images.list_images(directory=world.directory)
     assert [each.id for each in listing.images] == [image]
     assert listing.warnings == ("prod: prod: the backend can't be reached",)
 
@@ -143,7 +143,7 @@ def test_a_stack_that_can_not_be_read_is_a_warning_in_the_list(world: World) -> 
 def test_one_stacks_list_shows_what_others_need_of_it_too(world: World) -> None:
     image = world.bake("a")
     world.runs("prod", image)
-    (listed,) = stock.list_images(["dev"], directory=world.directory).images
+    (listed,) = project_images.list_images(["dev"], directory=world.directory).images
     assert [use.stack for use in listed.uses] == ["prod"]
 
 
@@ -189,7 +189,7 @@ def test_the_source_of_a_pending_copy_in_another_region_stays(world: World) -> N
 def test_nothing_goes_where_a_stacks_state_can_not_be_read(world: World) -> None:
     world.bake("a")
     world.broken.add("prod")
-    with pytest.raises(StockError, match=r"nothing is safe to delete: prod: .* can't be reached"):
+    with pytest.raises(ImagesError, match=r"nothing is safe to delete: prod: .* can't be reached"):
         world.prune("dev")
 
 
@@ -198,20 +198,20 @@ def test_nothing_goes_where_a_ledger_can_not_be_read(world: World) -> None:
     world.has_served("prod", "ami-00000001")
     with (world.directory / "runs/prod/ledger.jsonl").open("a") as ledger:
         ledger.write("{}\n")
-    with pytest.raises(StockError, match=r"prod: the ledger .* has a line that is no event"):
+    with pytest.raises(ImagesError, match=r"prod: the ledger .* has a line that is no event"):
         world.prune("dev")
 
 
 def test_nothing_goes_where_a_config_can_not_be_read(world: World) -> None:
     (world.directory / "stacks/Pulumi.qa.yaml").write_text("config: {bluegreen:minSiz: 1}\n")
-    with pytest.raises(StockError, match=r"(?s)qa: .*minSiz"):
+    with pytest.raises(ImagesError, match=r"(?s)qa: .*minSiz"):
         world.prune()
 
 
 def test_nothing_goes_where_a_stack_is_known_to_its_ledger_and_not_to_the_backend(world: World) -> None:
     world.has_served("prod", "ami-00000001")
     del world.outputs["prod"]
-    with pytest.raises(StockError, match="prod: its ledger knows releases, and this backend has no such stack"):
+    with pytest.raises(ImagesError, match="prod: its ledger knows releases, and this backend has no such stack"):
         world.prune()
 
 
@@ -223,7 +223,7 @@ def test_a_stack_that_was_never_made_needs_nothing(world: World) -> None:
 
 def test_nothing_goes_where_the_backend_knows_no_stack_at_all(world: World) -> None:
     world.outputs.clear()
-    with pytest.raises(StockError, match="no stack of this project is in the backend"):
+    with pytest.raises(ImagesError, match="no stack of this project is in the backend"):
         world.prune()
 
 
@@ -231,13 +231,13 @@ def test_nothing_goes_where_an_account_can_not_be_asked(world: World, monkeypatc
     def broken(settings: SessionSettings) -> Session:
         raise AwsError("no credentials")
 
-    monkeypatch.setattr(stock, "Session", broken)
+    monkeypatch.setattr(project_images, "Session", broken)
     with pytest.raises(AwsError, match="nothing is pruned: dev: no credentials"):
         world.prune()
 
 
 def test_a_stack_that_there_is_not_is_refused_with_those_that_there_are(world: World) -> None:
-    with pytest.raises(StockError, match="there is no stack pord in this project") as caught:
+    with pytest.raises(ImagesError, match="there is no stack pord in this project") as caught:
         world.prune("pord")
     assert "dev, prod" in caught.value.next_step
 
@@ -245,7 +245,7 @@ def test_a_stack_that_there_is_not_is_refused_with_those_that_there_are(world: W
 def test_a_plan_is_carried_out_and_told_as_it_goes(world: World) -> None:
     images = [world.bake("a"), world.bake("b", region=OTHER)]
     told: list[Removal] = []
-    done = stock.carry_out(world.prune(), directory=world.directory, on_removal=told.append)
+    done = project_images.carry_out(world.prune(), directory=world.directory, on_removal=told.append)
     assert {removal.image for removal in done} == set(images)
     assert told == list(done)
     assert world.going() == []
@@ -261,7 +261,7 @@ def revocations(world: World, name: str) -> list[Kind]:
 def test_a_veto_reaches_every_stack_and_every_copy(world: World) -> None:
     image, copy = world.bake("a"), world.bake("b", region=OTHER)
     other = world.bake("c", digest="d2")
-    verdict = stock.revoke(image, "CVE-2026-1", directory=world.directory)
+    verdict = project_images.revoke(image, "CVE-2026-1", directory=world.directory)
     assert (verdict.stacks, verdict.copies, verdict.unmarked) == (("dev", "prod"), (copy,), ())
     for name in ("dev", "prod"):
         history = ledger_of(name, world.directory).read()
@@ -275,13 +275,13 @@ def test_a_veto_reaches_every_stack_and_every_copy(world: World) -> None:
 
 def test_a_copy_names_its_source_as_well(world: World) -> None:
     image, copy = world.bake("a"), world.bake("b", region=OTHER)
-    assert stock.revoke(copy, "CVE", directory=world.directory).copies == (image,)
+    assert project_images.revoke(copy, "CVE", directory=world.directory).copies == (image,)
 
 
 def test_a_restored_image_is_free_everywhere(world: World) -> None:
     image, copy = world.bake("a"), world.bake("b", region=OTHER)
-    stock.revoke(image, "CVE", directory=world.directory)
-    verdict = stock.restore(copy, directory=world.directory)
+    project_images.revoke(image, "CVE", directory=world.directory)
+    verdict = project_images.restore(copy, directory=world.directory)
     assert verdict.stacks == ("dev", "prod")
     for name in ("dev", "prod"):
         history = ledger_of(name, world.directory).read()
@@ -292,16 +292,16 @@ def test_a_restored_image_is_free_everywhere(world: World) -> None:
 
 def test_a_revoked_image_that_is_gone_can_be_restored(world: World) -> None:
     image = world.bake("a")
-    stock.revoke(image, "CVE", directory=world.directory)
+    project_images.revoke(image, "CVE", directory=world.directory)
     world.ec2().deregister_image(ImageId=image)
-    assert stock.restore(image, directory=world.directory).content_digest == "d1"
+    assert project_images.restore(image, directory=world.directory).content_digest == "d1"
     assert ledger_of("dev", world.directory).read().revocation("ami-0000000a", "d1") is None
 
 
 def test_the_list_says_what_is_revoked_by_whom_and_why(world: World) -> None:
     image = world.bake("a")
-    stock.revoke(image, "CVE", directory=world.directory)
-    (listed,) = stock.list_images(directory=world.directory).images
+    project_images.revoke(image, "CVE", directory=world.directory)
+    (listed,) = project_images.list_images(directory=world.directory).images
     assert listed.revoked.startswith("revoked by ann on ")
     assert listed.revoked.endswith(": CVE")
     json.dumps(listed.as_record())
@@ -310,25 +310,25 @@ def test_the_list_says_what_is_revoked_by_whom_and_why(world: World) -> None:
 @pytest.mark.parametrize("image", ["ami-0000dead", "web-1"])
 def test_an_image_that_nobody_knows_is_not_revoked(world: World, image: str) -> None:
     with pytest.raises(ImageError):
-        stock.revoke(image, "CVE", directory=world.directory)
+        project_images.revoke(image, "CVE", directory=world.directory)
     assert revocations(world, "dev") == []
 
 
 def test_an_image_that_a_stack_runs_can_be_revoked_though_it_can_not_be_seen(world: World) -> None:
     world.runs("dev", "ami-0000dead")
-    verdict = stock.revoke("ami-0000dead", "CVE", directory=world.directory)
+    verdict = project_images.revoke("ami-0000dead", "CVE", directory=world.directory)
     assert (verdict.content_digest, verdict.copies) == ("", ())
 
 
 def test_a_veto_needs_a_reason(world: World) -> None:
     with pytest.raises(ImageError, match="needs a reason"):
-        stock.revoke(world.bake("a"), " ", directory=world.directory)
+        project_images.revoke(world.bake("a"), " ", directory=world.directory)
 
 
 def test_what_is_not_revoked_is_not_restored(world: World) -> None:
     image = world.bake("a")
     with pytest.raises(ImageError, match=f"{image} is not revoked"):
-        stock.restore(image, directory=world.directory)
+        project_images.restore(image, directory=world.directory)
     assert revocations(world, "dev") == []
 
 
@@ -336,8 +336,8 @@ def test_nothing_is_written_where_one_ledger_can_not_be_read(world: World) -> No
     image = world.bake("a")
     (world.directory / "runs/prod").mkdir(parents=True)
     (world.directory / "runs/prod/ledger.jsonl").write_text("{}\n")
-    with pytest.raises(StockError, match="a veto must reach every stack: prod: "):
-        stock.revoke(image, "CVE", directory=world.directory)
+    with pytest.raises(ImagesError, match="a veto must reach every stack: prod: "):
+        project_images.revoke(image, "CVE", directory=world.directory)
     assert revocations(world, "dev") == []
     assert REVOKED not in world.tags(image)
 
@@ -349,17 +349,17 @@ def test_a_ledger_that_can_not_be_written_is_told_with_those_that_have_it(world:
     (world.directory / "runs/prod").unlink()
     (world.directory / "runs/prod").symlink_to("/proc/nowhere")
     with pytest.raises(LedgerError, match="revoked in dev, not yet in prod") as caught:
-        stock.revoke(image, "CVE", directory=world.directory)
+        project_images.revoke(image, "CVE", directory=world.directory)
     assert caught.value.exit_code == 3, "something was changed"
     (world.directory / "runs/prod").unlink()
-    assert stock.revoke(image, "CVE", directory=world.directory).stacks == ("dev", "prod")
+    assert project_images.revoke(image, "CVE", directory=world.directory).stacks == ("dev", "prod")
 
 
 def test_what_can_not_be_tagged_is_told_and_vetoed_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AwsError("AWS refused CreateTags")
 
-    monkeypatch.setattr(Stock, "mark_revoked", refuse)
-    verdict = stock.revoke(world.bake("a"), "CVE", directory=world.directory)
-    assert verdict.unmarked == (f"123456789012/{REGION}: AWS refused CreateTags",)
+    monkeypatch.setattr(AccountImages, "mark_revoked", refuse)
+    verdict = project_images.revoke(world.bake("a"), "CVE", directory=world.directory)
+    assert verdict.unmarked == (f"account 123456789012, {REGION}: AWS refused CreateTags",)
     assert revocations(world, "prod") == [Kind.REVOKED]

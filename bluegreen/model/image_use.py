@@ -1,6 +1,6 @@
-"""The stock: a project's images, what uses them, and which of them may go. Pure.
+"""What is used of a project's images, by what, and which of them may go. Pure.
 
-Who asks AWS is `bluegreen.images.stock`, who puts it together `bluegreen.stock`.
+Who asks AWS is `bluegreen.images.account_images`, who puts it together `bluegreen.project_images`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from bluegreen.model.duration import in_words
 from bluegreen.model.history import History
+from bluegreen.model.place import Place
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import COMMIT, CONTENT_DIGEST, PROJECT, REVOKED, SERVICE, VERSION
 
@@ -26,18 +27,7 @@ AT_REST = frozenset({"available", "failed", "error", "invalid"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where images are: each has its ids for itself."""
-
-    account: str
-    region: str
-
-    def __str__(self) -> str:
-        return f"{self.account}/{self.region}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StockImage:
+class AccountImage:
     """An image as its account lists it. `source`: the image that it is a copy of, where AWS says so."""
 
     id: str
@@ -139,7 +129,7 @@ def _configured(settings: Settings) -> Iterator[str]:
 class Kept:
     """An image that stays, and why."""
 
-    image: StockImage
+    image: AccountImage
     why: str
 
 
@@ -147,7 +137,7 @@ class Kept:
 class PrunePlan:
     """Which images go, oldest first, and why each of the others stays."""
 
-    going: tuple[StockImage, ...]
+    going: tuple[AccountImage, ...]
     kept: tuple[Kept, ...]
 
 
@@ -173,7 +163,7 @@ class Needs:
 
 
 def prune(
-    images: Iterable[StockImage],
+    images: Iterable[AccountImage],
     needs: Needs,
     retention: Retention,
     *,
@@ -196,7 +186,7 @@ def prune(
 
 
 def _newest(
-    ordered: Sequence[StockImage], keep: int, project: str, services: Collection[str], vetoed: Collection[str]
+    ordered: Sequence[AccountImage], keep: int, project: str, services: Collection[str], vetoed: Collection[str]
 ) -> frozenset[str]:
     groups: dict[tuple[Place, str], list[str]] = defaultdict(list)
     for image in ordered:
@@ -207,7 +197,7 @@ def _newest(
 
 
 def _why_kept(
-    image: StockImage,
+    image: AccountImage,
     needs: Needs,
     retention: Retention,
     project: str,
@@ -232,7 +222,7 @@ def _why_kept(
     return f"shared with {needs.shared[image.id]}" if image.id in needs.shared else ""
 
 
-def _whose(image: StockImage, project: str, services: Collection[str]) -> str:
+def _whose(image: AccountImage, project: str, services: Collection[str]) -> str:
     """Why it is not this project's, empty where it is."""
     if not image.project:
         return "does not say whose it is: it has no tag bluegreen:project"

@@ -1,6 +1,6 @@
 """The images of one account and region: what there is, what the account uses, and what is removed or marked.
 
-Which of them may go is decided in `bluegreen.model.stock`.
+Which of them may go is decided in `bluegreen.model.image_use`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bluegreen.aws.identity import identity
 from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.images.catalog import AVAILABLE, NO_SUCH_IMAGE, NO_SUCH_SNAPSHOT
-from bluegreen.model.stock import Place, StockImage
+from bluegreen.model.image_use import AccountImage
+from bluegreen.model.place import Place
 from bluegreen.model.tags import REVOKED, SERVICE
 
 LONGEST_TAG = 256
@@ -36,7 +37,7 @@ class Removal:
     left: tuple[str, ...] = ()
 
 
-class Stock:
+class AccountImages:
     """Asks EC2 and Auto Scaling. Raises AwsError where they can't be asked."""
 
     def __init__(self, session: Session) -> None:
@@ -48,19 +49,19 @@ class Stock:
         return Place(account=identity(self._session).account, region=self._session.region)
 
     @in_our_words
-    def images(self) -> tuple[StockImage, ...]:
+    def images(self) -> tuple[AccountImage, ...]:
         """This account's images with a service's tag, whosever they are, and in whatever state. One call a page."""
         return tuple(self._describe(Owners=["self"], Filters=[{"Name": "tag-key", "Values": [SERVICE]}]))
 
     @in_our_words
-    def named(self, images: Iterable[str]) -> tuple[StockImage, ...]:
+    def named(self, images: Iterable[str]) -> tuple[AccountImage, ...]:
         """Those of these ids that this account sees, another account's too. One call, none without ids."""
         ids = sorted(set(images))
         # By filter, not by id: one that is gone is no refusal of the others.
         return tuple(self._describe(Filters=[{"Name": "image-id", "Values": ids}])) if ids else ()
 
     @in_our_words
-    def pending(self) -> tuple[StockImage, ...]:
+    def pending(self) -> tuple[AccountImage, ...]:
         """This account's images that are being made or copied; tags come last. One call a page."""
         return tuple(self._describe(Owners=["self"], Filters=[{"Name": "state", "Values": ["pending"]}]))
 
@@ -88,7 +89,7 @@ class Stock:
         public = {"everybody"} if any(each.get("Group") == "all" for each in permissions) else set()
         return frozenset({str(each) for each in named if each} | public)
 
-    def remove(self, image: StockImage) -> Removal:
+    def remove(self, image: AccountImage) -> Removal:
         """Deregister an image, see that it is gone, and delete its snapshots. What AWS refuses is told, not raised."""
         try:
             self._ec2.deregister_image(ImageId=image.id)
@@ -122,14 +123,14 @@ class Stock:
     def _ec2(self) -> Any:
         return self._session.client("ec2")
 
-    def _describe(self, **request: Any) -> Iterator[StockImage]:
+    def _describe(self, **request: Any) -> Iterator[AccountImage]:
         for page in self._ec2.get_paginator("describe_images").paginate(**request):
             for each in page["Images"]:
                 yield self._image(each)
 
-    def _image(self, each: Mapping[str, Any]) -> StockImage:
+    def _image(self, each: Mapping[str, Any]) -> AccountImage:
         disks = [device["Ebs"] for device in each.get("BlockDeviceMappings", []) if device.get("Ebs")]
-        return StockImage(
+        return AccountImage(
             id=each["ImageId"],
             place=self.place,
             name=each.get("Name", ""),

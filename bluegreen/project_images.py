@@ -1,7 +1,7 @@
 """The images of a project, listed with what needs them, pruned, revoked, restored: what `bluegreen images` calls.
 
 What a stack needs is read of every stack that has a file in the project: its config, the outputs of its last update,
-its ledger. The rules are in `bluegreen.model.stock` and `bluegreen.model.revocation`. No printing.
+its ledger. The rules are in `bluegreen.model.image_use` and `bluegreen.model.revocation`. No printing.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from bluegreen.errors import (
     AwsError,
     BluegreenError,
     ImageError,
+    ImagesError,
     LedgerError,
     NoSuchStackError,
-    StockError,
 )
+from bluegreen.images.account_images import AccountImages, Removal
 from bluegreen.images.stack_file import StackConfig, read_stack, stack_names
-from bluegreen.images.stock import Removal, Stock
 from bluegreen.ledger.ledger import Recorder, Run
 from bluegreen.ledger.operator import operator_here
 from bluegreen.ledger_of import ledger_of
 from bluegreen.model.history import History, Kind, Revocation
+from bluegreen.model.image_use import AccountImage, Needs, PrunePlan, Retention, Use, prune, uses_of
+from bluegreen.model.place import Place
 from bluegreen.model.revocation import why_revoked
 from bluegreen.model.settings import image_fault
-from bluegreen.model.stock import Needs, Place, PrunePlan, Retention, StockImage, Use, prune, uses_of
+from bluegreen.model.stack_name import short
 
 AT_ONCE = 4
 """Stacks that are read at once: each starts a `pulumi`."""
@@ -45,7 +47,7 @@ class Listed:
     """An image with what needs it. `image` is None where a stack needs one that is gone, or can't be seen."""
 
     id: str
-    image: StockImage | None
+    image: AccountImage | None
     uses: tuple[Use, ...] = ()
     revoked: str = ""
 
@@ -96,17 +98,17 @@ def list_images(stacks: Sequence[str] = (), *, directory: Path | None = None) ->
     """
     project = _Project.read(directory or Path.cwd())
     chosen = project.chosen(stacks)
-    shelves, failed = _shelves(stack.config for stack in chosen)
+    by_place, failed = _accounts(stack.config for stack in chosen)
     uses, warnings = project.uses(), [*project.failures, *failed]
     services = {each.config.settings.service for each in chosen}
-    found: dict[str, StockImage] = {}
-    for stock in shelves.values():
+    found: dict[str, AccountImage] = {}
+    for account in by_place.values():
         try:
-            ours = [image for image in stock.images() if image.project in ("", project.name)]
+            ours = [image for image in account.images() if image.project in ("", project.name)]
             found |= {image.id: image for image in ours if image.service in services}
-            found |= {image.id: image for image in stock.named({use.image for use in uses} - found.keys())}
+            found |= {image.id: image for image in account.named({use.image for use in uses} - found.keys())}
         except AwsError as error:
-            warnings.append(f"{stock.place}: {error.what}")
+            warnings.append(f"{account.place}: {error.what}")
     names = {each.config.stack for each in chosen}
     for use in uses:
         if use.stack in names and use.image not in found:
@@ -128,20 +130,20 @@ def plan_prune(
 ) -> PrunePlan:
     """Which images of these stacks' services, accounts and regions may go; without `stacks`, of all of the project.
 
-    What any stack of the project needs stays, be it named or not. Raises StockError, with the stack's name, where one
+    What any stack of the project needs stays, be it named or not. Raises ImagesError, with the stack's name, where one
     can't be read: nothing is safe to delete then.
     """
     project = _Project.read(directory or Path.cwd())
     project.refuse_unread()
     chosen = project.chosen(stacks)
-    shelves, failed = _shelves(stack.config for stack in chosen)
+    by_place, failed = _accounts(stack.config for stack in chosen)
     if failed:
         raise AwsError(f"nothing is pruned: {'; '.join(failed)}", "Name the stacks whose accounts can be asked.")
-    pending = [image for stock in shelves.values() for image in stock.pending()]
-    images = [image for stock in shelves.values() for image in stock.images()]
+    pending = [image for account in by_place.values() for image in account.pending()]
+    images = [image for account in by_place.values() for image in account.images()]
     accounts: dict[str, list[str]] = {}
-    for stock in shelves.values():
-        accounts |= stock.uses()
+    for account in by_place.values():
+        accounts |= account.uses()
     needs = Needs(
         stacks=project.uses(),
         account=accounts,
@@ -160,11 +162,11 @@ def plan_prune(
     plan = decide(needs)
     if not plan.going:
         return plan
-    ours = {place.account for place in shelves}
+    ours = {place.account for place in by_place}
     shared = {
         image.id: ", ".join(sorted(others))
         for image in plan.going
-        if (others := shelves[image.place].shared_with(image.id) - ours)
+        if (others := by_place[image.place].shared_with(image.id) - ours)
     }
     return decide(replace(needs, shared=shared))
 
@@ -174,10 +176,10 @@ def carry_out(
 ) -> tuple[Removal, ...]:
     """Remove the images of a plan with their snapshots, the oldest first. What AWS refuses is in what is returned."""
     configs, _ = _configs(directory or Path.cwd())
-    shelves, _ = _shelves(configs.values())
+    by_place, _ = _accounts(configs.values())
     removals = []
     for image in plan.going:
-        removal = shelves[image.place].remove(image)
+        removal = by_place[image.place].remove(image)
         removals.append(removal)
         if on_removal:
             on_removal(removal)
@@ -188,7 +190,7 @@ def revoke(image: str, why: str, *, directory: Path | None = None) -> Verdict:
     """Veto an image: no stack of the project takes it any more, nor a copy of its content.
 
     It is written to every stack's ledger, and, as far as AWS lets, to the tags of the image and its copies. What runs
-    stays. Raises ImageError where no such image is known, StockError where a ledger can't be read, before anything is
+    stays. Raises ImageError where no such image is known, ImagesError where a ledger can't be read, before anything is
     written, LedgerError where one can't be written.
     """
     if not why.strip():
@@ -207,14 +209,14 @@ def _judge(kind: Kind, image: str, why: str, directory: Path) -> Verdict:
         raise ImageError(fault.message, "`bluegreen images list` shows what there is.")
     project = _Project.read(directory)
     project.refuse_unread_ledgers()
-    shelves, failed = _shelves(stack.config for stack in project.stacks)
-    found, unmarked = _seen_of(image, shelves), list(failed)
+    by_place, failed = _accounts(stack.config for stack in project.stacks)
+    found, unmarked = _seen_of(image, by_place), list(failed)
     revocation = project.history.revocation(image, found.content_digest if found else "")
     digest = (found.content_digest if found else "") or (revocation.content_digest if revocation else "")
-    copies = _copies_of(image, digest, revocation, shelves, project.name)
+    copies = _copies_of(image, digest, revocation, by_place, project.name)
     is_known = found or failed or any(use.image == image for use in project.uses())
     if kind is Kind.REVOKED and not is_known:
-        places = ", ".join(str(place) for place in shelves)
+        places = ", ".join(str(place) for place in by_place)
         raise ImageError(f"there is no image {image} in {places}", "`bluegreen images list` shows what there is.")
     if kind is Kind.RESTORED and not revocation and not (found and found.revoked_tag):
         raise ImageError(f"{image} is not revoked", "`bluegreen images list` shows what is.")
@@ -226,28 +228,28 @@ def _judge(kind: Kind, image: str, why: str, directory: Path) -> Verdict:
         "operator": operator_here().name,
     }
     written = _write(kind, f"{image}: {why}" if why else image, evidence, project.stacks, directory)
-    for stock in shelves.values():
+    for account in by_place.values():
         try:
-            if there := [each.id for each in stock.named((image, *copies))]:
+            if there := [each.id for each in account.named((image, *copies))]:
                 if kind is Kind.REVOKED:
-                    stock.mark_revoked(there, why)
+                    account.mark_revoked(there, why)
                 else:
-                    stock.unmark_revoked(there)
+                    account.unmark_revoked(there)
         except AwsError as error:
-            unmarked.append(f"{stock.place}: {error.what}")
+            unmarked.append(f"{account.place}: {error.what}")
     return Verdict(image=image, content_digest=digest, copies=copies, stacks=written, unmarked=tuple(unmarked))
 
 
-def _seen_of(image: str, shelves: Mapping[Place, Stock]) -> StockImage | None:
+def _seen_of(image: str, by_place: Mapping[Place, AccountImages]) -> AccountImage | None:
     """The image as an account sees it, best the one that has its tags: others do not see them."""
-    seen = [each for stock in shelves.values() for each in stock.named([image])]
+    seen = [each for account in by_place.values() for each in account.named([image])]
     return max(seen, key=lambda each: bool(each.content_digest), default=None)
 
 
 def _copies_of(
-    image: str, digest: str, revocation: Revocation | None, shelves: Mapping[Place, Stock], project: str
+    image: str, digest: str, revocation: Revocation | None, by_place: Mapping[Place, AccountImages], project: str
 ) -> tuple[str, ...]:
-    images = [each for stock in shelves.values() for each in stock.images()] if digest else []
+    images = [each for account in by_place.values() for each in account.images()] if digest else []
     copies = {each.id for each in images if each.content_digest == digest and each.project in ("", project)}
     return tuple(sorted(copies.union(revocation.images if revocation else ()) - {image}))
 
@@ -308,7 +310,7 @@ class _Project:
         configs, unread = _configs(directory)
         if not configs:
             faults = "; ".join(f"{name}: {why}" for name, why in unread.items())
-            raise StockError(f"no stack of this project can be read{f': {faults}' if faults else ''}")
+            raise ImagesError(f"no stack of this project can be read{f': {faults}' if faults else ''}")
         with ThreadPoolExecutor(AT_ONCE) as pool:
             stacks = tuple(pool.map(partial(_read, directory=directory), configs.values()))
         return cls(stacks=stacks, unread=unread)
@@ -333,20 +335,20 @@ class _Project:
         return tuple(use for stack in self.stacks for use in stack.uses)
 
     def chosen(self, names: Sequence[str]) -> tuple[_Stack, ...]:
-        """Those that are named, all without names. Raises StockError for one that there is not."""
-        wanted = [name.rpartition("/")[2] for name in names]
+        """Those that are named, all without names. Raises ImagesError for one that there is not."""
+        wanted = [short(name) for name in names]
         there = {stack.config.stack: stack for stack in self.stacks}
         for name in wanted:
             if name not in there:
                 why = self.unread.get(name)
-                raise StockError(
+                raise ImagesError(
                     f"{name}: {why}" if why else f"there is no stack {name} in this project",
                     f"There are: {', '.join(there)}.",
                 )
         return tuple(there[name] for name in wanted) or self.stacks
 
     def refuse_unread(self) -> None:
-        """Raises StockError where what a stack needs is not known."""
+        """Raises ImagesError where what a stack needs is not known."""
         faults = list(self.failures)
         faults += [
             f"{stack.config.stack}: its ledger knows releases, and this backend has no such stack"
@@ -366,7 +368,7 @@ class _Project:
 
     def _refuse(self, faults: Sequence[str], why: str, done: str) -> None:
         if faults:
-            raise StockError(f"{why}: " + "; ".join(faults), f"Mend that, then run again. {done}.")
+            raise ImagesError(f"{why}: " + "; ".join(faults), f"Mend that, then run again. {done}.")
 
 
 def _configs(directory: Path) -> tuple[dict[str, StackConfig], dict[str, str]]:
@@ -398,9 +400,9 @@ def _outputs(stack: str, directory: Path) -> Mapping[str, Any]:
     return Engine(stack, directory).outputs()
 
 
-def _shelves(configs: Iterable[StackConfig]) -> tuple[dict[Place, Stock], list[str]]:
+def _accounts(configs: Iterable[StackConfig]) -> tuple[dict[Place, AccountImages], list[str]]:
     """Where these stacks' images are, each place once; and which places can't be asked, with the reason."""
-    shelves: dict[Place, Stock] = {}
+    by_place: dict[Place, AccountImages] = {}
     failed: list[str] = []
     asked: set[str] = set()
     for config in configs:
@@ -410,19 +412,19 @@ def _shelves(configs: Iterable[StackConfig]) -> tuple[dict[Place, Stock], list[s
             continue
         asked.add(key)
         try:
-            stock = Stock(Session(settings))
-            shelves.setdefault(stock.place, stock)
+            account = AccountImages(Session(settings))
+            by_place.setdefault(account.place, account)
         except AwsError as error:
             failed.append(f"{config.stack}: {error.what}")
-    return shelves, failed
+    return by_place, failed
 
 
-def _why_revoked(image: StockImage, history: History) -> str:
+def _why_revoked(image: AccountImage, history: History) -> str:
     return why_revoked(history, image.id, image.content_digest, image.revoked_tag)
 
 
-def _gone(image: str) -> StockImage:
-    return StockImage(
+def _gone(image: str) -> AccountImage:
+    return AccountImage(
         id=image,
         place=Place(account="", region=""),
         name="",

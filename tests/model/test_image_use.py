@@ -11,18 +11,19 @@ import pytest
 
 from bluegreen.model.fleet import Capacity, Fleet, Role, ServerGroupPlan
 from bluegreen.model.history import Event, History, Kind
+from bluegreen.model.image_use import AccountImage, Needs, PrunePlan, Purpose, Retention, Use, prune, uses_of
+from bluegreen.model.place import Place
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
-from bluegreen.model.stock import Needs, Place, PrunePlan, Purpose, Retention, StockImage, Use, prune, uses_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HERE, THERE = Place(account="111111111111", region="eu-west-1"), Place(account="111111111111", region="us-east-1")
 TAGS = {"bluegreen:project": "shop", "bluegreen:service": "web"}
 
 
-def image(number: int, days: int = 100, **values: Any) -> StockImage:
+def image(number: int, days: int = 100, **values: Any) -> AccountImage:
     """The higher the number, the younger among those of the same age."""
-    made = StockImage(
+    made = AccountImage(
         id=f"ami-{number:08x}",
         place=HERE,
         name=f"web-{number}",
@@ -34,7 +35,9 @@ def image(number: int, days: int = 100, **values: Any) -> StockImage:
     return replace(made, **values)
 
 
-def plan(*images: StockImage, keep: int = 0, days: int = 30, vetoed: set[str] | None = None, **needs: Any) -> PrunePlan:
+def plan(
+    *images: AccountImage, keep: int = 0, days: int = 30, vetoed: set[str] | None = None, **needs: Any
+) -> PrunePlan:
     return prune(
         images,
         Needs(**needs),
@@ -52,7 +55,7 @@ def why(plan: PrunePlan) -> str:
     return kept.why
 
 
-def use(of: StockImage, purpose: Purpose, stack: str = "prod") -> Use:
+def use(of: AccountImage, purpose: Purpose, stack: str = "prod") -> Use:
     return Use(stack=stack, image=of.id, purpose=purpose)
 
 
