@@ -5,7 +5,6 @@ The engine is not asked: what says where the ledger is stands in the stack's fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from bluegreen.model.ledger_place import Backend
 from bluegreen.model.stack_name import short
 
 
-def ledger_of(stack: str, directory: Path, report: Callable[[str], None] = lambda _: None) -> Ledger:
+def ledger_of(stack: str, directory: Path) -> Ledger:
     """`directory`: that of Pulumi.yaml. Asks nobody anything yet.
 
     Raises SettingsError, StackFileError where there is no project.
@@ -29,4 +28,4 @@ def ledger_of(stack: str, directory: Path, report: Callable[[str], None] = lambd
     from bluegreen.aws.session import Session
     from bluegreen.ledger.places import open_ledger
 
-    return open_ledger(config.place, Session(config.session), run, config.project, report)
+    return open_ledger(config.place, Session(config.session), run, config.project, lambda _: None)

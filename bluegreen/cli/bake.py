@@ -16,7 +16,7 @@ from bluegreen.cli.running import running, said
 
 if TYPE_CHECKING:
     from bluegreen.images.artifact import Artifact
-    from bluegreen.images.bake import Baked
+    from bluegreen.images.bake import Baked, Source
     from bluegreen.model.history import History
 
 App = Annotated[Path | None, typer.Option("--app", metavar="DIR", help="The app's directory. [default: app]")]
@@ -94,9 +94,9 @@ def bake(
     """
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
     if dry_run:
-        _foresee(stack, artifact_json, app, version, force, template, as_json)
+        _foresee(stack, _source(stack, artifact_json, app, version, force, template), as_json)
         return
-    _print_baked(_bake(stack, artifact_json, app, version, force, template), as_json)
+    _print_baked(_bake(stack, _source(stack, artifact_json, app, version, force, template)), as_json)
 
 
 def release(
@@ -126,12 +126,12 @@ def release(
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
     if dry_run:
         image = ami or (_baked_before() if skip_bake else None)
-        image = image or _foresee(stack, artifact_json, app, version, force, template, as_json)
+        image = image or _foresee(stack, _source(stack, artifact_json, app, version, force, template), as_json)
         if image and not skip_deploy:
             raise typer.Exit(tell_plan("deploy", stack, as_json, False, ami=image))
         return
     if skip_deploy:
-        _print_baked(_bake(stack, artifact_json, app, version, force, template), as_json)
+        _print_baked(_bake(stack, _source(stack, artifact_json, app, version, force, template)), as_json)
         return
 
     from bluegreen import deployment
@@ -141,7 +141,7 @@ def release(
         image = _baked_before() if ami is None else ami
     else:
         deployment.check(stack)  # a bake takes minutes
-        baked = _bake(stack, artifact_json, app, version, force, template)
+        baked = _bake(stack, _source(stack, artifact_json, app, version, force, template))
         image = baked.image
         if baked.was_interrupted:
             raise BakeInterrupted(
@@ -169,28 +169,31 @@ def _print_baked(baked: Baked, as_json: bool) -> None:
     typer.echo(json.dumps(record) if as_json else baked.image)
 
 
-def _foresee(
+def _source(
     stack: str,
     artifact_json: str | None,
     app: Path | None,
     version: str | None,
     force: bool,
     template: Path | None,
-    as_json: bool,
-) -> str | None:
+) -> Source:
+    from bluegreen.images.bake import LINUX
+
+    return {
+        "artifact": _given(artifact_json),
+        "app": app,
+        "version": version,
+        "force": force,
+        "template": template or LINUX,
+        "history": lambda: _history(stack),
+    }
+
+
+def _foresee(stack: str, source: Source, as_json: bool) -> str | None:
     """Tells what a bake would do; the image that it would take, None where it would make one."""
     from bluegreen.images import bake as images
 
-    found = images.foresee(
-        stack,
-        directory=Path(),
-        artifact=_given(artifact_json),
-        app=app,
-        version=version,
-        force=force,
-        template=template or images.LINUX,
-        history=lambda: _history(stack),
-    )
+    found = images.foresee(stack, directory=Path(), **source)
     if as_json:
         typer.echo(json.dumps({"image": found.image, "contentDigest": found.content_digest}))
         return found.image
@@ -199,14 +202,7 @@ def _foresee(
     return found.image
 
 
-def _bake(
-    stack: str,
-    artifact_json: str | None,
-    app: Path | None,
-    version: str | None,
-    force: bool,
-    template: Path | None,
-) -> Baked:
+def _bake(stack: str, source: Source) -> Baked:
     from bluegreen.images import bake as images
 
     began = time.monotonic()
@@ -214,18 +210,7 @@ def _bake(
     def announce(phase: object) -> None:
         _say(f"{stack}: {time.monotonic() - began:6.1f} s  {phase}")
 
-    baked = images.bake(
-        stack,
-        directory=Path(),
-        artifact=_given(artifact_json),
-        app=app,
-        version=version,
-        force=force,
-        template=template or images.LINUX,
-        history=lambda: _history(stack),
-        on_line=_say,
-        on_phase=announce,
-    )
+    baked = images.bake(stack, directory=Path(), on_line=_say, on_phase=announce, **source)
     what = "was baked before" if baked.was_there else "baked"
     _say(f"{stack}: {baked.seconds:6.1f} s  {baked.image} {what} (content {baked.content_digest[:12]})")
     return baked

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bluegreen.aws.session import Session
 from bluegreen.errors import AwsError, BakeInterrupted, BluegreenError, ImageError, PackerError
@@ -66,18 +66,30 @@ class Baked:
     was_interrupted: bool = False
 
 
+class Source(TypedDict, total=False):
+    """What an image is made of, beside the stack's config and variables.
+
+    `artifact`, or `app` packed now, with `version` in place of the app's own. `template`: Packer's, as `app` relative
+    to the project's directory. `force` makes another image, though there is one of this content. `history` reads the
+    stack's, which says which contents were revoked: of those another image is made. It is not asked where an image is
+    taken whose tags say nothing of that: no stack takes a revoked one.
+    """
+
+    artifact: Artifact | None
+    app: Path | None
+    version: str | None
+    force: bool
+    template: Path
+    history: ReadHistory | None
+
+
 def bake(
     stack: str,
     *,
     directory: Path,
-    artifact: Artifact | None = None,
-    app: Path | None = None,
-    version: str | None = None,
-    force: bool = False,
-    template: Path = LINUX,
-    history: ReadHistory | None = None,
     on_line: OnLine | None = None,
     on_phase: OnPhase | None = None,
+    **source: Unpack[Source],
 ) -> Baked:
     """Bake the image of a stack's service, unless there is one of the same content.
 
@@ -92,46 +104,32 @@ def bake(
     8. Its id goes to `packer/ami.txt`.
 
     Nothing is launched before 6, and `packer/ami.txt` is as it was until 8. A bake that fails in 6 or 7 removes the
-    image that it made; what else is left, its error names. `directory` is the project's; `template` and `app` are
-    relative to it. `history` reads the stack's, which says
-    which contents were revoked: of those another image is made. It is not asked where an image is taken whose tags say
-    nothing of that: no stack takes a revoked one. `on_line`
-    hears Packer's lines, `on_phase` each phase as it begins.
+    image that it made; what else is left, its error names. `directory` is the project's. `on_line` hears Packer's
+    lines, `on_phase` each phase as it begins.
 
     Raises errors of `bluegreen.errors`, each for what went wrong: ContentError, ArtifactError, VariablesError,
     SettingsError, ImageError, LockError, PackerError, AwsError; BakeInterrupted where it was told to stop.
     """
     began = time.monotonic()
     say = on_line or _unheard
-    there = _prepare(stack, directory, artifact, app, version, template)
-    image = None if force else there.find()
-    if not image and history:
-        there = there.not_revoked(history())
-        image = None if force or not there.content.again else there.find()
-    artifact, content, catalog = there.artifact, there.content, there.catalog
-
-    def find() -> str | None:
-        return None if force else there.find()
-
-    was_there, was_interrupted = True, False
+    there = _prepare(stack, directory, source)
+    there, image = there.settled()
+    was_there, was_interrupted, artifact = True, False, there.artifact
     if image:
         write_ami(directory, image)
     else:
         with bake_lock(
             directory, there.config.stack, lambda: say(f"another bake of {stack} runs here; waiting for it")
         ):
-            if image := find():
+            if image := there.find():
                 write_ami(directory, image)
             else:
                 was_there = False
-                baking = _Baking(
-                    there.config, there.variables, there.base, content, directory, template, there.session, catalog
-                )
-                artifact, image, was_interrupted = baking.bake(artifact, say, on_phase or _unseen)
+                artifact, image, was_interrupted = there.baking.bake(artifact, say, on_phase or _unseen)
     return Baked(
         image=image,
         was_there=was_there,
-        content_digest=content.digest,
+        content_digest=there.content.digest,
         artifact=artifact,
         seconds=time.monotonic() - began,
         was_interrupted=was_interrupted,
@@ -146,26 +144,12 @@ class Foreseen:
     content_digest: str
 
 
-def foresee(
-    stack: str,
-    *,
-    directory: Path,
-    artifact: Artifact | None = None,
-    app: Path | None = None,
-    version: str | None = None,
-    force: bool = False,
-    template: Path = LINUX,
-    history: ReadHistory | None = None,
-) -> Foreseen:
+def foresee(stack: str, *, directory: Path, **source: Unpack[Source]) -> Foreseen:
     """What `bake` would do with the same arguments. The app is packed for it; nothing else is written or launched.
 
     Raises as that does.
     """
-    there = _prepare(stack, directory, artifact, app, version, template)
-    image = None if force else there.find()
-    if not image and history:
-        there = there.not_revoked(history())
-        image = None if force else there.find()
+    there, image = _prepare(stack, directory, source).settled()
     return Foreseen(image=image, content_digest=there.content.digest)
 
 
@@ -173,6 +157,9 @@ def foresee(
 class _Prepared:
     """All that a bake starts from."""
 
+    source: Source
+    directory: Path
+    template: Path
     config: StackConfig
     variables: Variables
     artifact: Artifact
@@ -181,35 +168,54 @@ class _Prepared:
     session: Session
     catalog: Catalog
 
-    def not_revoked(self, history: History | None) -> _Prepared:
-        """The same; where its content was revoked, of another content that differs in nothing but its digest."""
-        return replace(self, content=self.content.not_revoked(history or History()))
+    def settled(self) -> tuple[_Prepared, str | None]:
+        """The image to take, None where one is to be made; of a content that was revoked, of another one that differs
+        in nothing but its digest."""
+        read = self.source.get("history")
+        if (image := self.find()) or read is None:
+            return self, image
+        there = replace(self, content=self.content.not_revoked(read() or History()))
+        return there, there.find() if there.content != self.content else None
 
     def find(self) -> str | None:
+        if self.source.get("force"):
+            return None
         return self.catalog.find(service=self.config.settings.service, content_digest=self.content.digest)
 
+    @property
+    def baking(self) -> _Baking:
+        return _Baking(
+            self.config,
+            self.variables,
+            self.base,
+            self.content,
+            self.directory,
+            self.template,
+            self.session,
+            self.catalog,
+        )
 
-def _prepare(
-    stack: str,
-    directory: Path,
-    artifact: Artifact | None,
-    app: Path | None,
-    version: str | None,
-    template: Path,
-) -> _Prepared:
+
+def _prepare(stack: str, directory: Path, source: Source) -> _Prepared:
     config = read_stack(stack, directory)
     variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
     check_ami_file(directory)
-    if artifact is None:
-        artifact = build(
-            directory / (app or APP), service=config.settings.service, directory=directory, version=version
-        )
+    artifact = source.get("artifact") or build(
+        directory / (source.get("app") or APP),
+        service=config.settings.service,
+        directory=directory,
+        version=source.get("version"),
+    )
+    template = source.get("template", LINUX)
     session = Session(config.session)
     catalog = Catalog(session)
     base = catalog.base_image(variables.base_image)
     _check_root_device(base, config)
     content = _content(config, variables, artifact, base, directory, template)
     return _Prepared(
+        source=source,
+        directory=directory,
+        template=template,
         config=config,
         variables=variables,
         artifact=artifact,
