@@ -19,6 +19,7 @@ from bluegreen.model.rollout import promote as promote_steps
 from bluegreen.model.rollout import retire as retire_steps
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import CONTENT_DIGEST, REVOKED
+from bluegreen.model.verdict import Hopeless
 from bluegreen.model.window import admit
 from bluegreen.stack import Stack
 from bluegreen.way_back import WayBack
@@ -51,7 +52,7 @@ def deploy(stack: Stack, ami: str | None) -> Course:
     _refuse_to_lose_the_way_back(stack, release, steps)
     if not steps and stack.fleet and release.version not in stack.history.healthy:
         steps = resume(stack.fleet, settings)
-    dangers: list[BluegreenError] = []
+    dangers = _dangers(stack)
     if steps and release.version not in stack.history.healthy:
         try:
             admit(settings.windows, stack.read_at, stack=stack.name, is_forced=False)
@@ -83,7 +84,13 @@ def promote(stack: Stack) -> Course:
     release = fleet.candidate.release if fleet.candidate else fleet.active.release
     if fleet.candidate:
         refuse_revoked(stack.history, release.image)
-    return Course(verb="promote", release=release, settings=stack.settings, steps=promote_steps(fleet, stack.settings))
+    return Course(
+        verb="promote",
+        release=release,
+        settings=stack.settings,
+        steps=promote_steps(fleet, stack.settings),
+        dangers=tuple(_dangers(stack)),
+    )
 
 
 def abort(stack: Stack) -> Course:
@@ -114,7 +121,21 @@ def retire(stack: Stack, versions: Sequence[str]) -> Course:
     """Raises RolloutError for a release that is no standby."""
     fleet = stack.deployed_fleet
     steps = retire_steps(versions, fleet)
-    return Course(verb="retire", release=fleet.active.release, settings=stack.settings, steps=steps)
+    return Course(
+        verb="retire",
+        release=fleet.active.release,
+        settings=stack.settings,
+        steps=steps,
+        dangers=tuple(_dangers(stack)),
+    )
+
+
+def _dangers(stack: Stack) -> list[BluegreenError]:
+    """What refuses every way but the one back."""
+    match stack.agreement:
+        case Hopeless(summary, next_step):
+            return [RolloutError(summary, f"{next_step} Nothing was changed.")]
+    return []
 
 
 def _wanted(stack: Stack, ami: str | None) -> tuple[Release, Settings]:

@@ -220,6 +220,7 @@ def _stack(stack: str, options: Options) -> Stack:
         is_forced=options.get("force", False),
     )
     there.tell_differences()
+    there.tell_disagreement()
     return there
 
 

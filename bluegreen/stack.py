@@ -13,10 +13,11 @@ from typing import Any
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.engine import Engine
-from bluegreen.errors import RolloutError, SettingsError
-from bluegreen.events import ConfigDiffers, EngineLine, Event, OnEvent
+from bluegreen.errors import AwsError, RolloutError, SettingsError
+from bluegreen.events import ConfigDiffers, EngineLine, Event, OnEvent, Warned
 from bluegreen.ledger.ledger import Ledger, Recorder, Run
 from bluegreen.ledger.places import open_ledger
+from bluegreen.model.agreement import judge, told_by
 from bluegreen.model.baseline import FLEET, IMAGE, Baseline, Difference, baseline, serial_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
@@ -24,6 +25,7 @@ from bluegreen.model.observation import Group
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
+from bluegreen.model.verdict import Ready, Verdict
 from bluegreen.narrator import Narrator
 
 SECRET = "[secret]"
@@ -195,6 +197,23 @@ class Stack:
         """By the one setting that says where it is: a fault of another one does not hide the history."""
         place = Settings.parse({"ledger": self._here.values.get(f"{NAMESPACE}:ledger")}).ledger_place
         return open_ledger(place, self.session, self.run, self.engine.project, self.say)
+
+    @cached_property
+    def agreement(self) -> Verdict:
+        """Whether ledger and state say the same of who has the traffic; the load balancer is asked only where not."""
+        if self.fleet is None:
+            return Ready("nothing is deployed")
+        found = judge(self.history, self.fleet, None)
+        if isinstance(found, Ready) or told_by(self.history) is None:
+            return found
+        try:
+            return judge(self.history, self.fleet, self.serving())
+        except AwsError:
+            return found
+
+    def tell_disagreement(self) -> None:
+        if not isinstance(self.agreement, Ready):
+            self.tell(Warned(stack=self.name, text=self.agreement.summary))
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bluegreen.events import OnEvent
+from bluegreen.model.agreement import judge
 from bluegreen.model.record import deployments
 from bluegreen.model.stack_name import short
+from bluegreen.model.verdict import Ready
 from bluegreen.stack import Stack, likely_first
 
 MOST_LOOKED_AT = 2
@@ -37,9 +39,15 @@ class GroupStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """`groups`: the fleet, as declared and as it is. `stray`: versions of releases that have a server group and are
-    declared no more: an update that failed has left them. `serving`: percent by version, as the load balancer says.
-    `holder`: who has the stack's lease, empty where nobody has. `last`: the last deployment, and how it ended."""
+    """Where a stack is.
+
+    - `groups`: the fleet, as declared and as it is
+    - `stray`: versions of releases that have a server group and are declared no more: an update that failed left them
+    - `serving`: percent of the traffic by version, as the load balancer says
+    - `disagreement`: what ledger and state say of the traffic, where that is not the same
+    - `holder`: who has the stack's lease, empty where nobody has
+    - `last`: the last deployment, and how it ended
+    """
 
     stack: str
     is_deployed: bool
@@ -49,6 +57,7 @@ class Status:
     stray: tuple[str, ...]
     serving: Mapping[str, int]
     is_rollout_open: bool
+    disagreement: str
     holder: str
     last: str
     last_at: datetime | None
@@ -97,6 +106,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
                 )
             )
         stray = tuple(sorted(version for version in live if version and version not in declared))
+    agreed = judge(there.history, there.fleet, serving or None) if there.fleet else Ready("nothing is deployed")
     return Status(
         stack=stack,
         is_deployed=there.fleet is not None,
@@ -106,6 +116,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
         stray=stray,
         serving=serving,
         is_rollout_open=bool(there.fleet and there.fleet.candidate),
+        disagreement="" if isinstance(agreed, Ready) else agreed.summary,
         holder=str(there.ledger.lease().holder or ""),
         last=f"{last.verb} of release {last.release} by {last.operator or 'somebody'}: {last.outcome}" if last else "",
         last_at=last.began_at if last else None,

@@ -33,7 +33,7 @@ from bluegreen.errors import (
     WatchFailed,
     WrongTraffic,
 )
-from bluegreen.events import ConfigDiffers, Event, Line, RollbackPlanned, StepBegan
+from bluegreen.events import ConfigDiffers, Event, Line, RollbackPlanned, StepBegan, Warned
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
 from bluegreen.model.attest import Attest
@@ -1229,3 +1229,60 @@ def test_a_copy_of_a_revoked_content_is_refused_before_anything_is_written(
     with pytest.raises(ImageError, match=f"{TWO} was revoked by ann"):
         deployment.deploy("dev", ami=TWO)
     assert (stack.ups, stack.config["ami"]) == ([], ONE)
+
+
+# -- ledger and state
+
+
+def disagree(stack: Stack, monkeypatch: pytest.MonkeyPatch, serving: dict[str, int]) -> list[Event]:
+    """The ledger tells of a change of the listener that the state knows nothing of."""
+    recorder = Recorder(ledger=LEDGER, run="other")
+    recorder.record(Kind.CUTOVER, release="22222222", evidence={"weights": {"22222222": 100}})
+    monkeypatch.setattr(Images, "serving", serving)
+    return []
+
+
+def test_a_ledger_that_disagrees_with_the_state_is_told_and_holds_nothing_up_where_going_on_mends_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active = stack.last_outputs["activeRelease"]["version"]
+    heard = disagree(stack, monkeypatch, {active: 100})
+    deployment.deploy("dev", on_event=heard.append)
+    (warning,) = (event.text for event in heard if isinstance(event, Warned))
+    assert "the ledger says that release 22222222 has all traffic" in warning
+    assert "the ledger is behind" in warning
+
+
+def test_where_the_load_balancer_bears_out_neither_ledger_nor_state_nothing_is_begun_unless_forced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disagree(stack, monkeypatch, {"33333333": 100})
+    with pytest.raises(RolloutError, match="the load balancer does neither") as caught:
+        deployment.deploy("dev", ami=TWO)
+    assert "pulumi refresh" in caught.value.next_step
+    assert (stack.ups, stack.config["ami"]) == ([], ONE)
+    monkeypatch.setattr(Images, "serving", None)
+    deployment.deploy("dev", ami=TWO, force=True)
+    assert stack.traffic == [{"2": 100}]
+
+
+# -- elsewhere
+
+
+def test_a_config_for_another_region_is_refused_before_anything_is_asked_there(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target_group = "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/1"
+    stack.last_outputs["serverGroups"] = [{"targetGroup": target_group}]
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(RolloutError, match="dev runs in eu-west-1, and its config and environment now say us-east-1"):
+        deployment.deploy("dev", ami=TWO)
+    assert (stack.ups, stack.config["ami"]) == ([], ONE)
+
+
+def test_where_the_service_is_met_is_published_after_an_update(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(FileLedger, "publish", lambda _, service, values: published.append((service, dict(values))))
+    deployment.deploy("dev", ami=TWO)
+    assert published == [("web", {"url": "http://web"})]

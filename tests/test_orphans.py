@@ -13,12 +13,12 @@ import pytest
 
 from bluegreen import engine, orphans
 from bluegreen.cli import doctor as command
-from bluegreen.cli.main import main
 from bluegreen.engine import Engine, StateResource
 from bluegreen.errors import ReapRefused
 from bluegreen.model.observation import Listener
 from bluegreen.model.orphans import Kind, Part
 from bluegreen.model.tags import Owner, Purpose
+from tests.cli.shell import bluegreen
 
 GROUP = Part(kind=Kind.GROUP, id="g", name="g", groups=("g",), target_groups=("tg",))
 TEMPLATE = Part(kind=Kind.TEMPLATE, id="lt", name="lt", groups=("g",))
@@ -215,14 +215,8 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.chdir(world.directory)
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bluegreen", "doctor", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+        done = bluegreen(monkeypatch, capsys, "doctor", *words)
+        return done.code, done.out, done.err
 
     return run
 

@@ -65,6 +65,8 @@ def _of_status(status: Status) -> Iterator[str]:
         yield f"  left by an update that failed: {', '.join(status.stray)}; the next `bluegreen deploy` takes it away"
     if not status.is_as_declared:
         yield "  the load balancer does not do what was declared: `bluegreen deploy` sets it right"
+    if status.disagreement:
+        yield f"  {status.disagreement}"
     if status.holder:
         yield f"  under way: {status.holder}"
     if status.last_at:

@@ -12,7 +12,6 @@ import pytest
 
 from bluegreen import deployment
 from bluegreen.cli import bake as bake_commands
-from bluegreen.cli.main import main
 from bluegreen.driver import Update
 from bluegreen.errors import EngineError, PackerError
 from bluegreen.events import Line
@@ -20,16 +19,10 @@ from bluegreen.images import bake as images
 from bluegreen.images.artifact import Artifact
 from bluegreen.images.bake import Baked
 from bluegreen.images.packer_output import Phase
+from tests.cli.shell import Done, bluegreen
 
 AMI = "ami-0123456789abcdef0"
 ARTIFACT = Artifact(url="https://example.org/a", sha256="a" * 64, version="1", commit="unknown")
-
-
-@dataclasses.dataclass
-class Done:
-    code: int
-    out: str
-    err: str
 
 
 @dataclasses.dataclass
@@ -42,14 +35,7 @@ class Shell:
     deployed: list[dict[str, Any]]
 
     def __call__(self, *words: str) -> Done:
-        self.monkeypatch.setattr("sys.argv", ["bluegreen", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = self.capture.readouterr()
-        return Done(code, out, err)
+        return bluegreen(self.monkeypatch, self.capture, *words)
 
 
 @pytest.fixture

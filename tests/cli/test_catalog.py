@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bluegreen import project_images
-from bluegreen.cli.main import main
+from bluegreen.errors import ImagesError
 from bluegreen.images.account_images import Removal
 from bluegreen.model.image_use import AccountImage, Kept, PrunePlan, Purpose, Retention, Use
 from bluegreen.model.place import Place
 from bluegreen.model.tags import COMMIT, CONTENT_DIGEST, VERSION
+from tests.cli.shell import bluegreen
 
 IMAGE = AccountImage(
     id="ami-00000001",
@@ -35,14 +36,8 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bluegreen", "images", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+        done = bluegreen(monkeypatch, capsys, "images", *words)
+        return done.code, done.out, done.err
 
     return run
 
@@ -162,3 +157,21 @@ def test_a_veto_tells_where_it_holds_and_where_it_could_not_be_marked(
 
 def test_a_veto_without_a_reason_is_a_wrong_command_line(run: Run) -> None:
     assert run("revoke", IMAGE.id)[0] == 2
+
+
+def test_an_error_of_a_command_without_a_report_is_one_line_of_json_where_that_was_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_stacks: object) -> None:
+        raise ImagesError("prod can't be read", "Look there.")
+
+    monkeypatch.setattr(project_images, "list_images", refuse)
+    code, out, err = run("list", "--json")
+    told = json.loads(out)
+    assert (told["event"], told["exitCode"], told["what"], told["nextStep"]) == (
+        "error",
+        code,
+        "prod can't be read",
+        "Look there.",
+    )
+    assert err == ""

@@ -13,19 +13,17 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from bluegreen.cli.main import main
 from bluegreen.ledger.file import FileLedger
 from bluegreen.model.history import Event, Kind
+from tests.cli.shell import Done, bluegreen
 
 START = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
 FIRST, SECOND, THIRD = "20261125-180000-aaaa", "20261125-190000-bbbb", "20261125-200000-cccc"
 
 
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
+@dataclass(frozen=True)
+class Listed(Done):
+    """What `history` put out, line by line."""
 
     @property
     def lines(self) -> list[str]:
@@ -42,15 +40,9 @@ class Shell:
     monkeypatch: pytest.MonkeyPatch
     directory: Path
 
-    def __call__(self, *words: str) -> Done:
-        self.monkeypatch.setattr("sys.argv", ["bluegreen", "history", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = self.capture.readouterr()
-        return Done(code, out, err)
+    def __call__(self, *words: str) -> Listed:
+        done = bluegreen(self.monkeypatch, self.capture, "history", *words)
+        return Listed(done.code, done.out, done.err)
 
     def happened(self, run: str, kind: Kind, after: float, release: str = "4d197941", **evidence: Any) -> None:
         at = START + timedelta(seconds=after)

@@ -1,11 +1,12 @@
-"""The release of one stack goes to another account and region, and is deployed there as the very same image."""
+"""The release of one stack goes to another account and region, and is deployed there as the very same content."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from bluegreen.aws.session import Session, SessionSettings
-from bluegreen.images.promotion import prepare
 from bluegreen.model.tags import CONTENT_DIGEST, SERVICE
 from tests.e2e.project import Project
 
@@ -15,7 +16,7 @@ ACCOUNT, REGION = "222222222222", "eu-west-1"
 ROLES = [{"roleArn": f"arn:aws:iam::{ACCOUNT}:role/deployer", "sessionName": "stage"}]
 
 
-def test_a_release_is_transferred_to_another_account_and_region_and_deployed_there(
+def test_a_release_is_promoted_into_another_account_and_region_once_and_deployed_there(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in project.environment.items():
@@ -29,26 +30,37 @@ def test_a_release_is_transferred_to_another_account_and_region_and_deployed_the
     deployed = project.up(ami=image)
     assert deployed.code == 0, deployed.output
 
-    qa = Session(SessionSettings(region="us-east-1"))
-    stage = Session(SessionSettings.parse({"region": REGION, "assumeRoles": ROLES}))
-    moved = prepare(qa, stage, image, content_digest="d1")
-    assert moved.image != image
-
     there = project.another("stage", region=REGION, assumeRoles=ROLES)
-    promoted = there.up(ami=moved.image)
+    beforehand = there.bluegreen("deploy", there.stack, "--from", project.stack, "--dry-run")
+    assert beforehand.code == 0, beforehand.output
+    assert f"shared with account {ACCOUNT}" in beforehand.output
+    assert beforehand.writes == []
+
+    promoted = there.bluegreen("deploy", there.stack, "--from", project.stack)
     assert promoted.code == 0, promoted.output
+    assert promoted.writes.count("CopyImage") == 1
+    copy = there.outputs["activeRelease"]["image"]
+    assert copy != image
     assert there.ask()["app"] == "1"
     assert there.ask()["release"] == there.release != project.release
-    assert len(there.healthy(moved.image)) == 2
+    assert len(there.healthy(copy)) == 2
+    stage = Session(SessionSettings.parse({"region": REGION, "assumeRoles": ROLES}))
+    qa = Session(SessionSettings(region="us-east-1"))
     assert {group["instances"] for group in _groups(stage)} == {2}
     assert len(_groups(qa)) == 1, "each account has its own"
     assert project.ask()["app"] == "1"
 
-    again = there.up()
-    assert again.code == 0, again.output
-    assert again.writes == []
+    record = json.loads(there.bluegreen("history", there.stack, "--json").output.splitlines()[-1])
+    assert record["promotedFrom"]["stack"] == project.stack
+    assert record["promotedFrom"]["image"] == image
+    assert record["contentDigest"] == "d1", "what was proven, under another id"
 
-    gone = there.pulumi("destroy", "--yes", "--skip-preview", "--stack", there.stack)
+    again = there.bluegreen("deploy", there.stack, "--from", project.stack)
+    assert again.code == 0, again.output
+    assert f"{copy} in account {ACCOUNT}, {REGION} is of the same content" in again.output
+    assert "CopyImage" not in again.writes
+
+    gone = there.bluegreen("destroy", there.stack, "--yes")
     assert gone.code == 0, gone.output
     assert not _groups(stage)
     assert len(project.healthy(image)) == 2, "the other account's machines are nobody else's to destroy"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,10 +65,10 @@ class Many:
         document["config"]["bluegreen:ami"] = image
         self.file(stack).write_text(yaml.safe_dump(document))
 
-    def deploy(self, *, waves: str, parallel: int, stacks: tuple[str, ...] = STACKS) -> Done:
+    def deploy(self, *words: str, waves: str, parallel: int, stacks: tuple[str, ...] = STACKS) -> Done:
         self.log.write_text("")
         done = subprocess.run(
-            [str(COMMANDS / "bluegreen"), "deploy", *stacks, "--waves", waves, "--parallel", str(parallel)],
+            [str(COMMANDS / "bluegreen"), "deploy", *stacks, "--waves", waves, "--parallel", str(parallel), *words],
             cwd=self.project.directory,
             env=self.project.environment,
             capture_output=True,
@@ -121,4 +123,52 @@ def test_a_stack_that_does_not_exist_is_told_before_anything_is_begun(many: Many
     assert done.code == 2
     assert "there is no stack twoo" in done.errors
     assert "Did you mean two?" in done.errors
+    assert done.most_engines == 0
+
+
+CLUSTER = """
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+"""
+
+
+@pytest.fixture
+def cluster(many: Many, tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask cluster whose two workers have the project, the engine and the credentials."""
+    program = tmp_path / "cluster.py"
+    program.write_text(CLUSTER)
+    with subprocess.Popen(
+        [sys.executable, str(program)],
+        cwd=many.project.directory,
+        env=many.project.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def test_a_dask_cluster_deploys_them_and_what_each_tells_comes_back(many: Many, cluster: str) -> None:
+    for stack in STACKS:
+        many.set_image(stack, many.project.image("2"))
+    done = many.deploy("--cluster", cluster, waves="1,100%", parallel=2)
+    assert done.code == 0, done.output + done.errors
+    table = done.output[done.output.rindex("stack  outcome") :].splitlines()[1:4]
+    assert [line.split()[:2] for line in table] == [["one", "done"], ["two", "done"], ["three", "done"]]
+    for stack in STACKS:
+        assert [line for line in done.output.splitlines() if line.startswith(f"{stack}: ") and "gate: " in line]
+    assert len(many.project.machines(many.project.image("2"))) == 2 * len(STACKS)
+    assert done.most_engines == 2
+
+
+def test_a_cluster_that_is_not_there_is_told_before_anything_is_begun(many: Many) -> None:
+    done = many.deploy("--cluster", "tcp://127.0.0.1:9", waves="1,100%", parallel=2)
+    assert done.code == 2
+    assert "tcp://127.0.0.1:9" in done.errors
     assert done.most_engines == 0

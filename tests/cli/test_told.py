@@ -1,0 +1,118 @@
+"""What a person is told of a plan and of a stack: nothing that matters is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bluegreen.cli.told import plan_in_words, status_in_words
+from bluegreen.model.launchable import Finding, Standing, Subject
+from bluegreen.plan import Plan, PlannedStep
+from bluegreen.status import GroupStatus, Status
+
+STEP = PlannedStep(
+    name="10 % of the traffic",
+    weights={"5e0ec4aa": 90, "3a14e965": 10},
+    roles={"5e0ec4aa": "active", "3a14e965": "candidate"},
+    watch_seconds=60,
+    needs_promotion=True,
+)
+PLAN = Plan(
+    stack="prod",
+    verb="deploy",
+    release="3a14e965",
+    image="ami-2",
+    active="5e0ec4aa",
+    steps=(STEP,),
+    differences=(),
+    machines_now=4,
+    machines_at_peak=8,
+    addresses=1000,
+    findings=(Finding(Subject.QUOTA, Standing.BROKEN, "8 vCPUs, and 4 are left", "Ask for more."),),
+    refusals=("prod takes no new release now\n  Wait.",),
+    watch_seconds=60,
+    seconds=150.0,
+)
+ACTIVE = GroupStatus(
+    release="5e0ec4aa",
+    image="ami-1",
+    role="active",
+    wanted_weight=100,
+    weight=100,
+    desired=4,
+    healthy=3,
+    machines=4,
+)
+STATUS = Status(
+    stack="prod",
+    is_deployed=True,
+    url="http://web",
+    preview_url="http://web:9000",
+    groups=(ACTIVE,),
+    stray=(),
+    serving={"5e0ec4aa": 100},
+    is_rollout_open=False,
+    disagreement="",
+    holder="",
+    last="",
+    last_at=None,
+    outputs={},
+)
+
+
+def test_a_plan_tells_steps_machines_time_what_is_missing_and_what_refuses_it() -> None:
+    assert plan_in_words(PLAN).splitlines() == [
+        "prod: deploy of release 3a14e965 (ami-2); release 5e0ec4aa is active",
+        "  step 1 of 1: 10 % of the traffic (active 5e0ec4aa 90 %, candidate 3a14e965 10 %); then watched for 1:00; "
+        "then it waits for `bluegreen promote`",
+        "  machines: 4 now, 8 at the peak; the subnets have room for 1000",
+        "  watched for 1:00 in all",
+        "  the last ones took about 2:30",
+        "  broken     quota: 8 vCPUs, and 4 are left",
+        "             Ask for more.",
+        "  refused: prod takes no new release now",
+        "    Wait.",
+        "Nothing was changed.",
+    ]
+
+
+def test_a_plan_of_what_runs_says_that_no_release_changes() -> None:
+    said = plan_in_words(replace(PLAN, steps=(), findings=(), refusals=()))
+    assert "no release changes" in said
+
+
+def test_a_stack_that_is_as_declared_is_told_in_two_lines() -> None:
+    assert status_in_words(STATUS).splitlines() == [
+        "prod: http://web",
+        "  active     5e0ec4aa  100 %  3 of 4 healthy      ami-1",
+    ]
+
+
+def test_what_is_not_as_declared_is_said_with_what_to_do() -> None:
+    odd = replace(
+        STATUS,
+        groups=(replace(ACTIVE, weight=50),),
+        stray=("3a14e965",),
+        is_rollout_open=True,
+        disagreement="the ledger says one thing, and the state another",
+        holder="ann on ci-7",
+        last="deploy of release 5e0ec4aa by ann: done",
+        last_at=datetime(2026, 11, 25, 12, tzinfo=UTC),
+    )
+    said = status_in_words(odd)
+    for words in (
+        "50 % (declared: 100 %)",
+        "`bluegreen promote prod` or `bluegreen abort prod`",
+        "left by an update that failed: 3a14e965",
+        "the load balancer does not do what was declared",
+        "the ledger says one thing, and the state another",
+        "under way: ann on ci-7",
+        "last: 2026-11-25 12:00:00  deploy of release 5e0ec4aa by ann: done",
+    ):
+        assert words in said
+
+
+def test_a_stack_that_was_never_deployed_says_how() -> None:
+    assert status_in_words(replace(STATUS, is_deployed=False)) == (
+        "prod: nothing is deployed; `bluegreen deploy prod` does"
+    )
