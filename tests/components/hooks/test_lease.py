@@ -20,7 +20,7 @@ from bluegreen.model.fleet import Fleet, Role
 from bluegreen.model.history import Kind
 from bluegreen.model.lease import Holder, Lease
 from bluegreen.model.ledger_place import LedgerPlace
-from tests.components.test_hooks import (
+from tests.components.hooks.world import (
     NEW,
     OLD,
     World,
@@ -32,7 +32,6 @@ from tests.components.test_hooks import (
     plan,
     template,
 )
-from tests.components.test_hooks import world as world  # the fixture
 from tests.ledger.consul_server import ConsulServer
 
 NOW = datetime.now(UTC)
