@@ -182,3 +182,10 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     code += "print([m for m in ('pulumi', 'pulumi_aws', 'boto3', 'botocore', 'moto', 'grpc') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_design_page_says_where_each_module_is() -> None:
+    page = (PROJECT / "docs/design.md").read_text().partition("## Where things live")[2]
+    there = {path.name for path in (PROJECT / "bluegreen").glob("*.py")} - {"__init__.py"}
+    there |= {f"{path.name}/" for path in (PROJECT / "bluegreen").iterdir() if (path / "__init__.py").exists()}
+    assert [name for name in sorted(there) if f"{name}`" not in page] == []
