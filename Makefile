@@ -53,8 +53,9 @@ bench: setup ## time a change of release against a straight boto3 script
 bench-stacks: setup ## time many stacks at once against the CPU time and the waiting of one
 	@$(BIN)/python -m bench.many_stacks $(ARGS)
 
-docs: setup ## docs/commands.md, and the outputs in README.md and docs/tour.md, anew
+docs: setup ## docs/commands.md, docs/aws-behaviour.md, and the outputs in README.md and docs/tour.md, anew
 	@$(BIN)/python -m tests.docs.commands > docs/commands.md
+	@$(BIN)/python -m tests.docs.behaviour > docs/aws-behaviour.md
 	@$(BIN)/python -m tests.docs.walk README.md docs/tour.md
 
 lock: ## resolve the dependencies of pyproject.toml anew

@@ -114,6 +114,10 @@ def a_target() -> Target:
 CHECK = Check(healthy_threshold=3, unhealthy_threshold=2)
 
 
+@pytest.mark.documented(
+    "a new target is healthy after one good check, whatever the threshold",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_new_target_is_healthy_after_one_good_check() -> None:
     target = a_target()
     assert target.health is REGISTERING
