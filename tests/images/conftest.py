@@ -33,7 +33,7 @@ def shared_session() -> Iterator[Session]:
         session = Session(SessionSettings(region=REGION))
         for service in ("ec2", "s3", "sts"):
             session.client(service)
-        yield session
+    yield session
 
 
 @pytest.fixture

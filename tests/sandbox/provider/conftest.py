@@ -30,8 +30,9 @@ def moto_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def aws_environment(moto_url: str) -> Iterator[None]:
+    """For one test: fixtures of other suites, which last longer, set and restore the same variables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "AWS_ENDPOINT_URL": moto_url,
@@ -73,15 +74,15 @@ def stub(aws_environment: None, empty_account: None) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def shared_stub(aws_environment: None) -> Iterator[Any]:
-    """One configured provider for most tests: its clients take longer to make than most tests take."""
+def shared_stub() -> Iterator[Any]:
+    """One provider for most tests: its clients take longer to make than most tests take."""
     with serving() as it:
-        it.Configure(provider_pb2.ConfigureRequest(args=encode({"region": "us-east-1"})))
         yield it
 
 
 @pytest.fixture
-def driver(shared_stub: Any, empty_account: None) -> Driver:
+def driver(shared_stub: Any, aws_environment: None, empty_account: None) -> Driver:
+    shared_stub.Configure(provider_pb2.ConfigureRequest(args=encode({"region": "us-east-1"})))
     return Driver(shared_stub)
 
 
