@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rollout test-bake check bench bench-stacks docs lock clean
+.PHONY: help setup demo test test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks docs lock clean
 
 help: ## list what there is
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv from the lock
 
@@ -32,15 +32,24 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken release 3
 	@$(BIN)/python -m sandbox.rehearsal $(ARGS)
 
-test: setup ## lint, types, and all tests but the two slow suites
+test: setup ## lint, types, and all tests but the slow suites
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake and not rollout" $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake and not rollout and not conformance" $(ARGS)
 
 test-rollout: setup ## the tests of rollouts in several steps, and of gates that take long
 	@$(BIN)/pytest -n 2 --dist loadscope -q -m rollout $(ARGS)
 
 test-bake: setup ## the tests that bake images, with the packer on PATH
 	@$(BIN)/pytest -q -m bake $(ARGS)
+
+conformance: setup ## put the stand-in for pulumi and the real one, where found, through the same scenarios
+	@$(BIN)/pytest -n 2 --dist load -q -m conformance tests/e2e/test_both_engines.py tests/conformance $(ARGS)
+
+conformance-record: setup ## record anew what the pulumi on PATH does in the scenarios
+	@$(BIN)/python -m tests.conformance.recordings $(ARGS)
+
+conformance-table: setup ## write docs/engines.md
+	@$(BIN)/python -m tests.conformance.table
 
 check: setup ## ruff, mypy and ansible-lint
 	@$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -21,12 +21,19 @@ from sandbox.engine.events import Events
 from sandbox.engine.hooks import HookFailed, Hooks
 from sandbox.engine.journal import Journal
 from sandbox.engine.plugins import Difference, InitFailed, Provider, ProviderError
-from sandbox.engine.properties import Properties, Secret, carry_over, changed_keys, parse_path, plain, secret
+from sandbox.engine.properties import UNKNOWN, Properties, Secret, carry_over, changed_keys, parse_path, plain, secret
 from sandbox.engine.provider_set import ProviderSet
+
+# Steps of whose new state only the inputs are known when they begin.
+WITHOUT_OUTCOME = ("same", "create", "create-replacement", "update")
 
 
 class Stopped(EngineError):
     """The deployment has failed or was cancelled: no new step begins."""
+
+
+class Protected(Stopped):
+    """The resource is protected: it stays."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Goal:
     wanted: Resource
     version: str = ""
     aliases: tuple[str, ...] = ()
+    delete_before_replace: bool | None = None  # None: as the provider wants it
     inherits_protection: bool = True
 
 
@@ -74,6 +82,7 @@ class Deployment:
         self.changes: Counter[str] = Counter()
         self.has_failed = False
         self.has_failed_step = False
+        self.may_be_corrupt = False  # a provider failed in a way that leaves open what it has done
         self.history: list[Step] = []  # as `preview --json` reports them
         self.news: dict[str, Resource] = {}
         self._journal, self._providers, self._hooks, self._events = journal, providers, hooks, events
@@ -125,10 +134,16 @@ class Deployment:
             with self._lock:
                 self._steps[urn] = step
             self._begin(step)
-            found = self._providers.of(new).read(urn, id, new.inputs, {})
-            if found is None:
-                raise ProviderError(f"resource '{id}' does not exist")
-            modified = now() if old and found[2] != old.outputs else ""
+            try:
+                found = self._providers.of(new).read(urn, id, new.inputs, {})
+                if found is None:
+                    raise ProviderError(f"resource '{id}' does not exist")
+            except EngineError as error:
+                self._fail_step(error, step)
+            is_news = old is not None and found[2] != old.outputs
+            modified = now() if is_news else ""
+            if is_news:  # only then is it counted
+                self.changes["read"] += 1
             return self._done(replace(step, new=replace(new, id=found[0], outputs=found[2], modified=modified)))
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
@@ -150,10 +165,11 @@ class Deployment:
         self._events.diagnostic("error", message, urn)
 
     def fail(self, message: str, urn: str = "", step: Step | None = None) -> NoReturn:
-        self.complain(message, urn)
+        self.complain(message if step is None or not self.dry_run else f"Preview failed: {message}", urn)
         if step is not None:
             self.has_failed_step = True
-            self._events.resource_fails(step, sum(self.changes.values()))
+            if not self.dry_run:
+                self._events.resource_fails(step, sum(self.changes.values()))
         raise Stopped(message)
 
     def stop(self) -> None:
@@ -198,7 +214,7 @@ class Deployment:
     def _settle(self, goal: Goal) -> Resource:
         old = self._old_of(goal)
         if self.destroying:
-            return self._as_it_was(goal.wanted, old)
+            return self._as_it_was(goal, old)
         new = self._wanted(goal, old)
         if new.is_provider:
             return self._settle_provider(new, old, goal)
@@ -212,14 +228,17 @@ class Deployment:
         new = replace(new, inputs=carry_over(new.inputs, old.inputs, new.ignore_changes))
         new = self._checked(provider, new, old)
         difference = self._difference(provider, new, old)
-        if difference.replaces:
+        if difference.replaces or old.pending_replacement:
             return self._replace(provider, new, old, goal, difference)
         if difference.changes or old.init_errors:
             return self._update(provider, new, old, difference)
         return self._same(new, old)
 
-    def _as_it_was(self, wanted: Resource, old: Resource | None) -> Resource:
+    def _as_it_was(self, goal: Goal, old: Resource | None) -> Resource:
         """On a destroy the program runs for its hooks alone: what is there waits its turn, the rest is not made."""
+        wanted = goal.wanted
+        if wanted.custom and not wanted.is_provider:
+            self._providers.reference_for(goal, self)
         if old is not None:
             return self._same(old, old)
         self._steps[wanted.urn] = Step("same", None, wanted)
@@ -262,7 +281,11 @@ class Deployment:
         if not answer.changes and not answer.replaces:
             return answer
         forced = tuple(d for d in answer.diffs if any(_covers(path, d) for path in new.replace_on_changes))
-        return replace(answer, replaces=tuple(dict.fromkeys([*answer.replaces, *forced])))
+        detailed = answer.detailed and {
+            path: (f"{kind}-replace" if any(_covers(p, path) for p in new.replace_on_changes) else kind, is_input)
+            for path, (kind, is_input) in answer.detailed.items()
+        }
+        return replace(answer, replaces=tuple(dict.fromkeys([*answer.replaces, *forced])), detailed=detailed)
 
     # Doing
 
@@ -283,11 +306,8 @@ class Deployment:
         if old is None or difference.replaces:
             step = Step("create" if old is None else "create-replacement", old, new, is_logical=old is None)
             settled = self._perform(step, lambda: _made(new, id=self._providers.new_id()))
-            if old is not None:
-                self._condemn(old)
         elif difference.changes:
-            step = Step("update", old, new, diffs=difference.diffs)
-            settled = self._perform(step, lambda: replace(new, modified=now()))
+            settled = self._perform(Step("update", old, new), lambda: replace(new, modified=now()))
         else:
             settled = self._same(new, old)
         self._providers.configure(settled)
@@ -299,7 +319,13 @@ class Deployment:
         self._begin(step)
         return self._done(replace(step, new=new))
 
-    def _create(self, provider: Provider, new: Resource, replaced: Resource | None = None) -> Resource:
+    def _create(
+        self,
+        provider: Provider,
+        new: Resource,
+        replaced: Resource | None = None,
+        difference: Difference = Difference(),  # noqa: B008 - frozen
+    ) -> Resource:
         new = replace(new, id="", created="", modified="")
 
         def call() -> Resource:
@@ -309,7 +335,8 @@ class Deployment:
             return _made(new, id=made_id, outputs=outputs)
 
         op = "create" if replaced is None else "create-replacement"
-        return self._perform(Step(op, replaced, new, is_logical=replaced is None), call)
+        why = (difference.replaces, difference.diffs, difference.detailed)
+        return self._perform(Step(op, replaced, new, *why, is_logical=replaced is None), call)
 
     def _update(self, provider: Provider, new: Resource, old: Resource, difference: Difference) -> Resource:
         def call() -> Resource:
@@ -322,31 +349,50 @@ class Deployment:
     def _replace(
         self, provider: Provider, new: Resource, old: Resource, goal: Goal, difference: Difference
     ) -> Resource:
-        if difference.delete_before_replace:
-            raise Refused(f"a replacement that is made after the old one is deleted, as {new.urn} needs it")
+        if new.protect and old.protect:
+            if not self.dry_run:
+                self.fail(replacement_error(old), new.urn)
+            self.has_failed = self.has_failed_step = True
+            self._events.diagnostic("error", replacement_error(old), new.urn)
         # The replacement gets a name of its own, so the provider must not see the old one's.
         inputs = carry_over(goal.wanted.inputs, old.inputs, new.ignore_changes)
-        created = self._create(provider, self._checked(provider, replace(new, inputs=inputs), None), replaced=old)
-        self._condemn(old)
-        step = Step("replace", old, created, difference.replaces, difference.diffs, difference.detailed)
+        new = replace(self._checked(provider, replace(new, inputs=inputs), None), id="")
+        why = (difference.replaces, difference.diffs, difference.detailed)
+        wants_gap = goal.delete_before_replace
+        if old.pending_replacement or (difference.delete_before_replace if wants_gap is None else wants_gap):
+            self._refuse_chain(provider, old)
+            if not old.pending_replacement:
+                old = self._delete(old, "delete-replaced", is_pending=True)
+            self._tell_of_replacement(Step("replace", old, new, *why))
+            return self._create(provider, new, replaced=old, difference=difference)
+        created = self._create(provider, new, replaced=old, difference=difference)
+        step = replace(self._steps[created.urn], op="replace", is_logical=True)
+        self._tell_of_replacement(step)
+        with self._lock:
+            self._steps[created.urn] = step
+        return created
+
+    def _tell_of_replacement(self, step: Step) -> None:
         self._begin(step)
         self._events.resource_ends(step)
         with self._lock:
             self.changes["replace"] += 1
-            self._steps[created.urn] = step
-        return created
 
-    def _condemn(self, old: Resource) -> None:
-        with self._lock:
-            self._settled.add(id(old))
-            self._journal.condemn(old)
+    def _refuse_chain(self, provider: Provider, old: Resource) -> None:
+        """What is replaced because `old` is would have to go before it; that is not done here."""
+        for other in self._base:
+            keys = [key for key, urns in other.property_dependencies.items() if old.urn in urns]
+            if keys and not other.is_provider and id(other) not in self._settled:
+                inputs = {key: UNKNOWN if key in keys else value for key, value in other.inputs.items()}
+                if self._providers.of(other).diff(other.urn, other, inputs, ()).replaces:
+                    raise Refused(f"a chain of replacements, in which {other.urn} is deleted before {old.urn}")
 
     def _perform(self, step: Step, call: Callable[[], Resource]) -> Resource:
         """A create or an update: hooks around it, pending in the state while it runs."""
         assert step.new is not None
         is_update = step.op == "update"
         self._begin(step)
-        operation = self._journal.begin("updating" if is_update else "creating", step.new)
+        operation = self._journal.begin("updating" if is_update else "creating", replace(step.new, id=""))
         try:
             self._hooks.run("BeforeUpdate" if is_update else "BeforeCreate", step.new, step.old, step.new)
             new = call()
@@ -363,16 +409,19 @@ class Deployment:
             )
             self._journal.add(self._with_secrets(partial), step.old if is_update else None)
             self._journal.end(operation)
-            self.fail(str(error), step.new.urn, step)
+            self.fail(str(error), step.new.urn, replace(step, new=partial))
         except (ProviderError, HookFailed) as error:
             self._journal.end(operation)
-            self.fail(str(error), step.new.urn, step)
+            self._fail_step(error, step)
         done = self._done(replace(step, new=new), operation)
         if done.custom:  # a component's come when its outputs are registered
             self._run_after_hooks(replace(step, new=done))
         return done
 
     def _begin(self, step: Step) -> None:
+        """Tell of a step: what the resource will be is known as its inputs, the rest is to come."""
+        if step.op in WITHOUT_OUTCOME:
+            step = _before_its_outcome(step)
         self.history.append(step)
         self._events.resource_begins(step)
 
@@ -380,22 +429,24 @@ class Deployment:
         assert step.new is not None
         new = self._with_secrets(step.new)
         step = replace(step, new=new)
-        replaced = step.op == "create-replacement"
         with self._lock:
-            if step.old is not None and not replaced:
+            if step.old is not None:
                 self._settled.add(id(step.old))
             if self.destroying and step.old is not None:
                 # In its place: it may depend on what the program registers no longer, and comes after that.
                 self._journal.amend(step.old, new)
+            elif step.old is not None and step.op == "create-replacement" and not step.old.pending_replacement:
+                step = replace(step, old=self._journal.condemn(step.old))
+                self._journal.add(new)
             else:
-                self._journal.add(new, None if replaced else step.old)
+                self._journal.add(new, step.old)
             self._steps[new.urn] = step
             self.news[new.urn] = new
             if step.op != "read":
                 self._count(step)
         if operation is not None:
             self._journal.end(operation)
-        if new.custom:
+        if new.custom or self.dry_run:
             self._events.resource_ends(step)
         return new
 
@@ -440,11 +491,8 @@ class Deployment:
         """
         kept = set() if self.destroying else set(self.news)
         doomed = [r for r in self._journal.snapshot().resources if r.delete or r.urn not in kept]
-        for resource in doomed:
-            if resource.protect:
-                self.complain(protection_error(resource), resource.urn)
         # In the state dependencies come first, so what waits is always queued behind what it waits for.
-        begun: list[tuple[Resource, Future[None]]] = []
+        begun: list[tuple[Resource, Future[bool]]] = []
         with ThreadPoolExecutor(max_workers=self._parallel) as pool:
             for resource in reversed(doomed):
                 earlier = [future for other, future in begun if resource.urn in other.all_dependencies()]
@@ -452,33 +500,67 @@ class Deployment:
         for _, future in begun:
             future.result()
 
-    def _delete_after(self, earlier: list[Future[None]], resource: Resource) -> None:
-        wait(earlier)
-        # A delete that failed has been shown; those under way beside it go on to their end.
-        with contextlib.suppress(Stopped):
+    def _delete_after(self, earlier: list[Future[bool]], resource: Resource) -> bool:
+        """Whether it is gone. A delete that failed has been shown; those under way beside it go on to their end."""
+        if not all(future.result() for future in earlier):
+            return False
+        try:
             self._go_on()
-            self._delete(resource, "delete-replaced" if resource.delete else "delete")
+            self._delete(
+                resource, "delete-replaced" if resource.delete else "discard" if resource.external else "delete"
+            )
+        except Stopped:
+            return False
+        return True
 
-    def _delete(self, old: Resource, op: str) -> None:
-        step = Step(op, old, None, is_logical=op == "delete")
+    def _delete(self, old: Resource, op: str, is_pending: bool = False) -> Resource:
+        """Delete it; what is `is_pending` stays in the state, as it is yet to be made anew."""
+        step = Step(op, old, None, is_logical=op != "delete-replaced")
         self._begin(step)
         operation = self._journal.begin("deleting", old)
         try:
             self._hooks.run("BeforeDelete", old, old, None)
+            if old.protect and op == "delete":
+                raise Protected(deletion_error(old))
             if self._must_be_deleted(old) and not self.dry_run:
                 self._providers.of(old).delete(old)
+        except Protected as error:
+            self._journal.end(operation)
+            self._complain_of_protection(error, step)
+            raise
         except EngineError as error:
             self._journal.end(operation)
-            self.fail(str(error), old.urn, step)
+            self._fail_step(error, step)
+        left = replace(old, pending_replacement=True) if is_pending else old
         with self._lock:
-            self._journal.remove(old)
+            if is_pending:
+                self._journal.amend(old, left)
+            else:
+                self._journal.remove(old)
             self._count(step)
         self._journal.end(operation)
         self._events.resource_ends(step)
         self._run_after_hooks(step)
+        return left
+
+    def _complain_of_protection(self, error: EngineError, step: Step) -> None:
+        """A protected resource stays, and so does what it depends on; other deletions go on."""
+        assert step.old is not None
+        self.has_failed = self.has_failed_step = True
+        prefix = "Preview failed: " if self.dry_run else ""
+        self._events.diagnostic("error", f"{prefix}{error}", step.old.urn)
+        if not self.dry_run:
+            self._events.resource_fails(step, sum(self.changes.values()))
+
+    def _fail_step(self, error: EngineError, step: Step) -> NoReturn:
+        subject = step.new or step.old
+        assert subject is not None
+        if step.op not in ("create", "create-replacement"):  # of a failed create the engine says that nothing was made
+            self.may_be_corrupt |= getattr(error, "is_outcome_unknown", step.op == "read")
+        self.fail(str(error), subject.urn, step)
 
     def _must_be_deleted(self, old: Resource) -> bool:
-        if not old.custom or old.is_provider or old.external or old.retain_on_delete:
+        if not old.custom or old.is_provider or old.external or old.retain_on_delete or old.pending_replacement:
             return False
         goes_with = old.deleted_with
         return not goes_with or (goes_with in self.news and not self.destroying)
@@ -492,19 +574,20 @@ class Deployment:
         is_partial = self.has_failed or self.is_stopped
         self._set_outputs(step, {**old, **self._stack_outputs} if is_partial else self._stack_outputs)
 
-    def refresh(self) -> None:
+    def refresh(self, *, clears_pending_creates: bool) -> None:
         """Ask the providers how the resources of the state are, and record it."""
         with ThreadPoolExecutor(max_workers=self._parallel) as pool:
             list(pool.map(self._refresh_one, [r for r in self._base if not r.delete]))
-        self._journal.forget_pending()
+        if clears_pending_creates:
+            self._journal.forget_pending()
 
     def _refresh_one(self, old: Resource) -> None:
         if self._stop.is_set():
             return
+        self._begin(Step("refresh", old, old, is_logical=False))
         if not old.custom or old.is_provider:
-            self._count(Step("same", old, old))
+            self._refreshed(Step("same", old, old))
             return
-        self._begin(Step("refresh", old, old))
         try:
             found = self._providers.of(old).read(old.urn, old.id, old.inputs, old.outputs)
         except EngineError as error:
@@ -521,11 +604,20 @@ class Deployment:
             drifted = plain(new.outputs) != plain(old.outputs)
             new = replace(new, modified=now()) if drifted else new
             self._journal.amend(old, new)
-            diffs = changed_keys(old.outputs, new.outputs) if drifted else ()
-            step = Step("update" if drifted else "same", old, new, diffs=diffs)
+            step = Step("same", old, new, detailed={})
+            if drifted:
+                answer = self._providers.of(old).diff(old.urn, new, old.inputs, ())
+                step = Step("update", old, new, diffs=changed_keys(old.outputs, new.outputs), detailed=answer.detailed)
+        self._refreshed(step)
+
+    def _refreshed(self, step: Step) -> None:
         with self._lock:
             self._count(step)
-        self._events.resource_ends(step)
+        self._events.resource_ends(replace(step, is_logical=False))
+
+
+def _before_its_outcome(step: Step) -> Step:
+    return replace(step, new=replace(step.new, id="", outputs={})) if step.new else step
 
 
 def _made(new: Resource, **fields: Any) -> Resource:
@@ -546,9 +638,17 @@ def check_failure(resource: Resource, property: str, reason: str) -> str:
     return f"{kind} resource '{name}' has a problem: {reason}"
 
 
-def protection_error(resource: Resource) -> str:
+def replacement_error(resource: Resource) -> str:
     return (
-        f'unable to delete resource "{resource.urn}"\nas it is currently marked for protection. '
-        "To unprotect the resource, remove the `protect` flag from the resource in your Pulumi program and run "
-        f"`pulumi up`, or use the command:\n`pulumi state unprotect {resource.urn}`"
+        f'unable to replace resource "{resource.urn}"\nas it is currently marked for protection. '
+        "To unprotect the resource, remove the `protect` flag from the resource in your Pulumi program "
+        "and run `pulumi up`"
+    )
+
+
+def deletion_error(resource: Resource) -> str:
+    return (
+        f'resource "{resource.urn}" cannot be deleted\nbecause it is protected. '
+        "To unprotect the resource, either remove the `protect` flag from the resource in your Pulumi program and run "
+        f"`pulumi up`, or use the command:\n`pulumi state unprotect '{resource.urn}'`"
     )

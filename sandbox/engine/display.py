@@ -21,6 +21,7 @@ WORDS = {
     "create-replacement": ("++", "creating replacement", "created replacement", "create replacement"),
     "delete-replaced": ("--", "deleting original", "deleted original", "delete original"),
     "read": ("> ", "reading", "read", "read"),
+    "discard": ("< ", "discarding", "discarded", "discard"),
     "refresh": ("~ ", "refreshing", "", "refresh"),
     "same": ("  ", "", "", ""),
 }
@@ -126,7 +127,7 @@ class Progress:
 def _is_hidden(metadata: Event) -> bool:
     kind, _, name = metadata["urn"].split("::", 2)[2].partition("::")
     is_default_provider = kind.startswith("pulumi:providers:") and name.startswith("default")
-    return metadata["op"] in ("same", "read") or is_default_provider
+    return metadata["op"] in ("same", "read", "discard") or is_default_provider
 
 
 def _diff(metadata: Event) -> str:

@@ -26,6 +26,23 @@ class StackNotFound(EngineError):
         super().__init__(f"no stack named '{name}' found")
 
 
+class UnexpectedChanges(EngineError):
+    exit_code = 7
+
+    def __init__(self) -> None:
+        super().__init__("no changes were expected but changes were proposed")
+
+
+class NotConfirmed(EngineError):
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--yes or --skip-preview or --preview-only must be passed in to proceed "
+            "when running in non-interactive mode"
+        )
+
+
 class Bail(EngineError):
     """The operation failed and its diagnostics have already been shown."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.engine.checkpoint import Resource
 from sandbox.engine.errors import EngineError
-from sandbox.engine.properties import to_json
+from sandbox.engine.properties import SECRET, SIGNATURE, Secret, to_json
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -71,7 +71,7 @@ class Events:
         if step.diffs:
             metadata["diffs"] = list(step.diffs)
         metadata["detailedDiff"] = detailed_diff(step.detailed)
-        return {**metadata, "logical": step.is_logical, "provider": subject.provider}
+        return {**metadata, **({"logical": True} if step.is_logical else {}), "provider": subject.provider}
 
     def _state(self, resource: Resource | None) -> Event | None:
         if resource is None:
@@ -79,6 +79,7 @@ class Events:
         flags = {
             "custom": resource.custom,
             "delete": resource.delete,
+            "external": resource.external,
             "protect": resource.protect,
             "retainOnDelete": resource.retain_on_delete,
             "initErrors": list(resource.init_errors),
@@ -88,11 +89,24 @@ class Events:
             "urn": resource.urn,
             "id": resource.id,
             "parent": resource.parent,
-            "inputs": to_json(resource.inputs, show_secrets=self._show_secrets),
-            "outputs": to_json(resource.outputs, show_secrets=self._show_secrets),
+            "inputs": sealed(resource.inputs, self._show_secrets),
+            "outputs": sealed(resource.outputs, self._show_secrets),
             "provider": resource.provider,
             **{name: value for name, value in flags.items() if value},
         }
+
+
+def sealed(value: Any, show_secrets: bool) -> Any:
+    """Properties as events have them: a secret in the checkpoint's form, its value only where it may be shown."""
+    if isinstance(value, Secret):
+        if show_secrets:
+            return {SIGNATURE: SECRET, "plaintext": json.dumps(to_json(value, show_secrets=True))}
+        return {SIGNATURE: SECRET, "ciphertext": "[secret]"}
+    if isinstance(value, dict):
+        return {key: sealed(item, show_secrets) for key, item in sorted(value.items())}
+    if isinstance(value, list):
+        return [sealed(item, show_secrets) for item in value]
+    return to_json(value)
 
 
 def detailed_diff(detailed: Mapping[str, tuple[str, bool]] | None) -> Event | None:
@@ -106,7 +120,7 @@ class FileLog:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = path.open("a")
+            self._file = path.open("w")
         except OSError as error:
             raise EngineError(f"--event-log {path}: {error.strerror}") from error
 

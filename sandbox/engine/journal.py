@@ -54,9 +54,11 @@ class Journal:
             self._done = [now if r is was else r for r in self._done]
             self._base = [now if r is was else r for r in self._base]
 
-    def condemn(self, old: Resource) -> None:
-        """`old` has been replaced and is yet to be deleted."""
-        self.amend(old, replace(old, delete=True))
+    def condemn(self, old: Resource) -> Resource:
+        """`old` has been replaced and is yet to be deleted: as it then is."""
+        condemned = replace(old, delete=True)
+        self.amend(old, condemned)
+        return condemned
 
     def rename(self, old_urn: str, new_urn: str) -> None:
         """An alias was taken up: what the state still says of the old URN is written as the new one."""

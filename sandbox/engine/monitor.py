@@ -35,7 +35,6 @@ REFUSED_OPTIONS = {
     "importId": "the resource option import_",
     "transforms": "the resource option transforms",
     "state_migrations": "state migrations",
-    "deleteBeforeReplace": "the resource option delete_before_replace",
     "replace_with": "the resource option replace_with",
     "hideDiffs": "the resource option hide_diffs",
     "envVarMappings": "the resource option env_var_mappings",
@@ -115,6 +114,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             ),
             version=request.version,
             aliases=tuple(self._aliases(request)),
+            delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
             inherits_protection=not request.HasField("protect"),
         )
         resource = self._deployment.register(goal)

@@ -18,8 +18,8 @@ from sandbox.engine import VERSION, checkpoint
 from sandbox.engine.config import StackConfig
 from sandbox.engine.deployment import Deployment, Step
 from sandbox.engine.display import Progress, output_lines
-from sandbox.engine.errors import Bail, EngineError
-from sandbox.engine.events import Event, Events, detailed_diff, open_log
+from sandbox.engine.errors import Bail, EngineError, NotConfirmed, UnexpectedChanges
+from sandbox.engine.events import Event, Events, open_log
 from sandbox.engine.hooks import Hooks
 from sandbox.engine.journal import Journal
 from sandbox.engine.options import Options
@@ -44,6 +44,9 @@ Once you have confirmed the status of the interrupted operations, you can repair
 which will refresh the state from the provider you are using and clear the pending operations if there are any.
 
 Note that `pulumi refresh` will need to be run interactively to clear pending CREATE operations."""
+CANCELLING = """\
+^C received; cancelling. If you would like to terminate immediately, press ^C again.
+Note that terminating immediately may lead to orphaned resources and other inconsistencies."""
 DESTROYED = """\
 The resources in the stack have been deleted, but the history and configuration associated with the stack are still \
 maintained.{space}
@@ -63,7 +66,7 @@ def run(options: Options, environment: Mapping[str, str]) -> None:
     is_preview = name == "preview" or options.is_set("preview-only")
     is_interactive = sys.stdin.isatty() and not options.is_set("non-interactive")
     if not (is_preview or is_interactive or options.is_set("yes") or options.is_set("skip-preview")):
-        raise EngineError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
+        raise NotConfirmed
     config = stack.project.merged(stack.config())
     if not options.is_set("skip-config-validation"):
         stack.project.validate(stack.name, config, stack.crypter.decrypt)
@@ -121,7 +124,7 @@ def _judge(outcome: Outcome, options: Options) -> None:
         raise Bail
     changed = sum(count for op, count in outcome.changes.items() if op != "same")
     if changed and options.is_set("expect-no-changes"):
-        raise EngineError("no changes were expected but changes were proposed")
+        raise UnexpectedChanges
 
 
 def _description(stack: Stack, options: Options) -> dict[str, str]:
@@ -198,15 +201,17 @@ class Run:
     # The pass
 
     def execute(self) -> Outcome:
-        self._events.emit("preludeEvent", {"config": to_json(self._config)})
-        self._warn_of_pending()
         previous = signal.signal(signal.SIGINT, lambda *_: self._interrupt())
-        is_complete = False
+        has_begun = is_complete = False
         try:
-            if self._runs_program():
+            runs_program = self._runs_program()
+            self._events.emit("preludeEvent", {"config": to_json(self._config)})
+            has_begun = True
+            self._warn_of_pending()
+            if runs_program:
                 self._run_program()
             elif self._kind == "refresh":
-                self._deployment.refresh()
+                self._deployment.refresh(clears_pending_creates=self._options.is_set("clear-pending-creates"))
             else:
                 self._deployment.delete_leftovers()
             self._deployment.finish_stack()
@@ -216,7 +221,7 @@ class Run:
             self._plugins.stop()
             self._hooks.close()
             signal.signal(signal.SIGINT, previous)
-            outcome = self._conclude(is_complete)
+            outcome = self._conclude(is_complete) if has_begun else self._give_up()
             if self._log:
                 self._log.close()
         return outcome
@@ -299,13 +304,11 @@ class Run:
                 self._program.kill()
             os._exit(1)
         self._was_interrupted = True
-        _warn(
-            "^C received; cancelling. If you would like to terminate immediately, press ^C again.\n"
-            "Note that terminating immediately may lead to orphaned resources and other inconsistencies."
-        )
+        _warn(CANCELLING)
         self._deployment.stop()
 
         def cancel() -> None:
+            self._events.emit("stdoutEvent", {"message": f"{CANCELLING}\n", "color": "never"})
             if self._program is not None:
                 self._program.interrupt()
             self._plugins.cancel()
@@ -315,19 +318,22 @@ class Run:
 
     # What came of it
 
+    def _give_up(self) -> Outcome:
+        self._events.emit("cancelEvent", {})
+        return Outcome({}, False)
+
     def _conclude(self, is_complete: bool) -> Outcome:
         deployment = self._deployment
-        if self._was_interrupted:
-            self._events.diagnostic("error", f"{self._kind} canceled")
-        elif deployment.has_failed_step:
-            self._events.diagnostic("error", f"{'preview' if self._dry_run else self._kind} failed")
+        if deployment.has_failed_step or self._was_interrupted:
+            end = "failed" if deployment.has_failed_step else "canceled"
+            self._events.diagnostic("error", f"{'preview' if self._dry_run else 'update'} {end}")
         outcome = Outcome(
             dict(sorted(deployment.changes.items())),
             is_complete and not deployment.has_failed and not self._was_interrupted,
         )
         seconds = time.monotonic() - self._started
         summary = {
-            "maybeCorrupt": False,
+            "maybeCorrupt": deployment.may_be_corrupt,
             "durationSeconds": int(seconds),
             "resourceChanges": outcome.changes,
             "PolicyPacks": {},
@@ -354,8 +360,8 @@ class Run:
     def report(self) -> dict[str, Any]:
         """What `preview --json` prints."""
         return {
-            "config": to_json(self._config),
-            "steps": [_step_report(step) for step in self._deployment.history],
+            **({"config": to_json(self._config)} if self._config else {}),
+            "steps": [_step_report(step) for step in self._deployment.history if _is_shown(step)],
             **({"diagnostics": self._diagnostics} if self._diagnostics else {}),
             "duration": int((time.monotonic() - self._started) * 1e9),
             "changeSummary": dict(sorted(self._deployment.changes.items())),
@@ -379,4 +385,15 @@ def _step_report(step: Step) -> Event:
         report["replaceReasons"] = list(step.keys)
     if step.diffs:
         report["diffReasons"] = list(step.diffs)
-    return {**report, "detailedDiff": detailed_diff(step.detailed)}
+    detailed = {path: {"kind": kind, "inputDiff": is_input} for path, (kind, is_input) in (step.detailed or {}).items()}
+    return {**report, "detailedDiff": detailed or None}
+
+
+def _is_shown(step: Step) -> bool:
+    subject = step.new or step.old
+    assert subject is not None
+    if subject.type == checkpoint.STACK_TYPE:
+        return True
+    if step.op == "same":
+        return step.old is not None and step.new is not None and step.old.protect != step.new.protect
+    return step.is_logical and not subject.is_default_provider

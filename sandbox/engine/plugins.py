@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ GRPC_OPTIONS = [
 
 class ProviderError(EngineError):
     """A provider refused or failed a call; nothing is known to have been made."""
+
+    is_outcome_unknown = False
 
 
 class InitFailed(ProviderError):
@@ -228,7 +231,7 @@ class Provider:
         """A provider that takes no secrets gives them back bare: what was secret when sent is secret in the answer."""
         if self._accepts_secrets:
             return answered
-        return {key: Secret(plain(v)) if key in sent and has_secrets(sent[key]) else v for key, v in answered.items()}
+        return _annotated(answered, sent)
 
     def _call(self, method: Any, request: Any, unimplemented: Any = None) -> Any:
         import grpc
@@ -239,6 +242,18 @@ class Provider:
             if unimplemented is not None and error.code() == grpc.StatusCode.UNIMPLEMENTED:
                 return unimplemented
             raise _provider_error(error, self._pb) from error
+
+
+def _annotated(answered: Properties, sent: Properties) -> Properties:
+    """A list with a secret in it is secret as a whole, an object where it was (sdk: annotateSecrets)."""
+    marked = dict(answered)
+    for key, value in answered.items():
+        was = sent.get(key)
+        if isinstance(value, dict) and isinstance(was, dict):
+            marked[key] = _annotated(value, was)
+        elif has_secrets(was):
+            marked[key] = Secret(plain(value))
+    return marked
 
 
 def _failures(response: Any) -> list[CheckFailure]:
@@ -254,7 +269,9 @@ def _provider_error(error: Any, pb: Any) -> ProviderError:
                 if detail.type_url.endswith("ErrorResourceInitFailed"):
                     failed = pb.ErrorResourceInitFailed.FromString(detail.value)
                     return InitFailed(failed.id, from_struct(failed.properties), tuple(failed.reasons))
-    return ProviderError(error.details() or str(error.code()))
+    failed = ProviderError(error.details() or str(error.code()))
+    failed.is_outcome_unknown = error.code().name in ("UNKNOWN", "INTERNAL", "DATA_LOSS")
+    return failed
 
 
 def _difference(response: Any) -> Difference:
@@ -298,10 +315,8 @@ class Plugins:
     def cancel(self) -> None:
         """Ask every provider to give up what it is doing."""
         for provider in list(self._providers):
-            try:
+            with contextlib.suppress(ProviderError):  # it may have ended
                 provider.cancel()
-            except ProviderError as error:
-                self._log(f"cancelling a provider: {error}")
 
     def stop(self) -> None:
         for warm in self._warm.values():

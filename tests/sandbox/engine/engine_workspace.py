@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, {str(HERE / "toy")!r})
 import pulumi
 from pulumi import ResourceOptions as O, ResourceHook, ResourceHookBinding as Hooks
-from toy import Thing, Provider, Group, echo
+from toy import Thing, Provider, Group, echo, note
 config = pulumi.Config()
 """
 
@@ -53,6 +53,7 @@ class Workspace:
             "PULUMI_STACK": "dev",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # the real CLI hides --event-log without it
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "BLUEGREEN_SANDBOX_PYTHON": sys.executable,
             "TOY_DIR": str(self.root / "toy"),
             **self.extra,
@@ -61,9 +62,10 @@ class Workspace:
     def program(self, source: str) -> None:
         (self.project / "__main__.py").write_text(PREAMBLE + textwrap.dedent(source))
 
-    def configure(self, **values: str) -> None:
-        """Make the stack's config these values and nothing else, quicker than `config set` would."""
-        lines = "".join(f"  demo:{key}: {json.dumps(value)}\n" for key, value in values.items())
+    def configure(self, **values: Any) -> None:
+        """Make the stack's config these values alone, quicker than `config set`; secrets are `{"secure": ...}`."""
+        keys = {key if ":" in key else f"demo:{key}": value for key, value in values.items()}
+        lines = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in keys.items())
         (self.project / "stacks/Pulumi.dev.yaml").write_text(f"encryptionsalt: {SALT}\nconfig:\n{lines}")
 
     def pulumi(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:

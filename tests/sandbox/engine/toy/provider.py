@@ -1,7 +1,8 @@
 """A provider small enough to read: `toy:index:Thing`, kept as files in TOY_DIR, every call appended to TOY_DIR/calls.
 
 What a thing is to do wrong stands in its inputs: `fail` names the call that fails (`create`, `init`, `update`,
-`delete`), `seconds` is how long a create or update takes. `zone` replaces.
+`delete`), `seconds` is how long a create or update takes. `zone` replaces, and so does `address`, which no two things
+can have at once: the old one is deleted first. Ids and names count what was made, so that two engines make the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +48,13 @@ def log(call, request, **more):
         )
 
 
+def made_before(name):
+    """How many things of this name the provider has made."""
+    with LOCK:
+        lines = (HOME / "calls").read_text().splitlines() if (HOME / "calls").exists() else []
+    return sum(entry["call"] == "created" and entry["name"] == name for entry in map(json.loads, lines))
+
+
 class Toy(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self):
         self.cancelled = threading.Event()
@@ -59,7 +66,8 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request, context):
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_SOME)
+        changed = plain(request.old_inputs) != plain(request.news)
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_SOME if changed else 1)
 
     def Configure(self, request, context):
         log("configure", request, args=plain(request.args))
@@ -70,12 +78,13 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request, context):
         news, olds = plain(request.news), plain(request.olds)
-        news.setdefault("name", olds.get("name") or f"{request.urn.rpartition('::')[2]}-{request.randomSeed.hex()[:6]}")
-        failures = (
-            [provider_pb2.CheckFailure(property="size", reason="must not be negative")]
-            if news.get("size") == -1
-            else []
-        )
+        name = request.urn.rpartition("::")[2]
+        news.setdefault("name", olds.get("name") or f"{name}-{made_before(name) + 1}")
+        failures = []
+        if news.get("size") == -1:
+            failures.append(provider_pb2.CheckFailure(property="size", reason="must not be negative"))
+        if not request.randomSeed:
+            failures.append(provider_pb2.CheckFailure(reason="the engine gave no random seed"))
         return provider_pb2.CheckResponse(inputs=struct(news), failures=failures)
 
     def Diff(self, request, context):
@@ -84,7 +93,8 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=changed,
-            replaces=[key for key in changed if key == "zone"],
+            replaces=[key for key in changed if key in ("zone", "address")],
+            deleteBeforeReplace="address" in changed,
             hasDetailedDiff=True,
             detailedDiff={key: provider_pb2.PropertyDiff(kind="UPDATE", inputDiff=True) for key in changed},
         )
@@ -101,7 +111,8 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
         self._pause(inputs, context)
         if inputs.get("fail") == "create":
             context.abort(grpc.StatusCode.UNKNOWN, "there is no room for it")
-        id = f"thing-{uuid.uuid4().hex[:8]}"
+        name = request.urn.rpartition("::")[2]
+        id = f"thing-{name}-{made_before(name) + 1}"
         outputs = {**inputs, "arn": f"arn:toy:{id}", "id": id}
         (HOME / id).write_text(json.dumps(outputs))
         log("created", request)
@@ -130,8 +141,12 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=struct(outputs))
 
     def Delete(self, request, context):
+        inputs = plain(request.old_inputs)
         log("delete", request)
-        if plain(request.old_inputs).get("fail") == "delete":
+        if (HOME / "slow-deletes").exists():
+            (HOME / "slow-deletes").unlink()  # once
+            self._pause({"seconds": 30}, context)
+        if inputs.get("fail") == "delete":
             context.abort(grpc.StatusCode.UNKNOWN, "it is still in use")
         (HOME / request.id).unlink(missing_ok=True)
         log("deleted", request)
