@@ -22,6 +22,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
+from bluegreen.model.notice import said_by_provider
 from bluegreen.model.settings import NAMESPACE
 from bluegreen.process import runs
 from bluegreen.pulumi_command import PulumiCommand
@@ -316,7 +317,7 @@ class _Errors:
         def see(event: EngineEvent) -> None:
             diagnostic = event.diagnostic_event
             if diagnostic and diagnostic.severity == "error":
-                self._reasons.append(diagnostic.message.strip())
+                self._reasons.append(said_by_provider(diagnostic.message.strip()))
             if on_event:
                 on_event(event)
 

@@ -43,6 +43,7 @@ from bluegreen.model.notice import (
     PASSED,
     SOAK,
     SOAK_BEGAN,
+    said_by_provider,
 )
 from bluegreen.model.tags import LISTENER, RELEASE, Purpose
 
@@ -114,7 +115,7 @@ class Narrator:
             self._tell(event)
 
     def _read(self, diagnostic: Any) -> None:
-        text = diagnostic.message.strip()
+        text = said_by_provider(diagnostic.message.strip())
         if hook := HOOK_FAILED.values_in(text):
             text = hook["said"]
         is_about_resource = bool(diagnostic.urn) and _type_in(diagnostic.urn) != STACK_TYPE

@@ -161,6 +161,13 @@ def test_a_failure_that_each_part_of_a_group_repeats_is_told_once() -> None:
     assert heard == [Failed(stack="prod", text="soak: web-1: alarm x is on, after 0 s")]
 
 
+@pytest.mark.parametrize("before", ["", "updating urn:pulumi:dev::p::aws:lb/listener:Listener::on-80: "])
+def test_a_provider_s_error_is_told_without_the_list_that_it_comes_in(before: str) -> None:
+    urn = "urn:pulumi:dev::p::aws:lb/listener:Listener::on-80"
+    listed = f"{before}1 error occurred:\n\t* modifying ELBv2 Listener (arn): no\n\n"
+    assert told(diagnostic(listed, "error", urn)) == [Failed(stack="prod", text="modifying ELBv2 Listener (arn): no")]
+
+
 def test_the_engines_own_words_are_no_news() -> None:
     stack = "urn:pulumi:dev::bluegreen::pulumi:pulumi:Stack::bluegreen-dev"
     assert told(diagnostic("update failed", "error")) == []

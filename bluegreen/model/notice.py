@@ -63,3 +63,11 @@ SOAK_BEGAN = Notice("soak: {group} is watched for {seconds:.0f} s")
 
 HOOK_FAILED = Notice('before hook "{hook}" failed: {said}')
 """The engine's words."""
+
+_LISTED = re.compile(r"((updating|deleting|refreshing) urn:\S+: )?1 error occurred:\s*\* (?P<said>.*)", re.DOTALL)
+
+
+def said_by_provider(text: str) -> str:
+    """A provider's error without the list that it comes in: `deleting urn:...: 1 error occurred:` and a bullet."""
+    listed = _LISTED.fullmatch(text.strip())
+    return listed["said"].strip() if listed else text
