@@ -188,14 +188,17 @@ class Aws:
                 )
             self.sleep(pause, what)
 
-    def retry(self, what: str, codes: Iterable[str], call: Callable[[], Any], *, timeout: float) -> Any:
+    def retry(
+        self, what: str, codes: Iterable[str], call: Callable[[], Any], *, timeout: float, saying: str = ""
+    ) -> Any:
         """Call again while AWS answers with one of these codes: something else still has to go first."""
         deadline = time.monotonic() + timeout
         for pause in _pauses():
             try:
                 return call()
             except ClientError as error:
-                if code_of(error) not in codes or time.monotonic() + pause > deadline:
+                is_passing = code_of(error) in codes and saying in str(error)
+                if not is_passing or time.monotonic() + pause > deadline:
                     raise
             self.sleep(pause, what)
         raise AssertionError("the pauses never end")

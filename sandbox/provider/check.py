@@ -163,12 +163,16 @@ def _faults(spec: Property, value: Any, path: str) -> Iterator[str]:
         yield f"expected {name} to be one of {_listing(spec.choices)}, got {value}"
     elif spec.only and value not in spec.only:
         yield f"the sandbox supports {name} only as {_listing(spec.only)}, got {value}"
+    if value in spec.besides:
+        return
     if (spec.at_least is not None and value < spec.at_least) or (spec.at_most is not None and value > spec.at_most):
         low = spec.at_least if spec.at_least is not None else "any"
         high = spec.at_most if spec.at_most is not None else "any"
         yield f"expected {name} to be in the range ({low} - {high}), got {value}"
     if spec.pattern and not spec.pattern.fullmatch(value):
         yield f'"{name}" ({value}) {spec.pattern_reason}'
+    if spec.refuses and (reason := spec.refuses(name, value)):
+        yield reason
 
 
 def _listing(values: tuple[Any, ...]) -> str:

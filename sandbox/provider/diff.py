@@ -7,11 +7,12 @@ isn't computed is compared with its zero value; the order in a set means nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from sandbox.provider.table import Kind, Property
+from sandbox.provider.check import DEFAULTS
+from sandbox.provider.table import Kind, Property, ResourceType
 from sandbox.provider.wire import UNKNOWN, Props
 
 
@@ -33,10 +34,15 @@ class Change:
         return self.path.partition(".")[0].partition("[")[0]
 
 
-def diff(
-    table: Mapping[str, Property], state: Props, inputs: Props, ignored: frozenset[str] = frozenset()
-) -> list[Change]:
-    return [change for change in _members(table, state, inputs, "", False) if not _is_ignored(change, ignored)]
+def diff(kind: ResourceType, state: Props, inputs: Props, ignored: frozenset[str] = frozenset()) -> list[Change]:
+    found = [c for c in _members(kind.properties, state, inputs, "", False) if not _is_ignored(c, ignored)]
+    also = kind.also_replaces(state, inputs)
+    return [replace(change, replaces=True) if change.property in also else change for change in found]
+
+
+def deletes_first(kind: ResourceType, inputs: Props) -> bool:
+    """Whether a replacement goes before the new one comes: two can't have the name that the program gave."""
+    return kind.name_limit is not None and "name" in inputs and "name" not in inputs.get(DEFAULTS, ())
 
 
 def _is_ignored(change: Change, ignored: frozenset[str]) -> bool:
@@ -54,7 +60,7 @@ def _value(spec: Property, old: Any, new: Any, path: str, replaces: bool) -> Ite
         yield Change(path, Act.ADD if _is_zero(old) else Act.UPDATE, replaces)
     elif old is UNKNOWN:
         yield Change(path, Act.UPDATE, replaces)
-    elif _is_zero(old) and _is_zero(new):
+    elif (_is_zero(old) and _is_zero(new)) or (spec.suppresses and spec.suppresses(old, new)):
         return
     elif old is None:
         yield Change(path, Act.ADD, replaces)

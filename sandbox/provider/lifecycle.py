@@ -6,13 +6,14 @@ which inputs a refresh gives back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.provider.aws import Aws
 from sandbox.provider.check import DEFAULTS
 from sandbox.provider.diff import diff
-from sandbox.provider.table import ResourceType
+from sandbox.provider.table import Kind, Property, ResourceType
 from sandbox.provider.wire import UNKNOWN, Props
 
 
@@ -51,15 +52,18 @@ def create(kind: ResourceType, aws: Aws, inputs: Props) -> Existing:
 
 
 def read(kind: ResourceType, aws: Aws, identifier: str, known: Props) -> Existing | None:
+    """Of a resource in the state; or, where nothing is known of it, of one that is to be imported."""
+    if not known:
+        identifier, known = kind.locate(aws, identifier)
     found = kind.read(aws, identifier, without_defaults(known))
     return None if found is None else Existing(identifier, _state(aws, identifier, _inputs_in(kind, known), found))
 
 
 def preview_update(kind: ResourceType, olds: Props, inputs: Props) -> Props:
     news = without_defaults(inputs)
-    changes = diff(kind.properties, olds, inputs)
-    again = {name: UNKNOWN for name, spec in kind.properties.items() if spec.recomputed and changes}
-    gone = {change.property for change in changes} - set(news)
+    changed = frozenset(change.property for change in diff(kind, olds, inputs))
+    again = dict.fromkeys(kind.recomputes(changed, news) if changed else (), UNKNOWN)
+    gone = changed - set(news)
     kept = {name: value for name, value in olds.items() if name not in gone}
     return {**kept, **again, **news, **_tags_all(kind, news)}
 
@@ -68,7 +72,7 @@ def update(
     kind: ResourceType, aws: Aws, identifier: str, olds: Props, inputs: Props, ignored: frozenset[str]
 ) -> Existing:
     news = without_defaults(inputs)
-    changed = frozenset(change.property for change in diff(kind.properties, olds, inputs, ignored))
+    changed = frozenset(change.property for change in diff(kind, olds, inputs, ignored))
     written = replace(aws, has_just_written=True)
     try:
         kind.update(written, identifier, olds, news, changed)
@@ -91,12 +95,19 @@ def refreshed_inputs(kind: ResourceType, old_inputs: Props, state: Props) -> Pro
     """Today's values of the old inputs; where there are none (an import), everything that isn't a default."""
     if old_inputs:
         return dict(_project(old_inputs, state))
-    table = kind.inputs
-    return {
-        name: value
-        for name, value in state.items()
-        if name in table and value not in (None, "", 0, False, [], {}) and value != table[name].default
-    }
+    return _telling(kind.inputs, state)
+
+
+def _telling(table: Mapping[str, Property], state: Props) -> Props:
+    """What of a state has to be said to have it so; of two that may not both be given, the first."""
+    told: Props = {}
+    for name, spec in table.items():
+        value = state.get(name)
+        is_said_otherwise = any(other in told for other in spec.conflicts_with)
+        if spec.output or value in (None, "", 0, False, [], {}, spec.default) or is_said_otherwise:
+            continue
+        told[name] = _telling(spec.fields, value) if spec.kind is Kind.OBJECT else value
+    return told
 
 
 def _project(shape: Any, value: Any) -> Any:

@@ -17,7 +17,7 @@ from sandbox.provider import lifecycle
 from sandbox.provider.aws import Aws, Clients
 from sandbox.provider.check import Failure, Naming, check, check_arguments
 from sandbox.provider.configuration import configuration_failures, settings_from
-from sandbox.provider.diff import Act, Change, diff
+from sandbox.provider.diff import Act, Change, deletes_first, diff
 from sandbox.provider.invokes import INVOKES
 from sandbox.provider.resources import TYPES
 from sandbox.provider.table import ResourceType
@@ -31,6 +31,7 @@ _KINDS = {
     (Act.DELETE, False): provider_pb2.PropertyDiff.DELETE,
     (Act.DELETE, True): provider_pb2.PropertyDiff.DELETE_REPLACE,
 }
+_ERRORS = "1 error occurred:\n\t* {}\n\n"  # how Terraform's errors are listed
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -107,21 +108,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         kind = _type(request.urn, context)
         ignored = frozenset(request.ignoreChanges)
-        changes = diff(kind.properties, decode(request.olds), decode(request.news), ignored)
-        return _diff_response(changes)
+        inputs = decode(request.news)
+        return _diff_response(diff(kind, decode(request.olds), inputs, ignored), deletes_first(kind, inputs))
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         kind, aws = _type(request.urn, context), self._for(request, context)
         inputs = decode(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=encode(lifecycle.preview_create(kind, aws, inputs)))
-        made = _or_abort(context, lambda: lifecycle.create(kind, aws, inputs), inputs)
+        made = _or_abort(context, lambda: lifecycle.create(kind, aws, inputs), _ERRORS, inputs)
         return provider_pb2.CreateResponse(id=made.identifier, properties=encode(made.state))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
         kind, aws = _type(request.urn, context), self._for(request, context)
         known = {**decode(request.inputs), **decode(request.properties)}
-        found = _or_abort(context, lambda: lifecycle.read(kind, aws, request.id, known))
+        found = _or_abort(
+            context, lambda: lifecycle.read(kind, aws, request.id, known), f"refreshing {request.urn}: {_ERRORS}"
+        )
         if found is None:
             return provider_pb2.ReadResponse()
         inputs = lifecycle.refreshed_inputs(kind, decode(request.inputs), found.state)
@@ -135,13 +138,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         made = _or_abort(
             context,
             lambda: lifecycle.update(kind, aws, request.id, olds, inputs, ignored),
+            f"updating {request.urn}: {_ERRORS}",
             decode(request.old_inputs),
         )
         return provider_pb2.UpdateResponse(properties=encode(made.state))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         kind, aws = _type(request.urn, context), self._for(request, context)
-        _or_abort(context, lambda: kind.delete(aws, request.id, decode(request.properties)))
+        what = f"deleting {request.urn}: {_ERRORS}"
+        _or_abort(context, lambda: kind.delete(aws, request.id, decode(request.properties)), what)
         return Empty()
 
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -182,7 +187,7 @@ def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -
     raise AssertionError("abort raises")
 
 
-def _or_abort(context: grpc.ServicerContext, act: Any, inputs: Props | None = None) -> Any:
+def _or_abort(context: grpc.ServicerContext, act: Any, said_as: str = "{}", inputs: Props | None = None) -> Any:
     """Expected errors become the call's status; an object that exists but isn't finished travels in its details."""
     try:
         return act()
@@ -191,16 +196,17 @@ def _or_abort(context: grpc.ServicerContext, act: Any, inputs: Props | None = No
         details = provider_pb2.ErrorResourceInitFailed(
             id=existing.identifier,
             properties=encode(existing.state),
-            reasons=[str(error)],
+            reasons=[said_as.replace("{}", str(error))],
             inputs=encode(inputs or {}),
         )
         packed = AnyMessage()
         packed.Pack(details)
-        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[packed])
+        message = details.reasons[0]
+        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[packed])
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-        _abort(context, grpc.StatusCode.UNKNOWN, str(error))
+        _abort(context, grpc.StatusCode.UNKNOWN, message)
     except BluegreenError as error:
-        _abort(context, grpc.StatusCode.UNKNOWN, str(error))
+        _abort(context, grpc.StatusCode.UNKNOWN, said_as.replace("{}", str(error)))
 
 
 def _checked(inputs: Props, failures: Iterable[Failure]) -> Any:
@@ -211,11 +217,13 @@ def _failures(failures: Iterable[Failure]) -> list[Any]:
     return [provider_pb2.CheckFailure(property=failure.property, reason=failure.reason) for failure in failures]
 
 
-def _diff_response(changes: list[Change]) -> Any:
+def _diff_response(changes: list[Change], deletes_first: bool) -> Any:
+    replaces = _properties(change for change in changes if change.replaces)
     return provider_pb2.DiffResponse(
         changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
         diffs=_properties(changes),
-        replaces=_properties(change for change in changes if change.replaces),
+        replaces=replaces,
+        deleteBeforeReplace=bool(replaces) and deletes_first,
         detailedDiff={
             change.path: provider_pb2.PropertyDiff(kind=_KINDS[change.act, change.replaces]) for change in changes
         },

@@ -36,7 +36,6 @@ class Property:
     default: Any = None
     computed: bool = False  # without an input, AWS says what it is
     output: bool = False  # never an input
-    recomputed: bool = False  # an output that any update may change
     replaces: bool = False
     choices: tuple[Any, ...] = ()
     only: tuple[Any, ...] = ()  # the values of the real provider that the sandbox implements
@@ -44,6 +43,11 @@ class Property:
     at_most: int | None = None
     pattern: re.Pattern[str] | None = None
     pattern_reason: str = ""
+    besides: tuple[Any, ...] = ()  # allowed outside of at_least and at_most
+    refuses: Callable[[str, Any], str | None] | None = None  # (name, value) -> what is wrong with it
+    suppresses: Callable[[Any, Any], bool] | None = (
+        None  # (old, new) -> a change that is none; Terraform's DiffSuppressFunc
+    )
     conflicts_with: tuple[str, ...] = ()
     items: Property | None = None  # of a LIST or SET
     fields: Mapping[str, Property] = field(default_factory=dict)  # of an OBJECT
@@ -90,9 +94,9 @@ def blocks(
     )
 
 
-def output(kind: Kind = Kind.STRING, *, recomputed: bool = False) -> Property:
+def output(kind: Kind = Kind.STRING) -> Property:
     items = text() if kind in (Kind.LIST, Kind.SET, Kind.MAP) else None
-    return Property(kind=kind, output=True, computed=True, recomputed=recomputed, items=items)
+    return Property(kind=kind, output=True, computed=True, items=items)
 
 
 ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d*:.+")
@@ -111,6 +115,15 @@ def _keep(aws: Aws, identifier: str, news: Props) -> None:
 
 def _no_update(aws: Aws, identifier: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     """A type whose every property replaces has only its tags to update, and those are updated for it."""
+
+
+def _nothing_more(first: Any, second: Any) -> frozenset[str]:
+    return frozenset()
+
+
+def _by_id(aws: Aws, given: str) -> tuple[str, Props]:
+    """Most types are imported by the id that they have ever after."""
+    return given, {}
 
 
 Rule = Callable[[Props], "tuple[str, str] | None"]  # inputs -> (property, reason) of what is wrong
@@ -136,6 +149,11 @@ class ResourceType:
     refused: frozenset[str] = frozenset()  # arguments of the real provider that the sandbox doesn't implement
     name_limit: int | None = None  # of a `name` that Pulumi makes up when there is none
     rules: tuple[Rule, ...] = ()
+    # (state, inputs) -> properties whose change takes a replacement this time; Terraform's ForceNew in CustomizeDiff
+    also_replaces: Callable[[Props, Props], frozenset[str]] = _nothing_more
+    # (changed properties, inputs) -> computed ones that a preview can't know; Terraform's ComputedIf
+    recomputes: Callable[[frozenset[str], Props], frozenset[str]] = _nothing_more
+    locate: Callable[[Aws, str], tuple[str, Props]] = _by_id  # what an import is given -> id and what `read` must know
 
     @property
     def inputs(self) -> dict[str, Property]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from sandbox.provider.aws import MINUTE, Aws, absent_group, doing, first, without_none
+from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent_group, doing, first, without_none
 from sandbox.provider.table import (
     Kind,
     ResourceType,
@@ -99,6 +100,17 @@ def _create_group(aws: Aws, news: Props) -> str:
 
 
 def _settle_group(aws: Aws, group: str, news: Props) -> None:
+    wanted = news.get("desiredCapacity") or news["minSize"]
+    at_balancer = news.get("waitForElbCapacity") or news.get("minElbCapacity") or 0
+
+    def lacks(in_group: int, in_balancer: int) -> str | None:
+        if in_group < wanted:
+            return f"want at least {wanted} healthy instance(s) in Auto Scaling Group, have {in_group}"
+        if in_balancer < at_balancer:
+            return f"want at least {at_balancer} healthy instance(s) registered to Load Balancer, have {in_balancer}"
+        return None
+
+    _wait_for_capacity(aws, group, news, lacks)
     with doing(aws.autoscaling, f"suspending Auto Scaling Group ({group}) scaling processes"):
         if suspended := news.get("suspendedProcesses"):
             aws.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=suspended)
@@ -108,7 +120,6 @@ def _settle_group(aws: Aws, group: str, news: Props) -> None:
             aws.autoscaling.enable_metrics_collection(
                 AutoScalingGroupName=group, Metrics=metrics, Granularity=granularity
             )
-    _wait_for_capacity(aws, group, news)
 
 
 def _describe_group(aws: Aws, group: str) -> Any:
@@ -116,44 +127,49 @@ def _describe_group(aws: Aws, group: str) -> Any:
     return first(answer["AutoScalingGroups"])
 
 
-def _wait_for_capacity(aws: Aws, group: str, news: Props) -> None:
-    """For instances in service; for healthy targets only where the program asked for a number of them."""
+def _wait_for_capacity(aws: Aws, group: str, news: Props, lacks: Callable[[int, int], str | None]) -> None:
+    """Until nothing lacks, or a scaling activity has failed since. `lacks` is told how many instances are in service,
+    and how many of them the load balancer has nothing against."""
     timeout = parse_duration(news["waitForCapacityTimeout"])
     if timeout == 0:
         return
-    wanted = news.get("desiredCapacity") or news["minSize"]
-    wanted_at_balancer = news.get("waitForElbCapacity") or news.get("minElbCapacity") or 0
-    exactly = bool(news.get("waitForElbCapacity"))
+    since = datetime.now(UTC)
+    what = f"Auto Scaling Group ({group}) capacity satisfied"
 
     def state() -> str:
+        if not news.get("ignoreFailedScalingActivities") and (failed := _failed_activities(aws, group, since)):
+            raise OperationFailed(f"waiting for {what}: " + "\n".join(failed))
         found = _describe_group(aws, group)
         if found is None:
             return "deleted"
-        ready = [i for i in found["Instances"] if (i["HealthStatus"], i["LifecycleState"]) == ("Healthy", "InService")]
-        if len(ready) < wanted:
-            return f"want at least {wanted} healthy instance(s) in Auto Scaling Group, have {len(ready)}"
-        if wanted_at_balancer:
-            at_balancer = _healthy_targets(aws, found["TargetGroupARNs"], {i["InstanceId"] for i in ready})
-            if at_balancer < wanted_at_balancer or (exactly and at_balancer != wanted_at_balancer):
-                want = f"want {'exactly' if exactly else 'at least'} {wanted_at_balancer}"
-                return f"{want} healthy instance(s) registered to Load Balancer, have {at_balancer}"
-        return "ok"
+        ready = {
+            each["InstanceId"]
+            for each in found["Instances"]
+            if (each["HealthStatus"], each["LifecycleState"]) == ("Healthy", "InService")
+        }
+        return lacks(len(ready), len(ready - _unhealthy_targets(aws, found["TargetGroupARNs"]))) or "ok"
 
-    what = f"Auto Scaling Group ({group}) capacity satisfied"
     with doing(aws.autoscaling, f"waiting for {what}"):
         aws.wait(what, "ok", state, timeout=timeout, failing=("deleted",))
 
 
-def _healthy_targets(aws: Aws, groups: list[str], instances: set[str]) -> int:
-    healthy = [
-        {
-            line["Target"]["Id"]
-            for line in aws.elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-            if line["TargetHealth"]["State"] == "healthy"
-        }
-        for group in groups
+def _failed_activities(aws: Aws, group: str, since: datetime) -> list[str]:
+    answer = aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=group)
+    return [
+        f"scaling activity ({each['ActivityId']}): {each['StatusCode']}: {each.get('StatusMessage', '')}"
+        for each in answer["Activities"]
+        if each["StatusCode"] == "Failed" and each.get("Progress") == 100 and each["StartTime"] > since
     ]
-    return len(instances.intersection(*healthy)) if healthy else 0
+
+
+def _unhealthy_targets(aws: Aws, groups: list[str]) -> set[str]:
+    """Those that are registered and not healthy: one that isn't registered yet doesn't count as unhealthy."""
+    return {
+        line["Target"]["Id"]
+        for group in groups
+        for line in aws.elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        if line["TargetHealth"]["State"] != "healthy"
+    }
 
 
 def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
@@ -164,6 +180,7 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
     template = found.get("LaunchTemplate")
     policy = found.get("InstanceMaintenancePolicy")
     metrics = found.get("EnabledMetrics", [])
+    policies = found.get("TerminationPolicies", [])
     return {
         **{name: found.get(member) for name, member in _PLAIN.items()},
         "arn": found["AutoScalingGroupARN"],
@@ -181,7 +198,8 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
         "instanceMaintenancePolicy": policy and {name: policy[member] for name, member in _MAINTENANCE.items()},
         "suspendedProcesses": [process["ProcessName"] for process in found.get("SuspendedProcesses", [])],
         "enabledMetrics": [metric["Metric"] for metric in metrics],
-        "metricsGranularity": metrics[0]["Granularity"] if metrics else known.get("metricsGranularity"),
+        "metricsGranularity": metrics[0]["Granularity"] if metrics else "1Minute",
+        "terminationPolicies": policies if policies != ["Default"] or known.get("terminationPolicies") else None,
         "predictedCapacity": found.get("PredictedCapacity", 0),
         "warmPoolSize": found.get("WarmPoolSize", 0),
         "tags": [
@@ -191,8 +209,20 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
     }
 
 
+# what an argument that the program drops is set back to
+_DROPPED: Final = {
+    "capacityRebalance": False,
+    "context": "",
+    "defaultInstanceWarmup": 0,
+    "maxInstanceLifetime": 0,
+    "terminationPolicies": ["Default"],
+}
+
+
 def _update_group(aws: Aws, group: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
-    asked = _shape({name: news[name] for name in changed if name in news})
+    asked = _shape({name: news.get(name, _DROPPED.get(name)) for name in changed if name in {*news, *_DROPPED}})
+    if "healthCheckType" in changed:
+        asked |= _shape({"healthCheckGracePeriod": news["healthCheckGracePeriod"]})
     with doing(aws.autoscaling, f"updating Auto Scaling Group ({group})"):
         if asked:
             aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, **asked)
@@ -200,20 +230,63 @@ def _update_group(aws: Aws, group: str, olds: Props, news: Props, changed: froze
         _update_tags(aws, group, olds.get("tags", []), news.get("tags", []))
     if "targetGroupArns" in changed:
         _update_target_groups(aws, group, set(olds.get("targetGroupArns", [])), set(news["targetGroupArns"]))
+    if changed & {"minSize", "desiredCapacity"}:
+        _wait_for_changed_capacity(aws, group, {**olds, **news})
+    if "enabledMetrics" in changed:
+        _update_metrics(aws, group, olds, news)
     if "suspendedProcesses" in changed:
-        before, after = set(olds.get("suspendedProcesses", [])), set(news.get("suspendedProcesses", []))
-        with doing(aws.autoscaling, f"updating Auto Scaling Group ({group}) scaling processes"):
-            if before - after:
-                aws.autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=sorted(before - after))
-            if after - before:
-                aws.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=sorted(after - before))
-    if changed & {"minSize", "desiredCapacity", "waitForElbCapacity", "minElbCapacity"}:
-        _wait_for_capacity(aws, group, news)
+        _update_processes(aws, group, olds, news)
+
+
+def _wait_for_changed_capacity(aws: Aws, group: str, news: Props) -> None:
+    wanted = max(news["minSize"], news.get("desiredCapacity", 0))
+    at_balancer = news.get("waitForElbCapacity") or 0
+
+    def lacks(in_group: int, in_balancer: int) -> str | None:
+        if in_group != wanted:
+            return f"want exactly {wanted} healthy instance(s) in Auto Scaling Group, have {in_group}"
+        if at_balancer and in_balancer != at_balancer:
+            return f"want exactly {at_balancer} healthy instance(s) registered to Load Balancer, have {in_balancer}"
+        return None
+
+    _wait_for_capacity(aws, group, news, lacks)
+
+
+def _parts(whole: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    yield from (whole[start : start + size] for start in range(0, len(whole), size))
+
+
+def _differences(olds: Props, news: Props, name: str) -> tuple[list[str], list[str]]:
+    """What has gone from a set, and what has come."""
+    before, after = set(olds.get(name, [])), set(news.get(name, []))
+    return sorted(before - after), sorted(after - before)
+
+
+def _update_metrics(aws: Aws, group: str, olds: Props, news: Props) -> None:
+    gone, added = _differences(olds, news, "enabledMetrics")
+    if gone:
+        with doing(aws.autoscaling, f"disabling Auto Scaling Group ({group}) metrics collection"):
+            aws.autoscaling.disable_metrics_collection(AutoScalingGroupName=group, Metrics=gone)
+    if added:
+        with doing(aws.autoscaling, f"enabling Auto Scaling Group ({group}) metrics collection"):
+            aws.autoscaling.enable_metrics_collection(
+                AutoScalingGroupName=group, Metrics=added, Granularity=news["metricsGranularity"]
+            )
+
+
+def _update_processes(aws: Aws, group: str, olds: Props, news: Props) -> None:
+    gone, added = _differences(olds, news, "suspendedProcesses")
+    if gone:
+        with doing(aws.autoscaling, f"resuming Auto Scaling Group ({group}) scaling processes"):
+            aws.autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=gone)
+    if added:
+        with doing(aws.autoscaling, f"suspending Auto Scaling Group ({group}) scaling processes"):
+            aws.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=added)
 
 
 def _update_tags(aws: Aws, group: str, olds: list[Props], news: list[Props]) -> None:
     kept = {tag["key"] for tag in news}
-    with doing(aws.autoscaling, f"updating Auto Scaling Group ({group}) tags"):
+    with doing(aws.autoscaling, f"updating tags for Auto Scaling Group ({group})"):
         if gone := [tag for tag in olds if tag["key"] not in kept]:
             aws.autoscaling.delete_tags(Tags=_group_tags(group, gone))
         if wanted := [tag for tag in news if tag not in olds]:
@@ -221,45 +294,70 @@ def _update_tags(aws: Aws, group: str, olds: list[Props], news: list[Props]) -> 
 
 
 def _update_target_groups(aws: Aws, group: str, olds: set[str], news: set[str]) -> None:
-    with doing(aws.autoscaling, f"updating Auto Scaling Group ({group}) target groups"):
-        if gone := sorted(olds - news):
-            aws.autoscaling.detach_load_balancer_target_groups(AutoScalingGroupName=group, TargetGroupARNs=gone)
-        if added := sorted(news - olds):
-            aws.autoscaling.attach_load_balancer_target_groups(AutoScalingGroupName=group, TargetGroupARNs=added)
+    """Ten at a time, as the API allows; each ten are waited for."""
+    autoscaling = aws.autoscaling
+    for which, call, doing_what, state in (
+        (olds - news, autoscaling.detach_load_balancer_target_groups, "detaching", "Removing"),
+        (news - olds, autoscaling.attach_load_balancer_target_groups, "attaching", "Adding"),
+    ):
+        for ten in _parts(sorted(which), 10):
+            with doing(autoscaling, f"{doing_what} Auto Scaling Group ({group}) target groups"):
+                call(AutoScalingGroupName=group, TargetGroupARNs=list(ten))
+            _wait_for_target_groups(aws, group, state)
+
+
+def _wait_for_target_groups(aws: Aws, group: str, passing: str) -> None:
+    def left() -> str:
+        answer = aws.autoscaling.describe_load_balancer_target_groups(AutoScalingGroupName=group)
+        return str(sum(each["State"] == passing for each in answer["LoadBalancerTargetGroups"]))
+
+    what = f"Auto Scaling Group ({group}) target groups {'removed' if passing == 'Removing' else 'added'}"
+    with doing(aws.autoscaling, f"waiting for {what}"):
+        aws.wait(what, "0", left, timeout=aws.timeout(10 * MINUTE))
 
 
 def _delete_group(aws: Aws, group: str, olds: Props) -> None:
     timeout = aws.timeout(10 * MINUTE)
     force = bool(olds.get("forceDelete"))
     autoscaling = aws.autoscaling
-    with doing(autoscaling, f"deleting Auto Scaling Group ({group})"):
+    with doing(autoscaling, f"reading Auto Scaling Group ({group})"):
         found = _describe_group(aws, group)
-        if found is None:
-            return
-        if not force:
-            _drain(aws, group, found, timeout)
-        call = partial(autoscaling.delete_auto_scaling_group, AutoScalingGroupName=group, ForceDelete=force)
-        what = f"Auto Scaling Group ({group}) delete"
-        with absent_group():
-            aws.retry(what, ("ResourceInUse", "ScalingActivityInProgress"), call, timeout=timeout)
-        state = lambda: "deleting" if _describe_group(aws, group) else "deleted"  # noqa: E731
+    if found is None:
+        return
+    if not force:
+        _drain(aws, group, found, timeout)
+    call = partial(autoscaling.delete_auto_scaling_group, AutoScalingGroupName=group, ForceDelete=force)
+    what = f"Auto Scaling Group ({group}) delete"
+    with doing(autoscaling, f"deleting Auto Scaling Group ({group})"), absent_group():
+        aws.retry(what, ("ResourceInUse", "ScalingActivityInProgress"), call, timeout=timeout)
+    state = lambda: "deleting" if _describe_group(aws, group) else "deleted"  # noqa: E731
+    with doing(autoscaling, f"waiting for {what}"):
         aws.wait(what, "deleted", state, timeout=timeout)
 
 
 def _drain(aws: Aws, group: str, found: Mapping[str, Any], timeout: float) -> None:
-    with absent_group():
-        aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MinSize=0, MaxSize=0, DesiredCapacity=0)
-        protected = [i["InstanceId"] for i in found["Instances"] if i.get("ProtectedFromScaleIn")]
-        if protected:
-            aws.autoscaling.set_instance_protection(
-                AutoScalingGroupName=group, InstanceIds=protected, ProtectedFromScaleIn=False
+    autoscaling = aws.autoscaling
+    with doing(autoscaling, f"setting Auto Scaling Group ({group}) capacity to 0"), absent_group():
+        autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MinSize=0, MaxSize=0, DesiredCapacity=0)
+    protected = [i["InstanceId"] for i in found["Instances"] if i.get("ProtectedFromScaleIn")]
+    for fifty in _parts(protected, 50):
+        with doing(autoscaling, f"disabling Auto Scaling Group ({group}) scale-in protections"), absent_group():
+            autoscaling.set_instance_protection(
+                AutoScalingGroupName=group, InstanceIds=list(fifty), ProtectedFromScaleIn=False
             )
 
     def state() -> str:
         left = _describe_group(aws, group)
         return str(len(left["Instances"])) if left else "0"
 
-    aws.wait(f"Auto Scaling Group ({group}) drain", "0", state, timeout=timeout)
+    what = f"Auto Scaling Group ({group}) drain"
+    with doing(autoscaling, f"waiting for {what}"):
+        aws.wait(what, "0", state, timeout=timeout)
+
+
+def _lifts_nothing(old: Any, new: Any) -> bool:
+    """-1 takes the policy away; where there is none, there is nothing to take."""
+    return not old and isinstance(new, dict) and -1 in new.values()
 
 
 GROUP = ResourceType(
@@ -281,7 +379,7 @@ GROUP = ResourceType(
                     pattern=re.compile(r"lt-[a-z0-9]+"),
                     pattern_reason="must begin with 'lt-' and contain only lowercase alphanumeric characters",
                 ),
-                "name": text(computed=True),
+                "name": text(computed=True, conflicts_with=("id",)),
                 "version": text(computed=True),
             },
             required=True,
@@ -295,16 +393,17 @@ GROUP = ResourceType(
         "context": text(),
         "maxInstanceLifetime": integer(),
         "protectFromScaleIn": boolean(default=False),
-        "terminationPolicies": text_list(computed=True),
+        "terminationPolicies": text_list(),
         "suspendedProcesses": text_set(),
         "enabledMetrics": text_set(),
-        "metricsGranularity": text(default="1Minute", choices=("1Minute",)),
+        "metricsGranularity": text(default="1Minute"),
         "serviceLinkedRoleArn": arn(computed=True),
         "instanceMaintenancePolicy": block(
             {
                 "minHealthyPercentage": integer(required=True, at_least=-1, at_most=100),
-                "maxHealthyPercentage": integer(required=True, at_least=-1, at_most=200),
-            }
+                "maxHealthyPercentage": integer(required=True, at_least=100, at_most=200, besides=(-1,)),
+            },
+            suppresses=_lifts_nothing,
         ),
         "minElbCapacity": integer(),
         "waitForElbCapacity": integer(),

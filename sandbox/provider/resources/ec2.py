@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from ipaddress import ip_interface
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from sandbox.provider.aws import Aws, absent, as_pairs, code_of, doing
 
-CIDR: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}")
-CIDR_REASON: Final = "is not a valid IPv4 CIDR block"
+
+def cidr_fault(_name: str, value: str, version: int = 4) -> str | None:
+    """Terraform's ValidateIPv4CIDRBlock and its like for IPv6: a network, not an address in one."""
+    try:
+        network = ip_interface(value).network
+    except ValueError:
+        network = None
+    if network is None or "/" not in value or network.version != version:
+        return f'"{value}" is not a valid IPv{version} CIDR block'
+    if str(network.network_address) != value.partition("/")[0]:
+        return f'"{value}" is not a valid IPv{version} CIDR block; did you mean "{network}"?'
+    return None
 
 
 def describe(ask: Callable[..., Any], *missing: str, **which: Any) -> list[Any]:
@@ -31,8 +41,9 @@ def where(name: str, *values: str) -> list[dict[str, Any]]:
 
 def delete(aws: Aws, what: str, call: Callable[[], Any], *missing: str, timeout: float) -> None:
     """Network objects can't go while something still hangs on them; that something may be on its way out."""
+    codes = ("DependencyViolation", "InvalidGroup.InUse")
     with doing(aws.ec2, f"deleting {what}"), absent(*missing):
-        aws.retry(f"{what} delete", ("DependencyViolation",), call, timeout=aws.timeout(timeout))
+        aws.retry(f"{what} delete", codes, call, timeout=aws.timeout(timeout))
 
 
 def retag(aws: Aws, identifier: str, tags: Mapping[str, str], removed: list[str]) -> None:

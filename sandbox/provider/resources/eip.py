@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from sandbox.provider.aws import MINUTE, Aws, absent, doing, first, without_none
+from sandbox.provider.aws import Aws, absent, doing, first, without_none
 from sandbox.provider.resources.ec2 import describe, retag
 from sandbox.provider.table import (
     TAGS,
@@ -51,11 +49,11 @@ def _read_eip(aws: Aws, allocation: str, known: Props) -> Props | None:
 
 
 def _delete_eip(aws: Aws, allocation: str, olds: Props) -> None:
+    if association := olds.get("associationId"):
+        with doing(aws.ec2, f"disassociating EC2 EIP ({association})"), absent("InvalidAssociationID.NotFound"):
+            aws.ec2.disassociate_address(AssociationId=association)
     with doing(aws.ec2, f"deleting EC2 EIP ({allocation})"), absent("InvalidAllocationID.NotFound"):
-        # A NAT gateway that has just been deleted still holds its address for a moment.
-        codes = ("AuthFailure", "InvalidIPAddress.InUse")
-        call = partial(aws.ec2.release_address, AllocationId=allocation)
-        aws.retry(f"EC2 EIP ({allocation}) delete", codes, call, timeout=aws.timeout(3 * MINUTE))
+        aws.ec2.release_address(AllocationId=allocation)
 
 
 EIP = ResourceType(

@@ -22,20 +22,24 @@ def _create_internet_gateway(aws: Aws, news: Props) -> str:
     return str(made["InternetGateway"]["InternetGatewayId"])
 
 
-def _attach(aws: Aws, gateway: str, news: Props) -> None:
+def _settle_internet_gateway(aws: Aws, gateway: str, news: Props) -> None:
+    _attach(aws, "creating EC2 Internet Gateway", gateway, news)
+
+
+def _attach(aws: Aws, what: str, gateway: str, news: Props) -> None:
     if vpc := news.get("vpcId"):
-        with doing(aws.ec2, f"attaching EC2 Internet Gateway ({gateway}) to VPC ({vpc})"):
+        with doing(aws.ec2, f"{what}: attaching EC2 Internet Gateway ({gateway}) to VPC ({vpc})"):
             aws.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
 
 
-def _detach(aws: Aws, gateway: str, olds: Props) -> None:
+def _detach(aws: Aws, doing_what: str, gateway: str, olds: Props) -> None:
     vpc = olds.get("vpcId")
     if not vpc:
         return
     what = f"EC2 Internet Gateway ({gateway}) from VPC ({vpc})"
     call = partial(aws.ec2.detach_internet_gateway, InternetGatewayId=gateway, VpcId=vpc)
     with (
-        doing(aws.ec2, f"detaching {what}"),
+        doing(aws.ec2, f"{doing_what}: detaching {what}"),
         absent("Gateway.NotAttached", "InvalidInternetGatewayID.NotFound", "InvalidVpcID.NotFound"),
     ):
         # Addresses in the VPC that are on their way out still use it.
@@ -58,13 +62,14 @@ def _read_internet_gateway(aws: Aws, gateway: str, known: Props) -> Props | None
 
 
 def _update_internet_gateway(aws: Aws, gateway: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    what = f"updating EC2 Internet Gateway ({gateway})"
     if "vpcId" in changed:
-        _detach(aws, gateway, olds)
-        _attach(aws, gateway, news)
+        _detach(aws, what, gateway, olds)
+        _attach(aws, what, gateway, news)
 
 
 def _delete_internet_gateway(aws: Aws, gateway: str, olds: Props) -> None:
-    _detach(aws, gateway, olds)
+    _detach(aws, f"deleting EC2 Internet Gateway ({gateway})", gateway, olds)
     call = partial(aws.ec2.delete_internet_gateway, InternetGatewayId=gateway)
     delete(aws, f"EC2 Internet Gateway ({gateway})", call, "InvalidInternetGatewayID.NotFound", timeout=20 * MINUTE)
 
@@ -73,7 +78,7 @@ INTERNET_GATEWAY = ResourceType(
     token="aws:ec2/internetGateway:InternetGateway",
     properties={"vpcId": text(computed=True), "arn": output(), "ownerId": output(), **TAGS},
     create=_create_internet_gateway,
-    settle=_attach,
+    settle=_settle_internet_gateway,
     read=_read_internet_gateway,
     update=_update_internet_gateway,
     delete=_delete_internet_gateway,

@@ -164,7 +164,9 @@ def _read(aws: Aws, template: str, known: Props) -> Props | None:
 
 def _update(aws: Aws, template: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     """Templates don't change: an update is a new version, made from the whole of the inputs."""
-    default = news.get("defaultVersion") if "defaultVersion" in changed else None
+    default = olds["latestVersion"] if news.get("updateDefaultVersion") else None
+    if "defaultVersion" in changed:
+        default = news.get("defaultVersion")
     if changed & {*_LAUNCH_DATA, "description"}:
         with doing(aws.ec2, f"creating EC2 Launch Template ({template}) Version"):
             made = aws.ec2.create_launch_template_version(
@@ -174,8 +176,6 @@ def _update(aws: Aws, template: str, olds: Props, news: Props, changed: frozense
             )
         if news.get("updateDefaultVersion"):
             default = made["LaunchTemplateVersion"]["VersionNumber"]
-    elif "updateDefaultVersion" in changed and news.get("updateDefaultVersion"):
-        default = olds["latestVersion"]
     if default is not None:
         with doing(aws.ec2, f"updating EC2 Launch Template ({template})"):
             aws.ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=str(default))
@@ -184,6 +184,16 @@ def _update(aws: Aws, template: str, olds: Props, news: Props, changed: frozense
 def _delete(aws: Aws, template: str, olds: Props) -> None:
     with doing(aws.ec2, f"deleting EC2 Launch Template ({template})"), absent(*_MISSING):
         aws.ec2.delete_launch_template(LaunchTemplateId=template)
+
+
+def _recomputed(changed: frozenset[str], news: Props) -> frozenset[str]:
+    """A new description alone makes a new version too, but the real provider doesn't say so beforehand."""
+    unknown = set()
+    if changed - {"name", "description", "defaultVersion", "updateDefaultVersion"}:
+        unknown.add("latestVersion")
+    if changed - {"name", "description"} and news.get("updateDefaultVersion"):
+        unknown.add("defaultVersion")
+    return frozenset(unknown)
 
 
 LAUNCH_TEMPLATE = ResourceType(
@@ -199,10 +209,10 @@ LAUNCH_TEMPLATE = ResourceType(
         "description": text(
             pattern=re.compile(r".{0,255}", re.DOTALL), pattern_reason="cannot be longer than 255 characters"
         ),
-        "defaultVersion": integer(computed=True, recomputed=True, at_least=1, conflicts_with=("updateDefaultVersion",)),
+        "defaultVersion": integer(computed=True, at_least=1, conflicts_with=("updateDefaultVersion",)),
         "updateDefaultVersion": boolean(conflicts_with=("defaultVersion",)),
         "arn": output(),
-        "latestVersion": output(Kind.INTEGER, recomputed=True),
+        "latestVersion": output(Kind.INTEGER),
         **TAGS,
     },
     refused=names(
@@ -217,4 +227,5 @@ LAUNCH_TEMPLATE = ResourceType(
     update=_update,
     delete=_delete,
     retag=retag,
+    recomputes=_recomputed,
 )

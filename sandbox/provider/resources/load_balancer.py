@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sandbox.provider.aws import MINUTE, Aws, absent, doing, without_none
+from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent, doing, without_none
 from sandbox.provider.resources.elbv2 import (
     NAME,
     NAME_LIMIT,
@@ -46,6 +46,9 @@ _BALANCER_GONE: Final = "LoadBalancerNotFound"
 
 
 def _create_balancer(aws: Aws, news: Props) -> str:
+    with doing(aws.elbv2, f"reading ELBv2 Load Balancer ({news['name']})"):
+        if find(aws.elbv2.describe_load_balancers, _BALANCER_GONE, Names=[news["name"]]):
+            raise OperationFailed(f"ELBv2 Load Balancer ({news['name']}) already exists")
     with doing(aws.elbv2, f"creating ELBv2 application Load Balancer ({news['name']})"):
         made = aws.elbv2.create_load_balancer(
             Name=news["name"],
@@ -101,14 +104,17 @@ def _read_balancer(aws: Aws, identifier: str, known: Props) -> Props | None:
 
 
 def _update_balancer(aws: Aws, identifier: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
-    with doing(aws.elbv2, f"updating ELBv2 Load Balancer ({identifier})"):
-        if "securityGroups" in changed:
-            aws.elbv2.set_security_groups(LoadBalancerArn=identifier, SecurityGroups=news["securityGroups"])
-        if "subnets" in changed:
-            aws.elbv2.set_subnets(LoadBalancerArn=identifier, Subnets=news["subnets"])
-        if "ipAddressType" in changed:
-            aws.elbv2.set_ip_address_type(LoadBalancerArn=identifier, IpAddressType=news["ipAddressType"])
     _modify_balancer(aws, identifier, attributes_to_set(_BALANCER_ATTRIBUTES, news, olds))
+    setting = f"setting ELBv2 Load Balancer ({identifier})"
+    if "securityGroups" in changed:
+        with doing(aws.elbv2, f"{setting} security groups"):
+            aws.elbv2.set_security_groups(LoadBalancerArn=identifier, SecurityGroups=news["securityGroups"])
+    if "subnets" in changed:
+        with doing(aws.elbv2, f"{setting} subnets"):
+            aws.elbv2.set_subnets(LoadBalancerArn=identifier, Subnets=news["subnets"])
+    if "ipAddressType" in changed:
+        with doing(aws.elbv2, f"{setting} address type"):
+            aws.elbv2.set_ip_address_type(LoadBalancerArn=identifier, IpAddressType=news["ipAddressType"])
 
 
 def _delete_balancer(aws: Aws, identifier: str, olds: Props) -> None:
@@ -132,7 +138,8 @@ LOAD_BALANCER = ResourceType(
         "clientKeepAlive": integer(default=3600, at_least=60, at_most=604800),
         "desyncMitigationMode": text(default="defensive", choices=("monitor", "defensive", "strictest")),
         "dropInvalidHeaderFields": boolean(default=False),
-        "enableCrossZoneLoadBalancing": boolean(computed=True, only=(True,)),
+        # Always on for an application load balancer, whatever is said.
+        "enableCrossZoneLoadBalancing": boolean(default=False, suppresses=lambda old, new: True),
         "enableDeletionProtection": boolean(default=False),
         "enableHttp2": boolean(default=True),
         "enableTlsVersionAndCipherSuiteHeaders": boolean(default=False),

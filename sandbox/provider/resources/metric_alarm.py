@@ -170,7 +170,7 @@ def _known_period(inputs: Props) -> tuple[str, str] | None:
     return None
 
 
-_PERCENTILE: Final = r"p(\d{1,2}(\.\d{1,10})?|100)"
+_PERCENTILE: Final = r"p(\d{1,2}(\.\d{1,2})?|100)"
 _STATISTIC_REASON: Final = (
     "is no statistic that the sandbox has: SampleCount, Average, Sum, Minimum, Maximum, p99, p99.9"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Any
 
 from sandbox.provider.aws import MINUTE, Aws, absent, doing, first, without_none
@@ -71,13 +72,27 @@ def _delete_nat_gateway(aws: Aws, gateway: str, olds: Props) -> None:
         aws.wait(what, "deleted", state, timeout=aws.timeout(30 * MINUTE))
 
 
+def _ip_fault(name: str, value: str) -> str | None:
+    try:
+        IPv4Address(value)
+    except ValueError:
+        return f"expected {name} to contain a valid IPv4 address, got: {value}"
+    return None
+
+
+def _address_of_a_public_one(inputs: Props) -> tuple[str, str] | None:
+    if inputs.get("connectivityType") == "private" and inputs.get("allocationId"):
+        return "allocationId", 'allocation_id is not supported with connectivity_type = "private"'
+    return None
+
+
 NAT_GATEWAY = ResourceType(
     token="aws:ec2/natGateway:NatGateway",
     properties={
         "subnetId": text(required=True, replaces=True),
         "allocationId": text(replaces=True),
         "connectivityType": text(default="public", replaces=True, choices=("private", "public")),
-        "privateIp": text(computed=True, replaces=True),
+        "privateIp": text(computed=True, replaces=True, refuses=_ip_fault),
         "associationId": output(),
         "networkInterfaceId": output(),
         "publicIp": output(),
@@ -87,6 +102,7 @@ NAT_GATEWAY = ResourceType(
         "availabilityMode availabilityZoneAddresses secondaryAllocationIds secondaryPrivateIpAddressCount "
         "secondaryPrivateIpAddresses vpcId"
     ),
+    rules=(_address_of_a_public_one,),
     create=_create_nat_gateway,
     settle=_settle_nat_gateway,
     read=_read_nat_gateway,

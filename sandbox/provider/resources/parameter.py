@@ -80,7 +80,8 @@ def _read(aws: Aws, name: str, known: Props) -> Props | None:
 def _update(aws: Aws, name: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     if changed - {"overwrite", "tags"}:
         with doing(aws.ssm, f"updating SSM Parameter ({name})"):
-            _put(aws, news, news.get("overwrite", True))
+            removed: Props = {name: "" for name in ("allowedPattern", "description") if name in changed}
+            _put(aws, {**removed, **news}, news.get("overwrite", True))
 
 
 def _delete(aws: Aws, name: str, olds: Props) -> None:
@@ -121,7 +122,7 @@ PARAMETER = ResourceType(
         "overwrite": boolean(),
         "tier": text(computed=True, choices=("Standard", "Advanced", "Intelligent-Tiering"), only=("Standard",)),
         "arn": output(),
-        "version": output(Kind.INTEGER, recomputed=True),
+        "version": output(Kind.INTEGER),
         **TAGS,
     },
     refused=names("arn keyId value valueWo valueWoVersion"),
@@ -132,4 +133,5 @@ PARAMETER = ResourceType(
     update=_update,
     delete=_delete,
     retag=_retag,
+    recomputes=lambda changed, news: changed & {"description"} and frozenset({"version"}),
 )

@@ -6,8 +6,8 @@ import zlib
 from functools import partial
 from typing import Any, Final
 
-from sandbox.provider.aws import MINUTE, Aws, absent, doing, first
-from sandbox.provider.resources.ec2 import CIDR, CIDR_REASON, delete, describe, retag, where
+from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent, doing, first
+from sandbox.provider.resources.ec2 import cidr_fault, describe, retag, where
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
@@ -20,7 +20,7 @@ from sandbox.provider.wire import Props
 
 
 def _create_route_table(aws: Aws, news: Props) -> str:
-    with doing(aws.ec2, "creating EC2 Route Table"):
+    with doing(aws.ec2, "creating Route Table"):
         tags = aws.tag_specifications("route-table", news)
         made = aws.ec2.create_route_table(VpcId=news["vpcId"], TagSpecifications=tags)
     return str(made["RouteTable"]["RouteTableId"])
@@ -31,7 +31,7 @@ def _route_table(aws: Aws, table: str) -> Any:
 
 
 def _read_route_table(aws: Aws, table: str, known: Props) -> Props | None:
-    with doing(aws.ec2, f"reading EC2 Route Table ({table})"):
+    with doing(aws.ec2, f"reading Route Table ({table})"):
         found = _route_table(aws, table)
     if found is None:
         return None
@@ -44,8 +44,16 @@ def _read_route_table(aws: Aws, table: str, known: Props) -> Props | None:
 
 
 def _delete_route_table(aws: Aws, table: str, olds: Props) -> None:
-    call = partial(aws.ec2.delete_route_table, RouteTableId=table)
-    delete(aws, f"EC2 Route Table ({table})", call, "InvalidRouteTableID.NotFound", timeout=5 * MINUTE)
+    """Takes it off its subnets first, whoever put it there."""
+    with doing(aws.ec2, f"deleting Route Table ({table})"):
+        found = _route_table(aws, table)
+        associations = found["Associations"] if found else []
+    for association in (line["RouteTableAssociationId"] for line in associations):
+        what = f"deleting Route Table ({table}): deleting Route Table Association ({association})"
+        with doing(aws.ec2, what), absent("InvalidAssociationID.NotFound"):
+            aws.ec2.disassociate_route_table(AssociationId=association)
+    with doing(aws.ec2, f"deleting Route Table ({table})"), absent("InvalidRouteTableID.NotFound"):
+        aws.ec2.delete_route_table(RouteTableId=table)
 
 
 ROUTE_TABLE = ResourceType(
@@ -78,7 +86,18 @@ def _create_route(aws: Aws, news: Props) -> str:
         codes = ("InvalidTransitGatewayID.NotFound", "InvalidGatewayID.NotFound", "InvalidNatGatewayID.NotFound")
         call = partial(aws.ec2.create_route, **_route_arguments(news))
         aws.retry(f"{what} create", codes, call, timeout=aws.timeout(5 * MINUTE))
+    return _route_id(table, destination)
+
+
+def _route_id(table: str, destination: str) -> str:
     return f"r-{table}{zlib.crc32(destination.encode())}"
+
+
+def _locate_route(aws: Aws, given: str) -> tuple[str, Props]:
+    table, _, destination = given.partition("_")
+    if not table or not destination:
+        raise OperationFailed(f'unexpected format of ID ("{given}"), expected ROUTETABLEID_DESTINATION')
+    return _route_id(table, destination), {"routeTableId": table, "destinationCidrBlock": destination}
 
 
 def _read_route(aws: Aws, route: str, known: Props) -> Props | None:
@@ -118,7 +137,7 @@ ROUTE = ResourceType(
     token="aws:ec2/route:Route",
     properties={
         "routeTableId": text(required=True, replaces=True),
-        "destinationCidrBlock": text(required=True, replaces=True, pattern=CIDR, pattern_reason=CIDR_REASON),
+        "destinationCidrBlock": text(required=True, replaces=True, refuses=cidr_fault),
         "gatewayId": text(),
         "natGatewayId": text(),
         "origin": output(),
@@ -134,11 +153,12 @@ ROUTE = ResourceType(
     read=_read_route,
     update=_update_route,
     delete=_delete_route,
+    locate=_locate_route,
 )
 
 
 def _create_association(aws: Aws, news: Props) -> str:
-    with doing(aws.ec2, "creating EC2 Route Table Association"):
+    with doing(aws.ec2, f"creating Route Table ({news['routeTableId']}) Association"):
         made = aws.ec2.associate_route_table(RouteTableId=news["routeTableId"], SubnetId=news["subnetId"])
     return str(made["AssociationId"])
 
@@ -150,22 +170,33 @@ def _find_association(aws: Aws, known: Props) -> Any:
     return first([line for line in associations if line.get("SubnetId") == known["subnetId"]])
 
 
+def _locate_association(aws: Aws, given: str) -> tuple[str, Props]:
+    subnet, _, table = given.partition("/")
+    if not subnet or not table:
+        raise OperationFailed(f"Unexpected format for import: {given}. Use 'subnet ID/route table ID'")
+    known = {"subnetId": subnet, "routeTableId": table}
+    found = _find_association(aws, known)
+    if found is None or found["RouteTableId"] != table:
+        raise OperationFailed(f"No association found between route table ID {table} and target ID {subnet}")
+    return str(found["RouteTableAssociationId"]), known
+
+
 def _read_association(aws: Aws, association: str, known: Props) -> Props | None:
-    with doing(aws.ec2, f"reading EC2 Route Table Association ({association})"):
+    with doing(aws.ec2, f"reading Route Table Association ({association})"):
         found = _find_association(aws, known)
     return found and {"routeTableId": found["RouteTableId"], "subnetId": found["SubnetId"]}
 
 
 def _update_association(aws: Aws, association: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     if "routeTableId" in changed:
-        with doing(aws.ec2, f"updating EC2 Route Table Association ({association})"):
+        with doing(aws.ec2, f"updating Route Table Association ({association})"):
             live = _find_association(aws, olds)["RouteTableAssociationId"]
             aws.ec2.replace_route_table_association(AssociationId=live, RouteTableId=news["routeTableId"])
 
 
 def _delete_association(aws: Aws, association: str, olds: Props) -> None:
     with (
-        doing(aws.ec2, f"deleting EC2 Route Table Association ({association})"),
+        doing(aws.ec2, f"deleting Route Table Association ({association})"),
         absent("InvalidAssociationID.NotFound"),
     ):
         if live := _find_association(aws, olds):
@@ -180,4 +211,5 @@ ROUTE_TABLE_ASSOCIATION = ResourceType(
     read=_read_association,
     update=_update_association,
     delete=_delete_association,
+    locate=_locate_association,
 )

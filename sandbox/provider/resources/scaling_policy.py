@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sandbox.provider.aws import Aws, absent_group, doing, first, without_none
+from sandbox.provider.aws import Aws, OperationFailed, absent_group, doing, first, without_none
 from sandbox.provider.table import (
     ResourceType,
     block,
@@ -63,8 +63,8 @@ def _from_configuration(config: Mapping[str, Any]) -> Props:
     return state
 
 
-def _put_policy(aws: Aws, news: Props) -> None:
-    with doing(aws.autoscaling, f"putting Auto Scaling Policy ({news['name']})"):
+def _put_policy(aws: Aws, what: str, news: Props) -> None:
+    with doing(aws.autoscaling, f"{what} Auto Scaling Policy ({news['name']})"):
         aws.autoscaling.put_scaling_policy(
             AutoScalingGroupName=news["autoscalingGroupName"],
             PolicyName=news["name"],
@@ -76,7 +76,7 @@ def _put_policy(aws: Aws, news: Props) -> None:
 
 
 def _create_policy(aws: Aws, news: Props) -> str:
-    _put_policy(aws, news)
+    _put_policy(aws, "creating", news)
     return str(news["name"])
 
 
@@ -100,7 +100,14 @@ def _read_policy(aws: Aws, policy: str, known: Props) -> Props | None:
 
 def _update_policy(aws: Aws, policy: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     if changed:
-        _put_policy(aws, news)
+        _put_policy(aws, "updating", news)
+
+
+def _locate_policy(aws: Aws, given: str) -> tuple[str, Props]:
+    group, _, policy = given.partition("/")
+    if not group or not policy:
+        raise OperationFailed(f'unexpected format ("{given}"), expected <asg-name>/<policy-name>')
+    return policy, {"autoscalingGroupName": group}
 
 
 def _delete_policy(aws: Aws, policy: str, olds: Props) -> None:
@@ -147,6 +154,7 @@ POLICY = ResourceType(
                         "metricDimensions": blocks({"name": text(required=True), "value": text(required=True)}),
                     },
                     refused="metrics",
+                    conflicts_with=("predefinedMetricSpecification",),
                 ),
             },
             required=True,
@@ -162,4 +170,5 @@ POLICY = ResourceType(
     read=_read_policy,
     update=_update_policy,
     delete=_delete_policy,
+    locate=_locate_policy,
 )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, absent, doing, first, without_none
-from sandbox.provider.resources.ec2 import delete, describe, retag
+from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
@@ -117,7 +117,7 @@ def _create_rule(direction: str, aws: Aws, news: Props) -> str:
         "ingress": aws.ec2.authorize_security_group_ingress,
         "egress": aws.ec2.authorize_security_group_egress,
     }[direction]
-    with doing(aws.ec2, f"creating VPC Security Group {direction.capitalize()} Rule"):
+    with doing(aws.ec2, "creating VPC Security Group Rule"):
         made = authorize(
             GroupId=news["securityGroupId"],
             IpPermissions=[_permission(news)],
@@ -181,16 +181,31 @@ def _delete_rule(direction: str, aws: Aws, rule: str, olds: Props) -> None:
         revoke(GroupId=olds["securityGroupId"], SecurityGroupRuleIds=[rule])
 
 
+# what EC2 answers with, by what it may be given
+_PROTOCOLS: Final = {"all": "-1", "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+
+
+def _is_one_protocol(old: Any, new: Any) -> bool:
+    first, second = (_PROTOCOLS.get(str(each).lower(), str(each).lower()) for each in (old, new))
+    return first == second
+
+
+def _source_replaces(state: Props, inputs: Props) -> frozenset[str]:
+    """A rule's source may change, but not into one of another kind."""
+    before, after = (frozenset(name for name in _SOURCES if name in side) for side in (state, inputs))
+    return frozenset() if before == after else before | after
+
+
 def _rule_type(token: str, direction: str) -> ResourceType:
     return ResourceType(
         token=token,
         properties={
             "securityGroupId": text(required=True, replaces=True),
-            "ipProtocol": text(required=True),
+            "ipProtocol": text(required=True, suppresses=_is_one_protocol),
             "fromPort": integer(at_least=-1, at_most=65535),
             "toPort": integer(at_least=-1, at_most=65535),
-            "cidrIpv4": text(),
-            "cidrIpv6": text(),
+            "cidrIpv4": text(refuses=cidr_fault),
+            "cidrIpv6": text(refuses=partial(cidr_fault, version=6)),
             "prefixListId": text(),
             "referencedSecurityGroupId": text(),
             "description": text(),
@@ -204,6 +219,7 @@ def _rule_type(token: str, direction: str) -> ResourceType:
         update=_update_rule,
         delete=partial(_delete_rule, direction),
         retag=retag,
+        also_replaces=_source_replaces,
     )
 
 

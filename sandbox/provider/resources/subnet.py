@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from sandbox.provider.aws import MINUTE, Aws, doing, first, without_none
-from sandbox.provider.resources.ec2 import CIDR, CIDR_REASON, delete, describe, retag
+from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
@@ -75,7 +75,7 @@ SUBNET = ResourceType(
     token="aws:ec2/subnet:Subnet",
     properties={
         "vpcId": text(required=True, replaces=True),
-        "cidrBlock": text(required=True, replaces=True, pattern=CIDR, pattern_reason=CIDR_REASON),
+        "cidrBlock": text(required=True, replaces=True, refuses=cidr_fault),
         "availabilityZone": text(computed=True, replaces=True, conflicts_with=("availabilityZoneId",)),
         "availabilityZoneId": text(computed=True, replaces=True, conflicts_with=("availabilityZone",)),
         "mapPublicIpOnLaunch": boolean(default=False),
@@ -83,7 +83,7 @@ SUBNET = ResourceType(
         "enableDns64": boolean(**_OFF),
         "enableResourceNameDnsARecordOnLaunch": boolean(**_OFF),
         "enableResourceNameDnsAaaaRecordOnLaunch": boolean(**_OFF),
-        "ipv6Native": boolean(**_OFF),
+        "ipv6Native": boolean(replaces=True, **_OFF),
         "arn": output(),
         "ownerId": output(),
         **TAGS,

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any, Final
 
-from sandbox.provider.aws import MINUTE, Aws, absent, doing, without_none
+from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent, doing, without_none
 from sandbox.provider.resources.elbv2 import (
     NAME,
     NAME_LIMIT,
@@ -66,6 +66,9 @@ def _health_check(news: Props) -> dict[str, Any]:
 
 
 def _create_group(aws: Aws, news: Props) -> str:
+    with doing(aws.elbv2, f"reading ELBv2 Target Group ({news['name']})"):
+        if find(aws.elbv2.describe_target_groups, _GROUP_GONE, Names=[news["name"]]):
+            raise OperationFailed(f"ELBv2 Target Group ({news['name']}) already exists")
     with doing(aws.elbv2, f"creating ELBv2 Target Group ({news['name']})"):
         made = aws.elbv2.create_target_group(
             **without_none(
@@ -141,7 +144,8 @@ def _delete_group(aws: Aws, identifier: str, olds: Props) -> None:
         # The listener that named it may have been changed or deleted only a moment ago.
         call = partial(aws.elbv2.delete_target_group, TargetGroupArn=identifier)
         what = f"ELBv2 Target Group ({identifier}) delete"
-        aws.retry(what, ("ResourceInUse",), call, timeout=aws.timeout(2 * MINUTE))
+        said = "is currently in use by a listener or a rule"
+        aws.retry(what, ("ResourceInUse",), call, timeout=aws.timeout(2 * MINUTE), saying=said)
 
 
 TARGET_GROUP = ResourceType(
@@ -162,7 +166,7 @@ TARGET_GROUP = ResourceType(
         "vpcId": text(required=True, replaces=True),
         "ipAddressType": text(computed=True, replaces=True, choices=("ipv4", "ipv6"), only=("ipv4",)),
         "deregistrationDelay": integer(default=300, at_least=0, at_most=3600),
-        "slowStart": integer(default=0, at_least=0, at_most=900),
+        "slowStart": integer(default=0, at_least=30, at_most=900, besides=(0,)),
         "loadBalancingAlgorithmType": text(
             computed=True,
             choices=("round_robin", "least_outstanding_requests", "weighted_random"),

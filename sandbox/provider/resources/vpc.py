@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from sandbox.provider.aws import MINUTE, Aws, doing, first
-from sandbox.provider.resources.ec2 import CIDR, CIDR_REASON, delete, describe, retag, where
+from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag, where
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
@@ -39,12 +39,12 @@ _VPC_ATTRIBUTES: Final = {
 def _settle_vpc(aws: Aws, vpc: str, news: Props) -> None:
     for name, (_, initial) in _VPC_ATTRIBUTES.items():
         if news.get(name, initial) != initial:
-            _set_vpc_attribute(aws, vpc, name, news[name])
+            _set_vpc_attribute(aws, "creating EC2 VPC", vpc, name, news[name])
 
 
-def _set_vpc_attribute(aws: Aws, vpc: str, name: str, value: bool) -> None:
+def _set_vpc_attribute(aws: Aws, what: str, vpc: str, name: str, value: bool) -> None:
     attribute = _VPC_ATTRIBUTES[name][0]
-    with doing(aws.ec2, f"modifying EC2 VPC ({vpc}) {attribute}"):
+    with doing(aws.ec2, f"{what}: modifying {attribute}"):
         aws.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": value}})
 
 
@@ -71,10 +71,9 @@ def _read_vpc(aws: Aws, vpc: str, known: Props) -> Props | None:
         "instanceTenancy": found["InstanceTenancy"],
         "dhcpOptionsId": found.get("DhcpOptionsId"),
         "mainRouteTableId": main and main["RouteTableId"],
-        "defaultRouteTableId": known.get("defaultRouteTableId") or (main and main["RouteTableId"]),
+        "defaultRouteTableId": main and main["RouteTableId"],
         "defaultNetworkAclId": acl and acl["NetworkAclId"],
         "defaultSecurityGroupId": group and group["GroupId"],
-        "assignGeneratedIpv6CidrBlock": False,
         **attributes,
         **aws.tag_state(found.get("Tags", [])),
     }
@@ -86,9 +85,28 @@ def _vpc_attribute(aws: Aws, vpc: str, attribute: str) -> bool:
 
 
 def _update_vpc(aws: Aws, vpc: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
+    what = f"updating EC2 VPC ({vpc})"
     for name in _VPC_ATTRIBUTES:
         if name in changed:
-            _set_vpc_attribute(aws, vpc, name, news[name])
+            _set_vpc_attribute(aws, what, vpc, name, news[name])
+    if "instanceTenancy" in changed:
+        with doing(aws.ec2, f"{what}: modifying Tenancy"):
+            aws.ec2.modify_vpc_tenancy(VpcId=vpc, InstanceTenancy=news["instanceTenancy"])
+
+
+def _cidr_fault(name: str, value: str) -> str | None:
+    if reason := cidr_fault(name, value):
+        return reason
+    if not 16 <= int(value.partition("/")[2]) <= 28:
+        between = "between 16 and 28 significant bits"
+        return f'expected "{name}" to contain a network Value with {between}, got: {value.partition("/")[2]}'
+    return None
+
+
+def _tenancy_replaces(state: Props, inputs: Props) -> frozenset[str]:
+    """AWS only ever lets dedicated tenancy be given up."""
+    is_given_up = (state.get("instanceTenancy"), inputs.get("instanceTenancy")) == ("dedicated", "default")
+    return frozenset() if is_given_up else frozenset({"instanceTenancy"})
 
 
 def _delete_vpc(aws: Aws, vpc: str, olds: Props) -> None:
@@ -99,12 +117,12 @@ def _delete_vpc(aws: Aws, vpc: str, olds: Props) -> None:
 VPC = ResourceType(
     token="aws:ec2/vpc:Vpc",
     properties={
-        "cidrBlock": text(required=True, replaces=True, pattern=CIDR, pattern_reason=CIDR_REASON),
+        "cidrBlock": text(required=True, replaces=True, refuses=_cidr_fault),
         "instanceTenancy": text(default="default", choices=("default", "dedicated")),
         "enableDnsHostnames": boolean(computed=True),
         "enableDnsSupport": boolean(default=True),
         "enableNetworkAddressUsageMetrics": boolean(computed=True),
-        "assignGeneratedIpv6CidrBlock": boolean(computed=True, only=(False,)),
+        "assignGeneratedIpv6CidrBlock": boolean(only=(False,)),
         "arn": output(),
         "ownerId": output(),
         "dhcpOptionsId": output(),
@@ -123,5 +141,6 @@ VPC = ResourceType(
     read=_read_vpc,
     update=_update_vpc,
     delete=_delete_vpc,
+    also_replaces=_tenancy_replaces,
     retag=retag,
 )

@@ -83,6 +83,13 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
     [
         ("Vpc", {"cidrBlock": None}, "cidrBlock", 'The argument "cidrBlock" is required'),
         ("Vpc", {"cidrBlock": "10.0.0.0"}, "cidrBlock", "is not a valid IPv4 CIDR block"),
+        (
+            "Vpc",
+            {"cidrBlock": "10.0.0.1/16"},
+            "cidrBlock",
+            '"10.0.0.1/16" is not a valid IPv4 CIDR block; did you mean "10.0.0.0/16"?',
+        ),
+        ("Vpc", {"cidrBlock": "10.0.0.0/8"}, "cidrBlock", "with between 16 and 28 significant bits, got: 8"),
         ("Vpc", {"cidr": "10.0.0.0/16"}, "cidr", "Invalid or unknown key"),
         ("Vpc", {"ipv6IpamPoolId": "pool"}, "ipv6IpamPoolId", "an argument of the AWS provider that the sandbox"),
         ("Vpc", {"arn": "arn:aws:x"}, "arn", "Invalid or unknown key"),
@@ -102,10 +109,18 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
         ("TargetGroup", {"port": "http"}, "port", "to be a integer, got 'http'"),
         ("TargetGroup", {"name": "a" * 33}, "name", "cannot be longer than 32 characters"),
         ("TargetGroup", {"name": "-a"}, "name", "cannot begin or end with a hyphen"),
+        ("TargetGroup", {"slowStart": 10}, "slowStart", "in the range (30 - 900), got 10"),
         ("TargetGroup", {"healthCheck": {"interval": 1}}, "healthCheck.interval", "in the range (5 - 300), got 1"),
         ("TargetGroup", {"healthCheck": {"path": "health"}}, "healthCheck.path", 'must begin with "/"'),
         ("TargetGroup", {"healthCheck": {"speed": 1}}, "healthCheck.speed", "Invalid or unknown key"),
         ("TargetGroup", {"stickiness": {"enabled": True}}, "stickiness.type", "is required"),
+        ("SecurityGroupIngressRule", {"cidrIpv4": "10.0.0.1/24"}, "cidrIpv4", 'did you mean "10.0.0.0/24"?'),
+        (
+            "Group",
+            {"instanceMaintenancePolicy": {"minHealthyPercentage": 90, "maxHealthyPercentage": 99}},
+            "instanceMaintenancePolicy.maxHealthyPercentage",
+            "in the range (100 - 200), got 99",
+        ),
         (
             "Listener",
             {"defaultActions": [{"type": "redirect", "redirect": {}}]},
@@ -172,7 +187,11 @@ def test_texts_and_numbers_are_converted_as_the_bridge_does() -> None:
     assert inputs("LoadBalancer", internal="true")["internal"] is True
 
 
+NAMES = "https://www.pulumi.com/docs/iac/concepts/resources/names/"
+
+
 class TestAutomaticNames:
+    @pytest.mark.documented("an automatic name is the resource's with a random suffix of 7", NAMES)
     def test_a_name_is_the_resource_s_with_seven_digits(self) -> None:
         name = inputs("TargetGroup", resource="web-a0f07b83")["name"]
         assert name.startswith("web-a0f07b83-")
@@ -190,11 +209,24 @@ class TestAutomaticNames:
         first = inputs("Group") | {"name": "mine", DEFAULTS: []}
         assert inputs("Group", first)["name"] != "mine"
 
+    @pytest.mark.documented(
+        "a load balancer's or target group's automatic name has at most 32 characters",
+        "https://github.com/pulumi/pulumi-aws/blob/master/provider/aliases.go",
+    )
     @pytest.mark.parametrize("short", ["TargetGroup", "LoadBalancer"])
     def test_a_name_too_long_for_a_load_balancer_is_an_error_not_cut(self, short: str) -> None:
         assert failures(short, resource="a" * 24) == {}
         assert "plus 7 random chars is longer than maximum length 32" in failures(short, resource="a" * 25)["name"]
 
+    @pytest.mark.documented(
+        "other automatic names have at most 255",
+        "https://github.com/pulumi/pulumi-aws/blob/master/provider/autonaming.go",
+    )
+    def test_others_may_have_255_characters(self) -> None:
+        assert failures("Group", resource="a" * 247) == {}
+        assert "longer than maximum length 255" in failures("Group", resource="a" * 248)["name"]
+
+    @pytest.mark.documented("a stack may name resources its own way, or forbid automatic names", NAMES)
     def test_the_stack_s_own_naming_is_followed(self) -> None:
         token = token_of("Group")
         found, _ = check(TYPES[token], {}, GOOD[token], Naming(resource="it", proposed="house-style"))

@@ -34,6 +34,7 @@ from tests.sandbox.provider.driver import (
 )
 
 SOME, NONE = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
+TERRAFORM = "https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/"
 ABSENT_ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/gone/0123456789abcdef"
 
 
@@ -84,7 +85,7 @@ def test_a_create_takes_few_calls(network: Stack, calls: list[str]) -> None:
         return len(calls)
 
     balancer, group = network.load_balancer(), network.target_group()
-    assert count(lambda: network.target_group("other")) == 4  # create, attributes, two reads
+    assert count(lambda: network.target_group("other")) == 5  # is the name free, create, attributes, two reads
     assert count(lambda: network.listener(balancer, group)) == 2
     assert count(lambda: network.launch_template()) == 3
     template = network.driver.made[-1]
@@ -285,19 +286,14 @@ class TestUpdate:
         network.driver.delete(bare)
         assert network.driver.read(bare) is None
 
+    @pytest.mark.documented("a new security group lets nothing out", f"{TERRAFORM}ec2/vpc_security_group.go")
     def test_a_new_security_group_lets_nothing_out(self, network: Stack) -> None:
         (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[network.group.identifier])["SecurityGroups"]
         assert group["IpPermissionsEgress"] == []
 
 
 class TestDelete:
-    def test_a_group_drains_before_it_goes(self, network: Stack, calls: list[str]) -> None:
-        group = network.driver.create(GROUP, "web", **network.group_inputs(network.launch_template()))
-        calls.clear()
-        network.driver.delete(group)
-        writes = [name for name in calls if not name.startswith("Describe")]
-        assert writes == ["UpdateAutoScalingGroup", "DeleteAutoScalingGroup"]
-
+    @pytest.mark.documented("a group to be forced goes at once, with its instances", f"{TERRAFORM}autoscaling/group.go")
     def test_a_group_to_be_forced_goes_at_once(self, network: Stack, calls: list[str]) -> None:
         inputs = network.group_inputs(network.launch_template(), forceDelete=True)
         group = network.driver.create(GROUP, "web", **inputs)
@@ -305,6 +301,7 @@ class TestDelete:
         network.driver.delete(group)
         assert "UpdateAutoScalingGroup" not in calls
 
+    @pytest.mark.documented("a target group waits until no listener names it", f"{TERRAFORM}elbv2/target_group.go")
     def test_a_target_group_waits_until_no_listener_names_it(self, network: Stack) -> None:
         balancer, group = network.load_balancer(), network.target_group()
         listener = network.listener(balancer, group)
@@ -344,6 +341,7 @@ class TestFailure:
             )
         message = caught.value.details()
         assert message.startswith(
+            "1 error occurred:\n\t* "
             f"creating ELBv2 Listener ({balancer.identifier}): operation error Elastic Load Balancing v2: "
             "CreateListener, https response error StatusCode: 400, RequestID: "
         )
@@ -352,11 +350,11 @@ class TestFailure:
     def test_a_group_that_never_has_its_instances_stays_in_the_state(
         self, network: Stack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        inputs = network.group_inputs(network.launch_template(), waitForCapacityTimeout="200ms", minElbCapacity=1)
+        inputs = network.group_inputs(network.launch_template(), waitForCapacityTimeout="200ms", minElbCapacity=3)
         with pytest.raises(grpc.RpcError) as caught:
             network.driver.create(GROUP, "web", **inputs)
         failed = details(caught.value)
-        assert "want at least 1 healthy instance(s) registered to Load Balancer, have 0" in failed.reasons[0]
+        assert "want at least 3 healthy instance(s) registered to Load Balancer, have 2" in failed.reasons[0]
         assert decode(failed.properties)["minSize"] == 1
         live = boto3.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
         assert [group["AutoScalingGroupName"] for group in live] == [failed.id]
