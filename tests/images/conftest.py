@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def shared_session() -> Iterator[Session]:
+def shared_session() -> Session:
     """Clients take long to make, so all tests share them; `session` gives each test an account of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
@@ -33,7 +33,7 @@ def shared_session() -> Iterator[Session]:
         session = Session(SessionSettings(region=REGION))
         for service in ("ec2", "s3", "sts"):
             session.client(service)
-    yield session
+    return session
 
 
 @pytest.fixture
