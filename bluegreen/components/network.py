@@ -70,8 +70,11 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
 
+        self._close_default_group()
+        self._tables: list[aws.ec2.RouteTable] = []
         self.public_routes = [gateway, *self._route_public(gateway, public)]
         self.private_routes = self._route_private(private, self._nat_gateways(public, after=self.public_routes))
+        self.private_routes.append(self._reach_s3(vpc))
         self.register_outputs({"vpcId": self.vpc_id})
 
     def _tags(self, name: str) -> dict[str, str]:
@@ -114,9 +117,27 @@ class Network(pulumi.ComponentResource):
             for number, (cidr, zone) in enumerate(zip(cidrs, zones, strict=True))
         ]
 
+    def _close_default_group(self) -> None:
+        """What names no security group gets the VPC's own, which AWS opens to all that have it and to the world."""
+        name = f"{self._name}-default"
+        aws.ec2.DefaultSecurityGroup(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child)
+
+    def _reach_s3(self, vpc: aws.ec2.Vpc) -> aws.ec2.VpcEndpoint:
+        """S3 by a route of its own: it costs nothing, passes no NAT, and is there without one."""
+        name = f"{self._name}-s3"
+        return aws.ec2.VpcEndpoint(
+            name,
+            vpc_id=vpc.id,
+            service_name=vpc.region.apply(lambda region: f"com.amazonaws.{region}.s3"),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[table.id for table in self._tables],
+            tags=self._tags(name),
+            opts=self._child,
+        )
+
     def _route_public(self, gateway: aws.ec2.InternetGateway, subnets: list[aws.ec2.Subnet]) -> list[pulumi.Resource]:
         name = f"{self._name}-public"
-        table = aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child)
+        table = self._table(name)
         route = aws.ec2.Route(
             name,
             route_table_id=table.id,
@@ -131,7 +152,7 @@ class Network(pulumi.ComponentResource):
         made: list[pulumi.Resource] = []
         for number, subnet in enumerate(subnets):
             name = f"{self._name}-private-{number}"
-            table = aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child)
+            table = self._table(name)
             made.append(self._associate(name, subnet, table))
             if nat:
                 route = aws.ec2.Route(
@@ -143,6 +164,10 @@ class Network(pulumi.ComponentResource):
                 )
                 made.append(route)
         return made
+
+    def _table(self, name: str) -> aws.ec2.RouteTable:
+        self._tables.append(aws.ec2.RouteTable(name, vpc_id=self.vpc_id, tags=self._tags(name), opts=self._child))
+        return self._tables[-1]
 
     def _associate(self, name: str, subnet: aws.ec2.Subnet, table: aws.ec2.RouteTable) -> pulumi.Resource:
         return aws.ec2.RouteTableAssociation(name, subnet_id=subnet.id, route_table_id=table.id, opts=self._child)

@@ -20,7 +20,7 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, cloudwatch, image_sharing, moto_gaps, quotas
+from sandbox.cloud import balancers, cloudwatch, image_sharing, moto_gaps, network, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.image_sharing import Copies
@@ -83,6 +83,7 @@ class Cloud:
         moto_gaps.fill(self)
         image_sharing.fill(self)
         cloudwatch.fill(self)
+        network.fill()
         self.register_base_images(region)
 
     def start(self) -> None:

@@ -20,6 +20,7 @@ from sandbox.provider.resources import (
     subnet,
     target_group,
     vpc,
+    vpc_endpoint,
 )
 from sandbox.provider.table import ResourceType
 
@@ -34,7 +35,9 @@ TYPES: Final[dict[str, ResourceType]] = {
         route.ROUTE_TABLE,
         route.ROUTE,
         route.ROUTE_TABLE_ASSOCIATION,
+        vpc_endpoint.VPC_ENDPOINT,
         security_group.SECURITY_GROUP,
+        security_group.DEFAULT_GROUP,
         security_group.INGRESS_RULE,
         security_group.EGRESS_RULE,
         load_balancer.LOAD_BALANCER,

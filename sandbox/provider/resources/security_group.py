@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, absent, doing, first, without_none
-from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag
+from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag, where
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
@@ -90,6 +90,50 @@ SECURITY_GROUP = ResourceType(
     settle=_revoke_default_egress,
     read=_read_group,
     delete=_delete_group,
+    retag=retag,
+)
+
+
+def _adopt_default_group(aws: Aws, news: Props) -> str:
+    """Every VPC comes with one. It is taken over as it is, and none of its rules stays that the program doesn't say."""
+    with doing(aws.ec2, "reading Default Security Group"):
+        mine = where("group-name", "default") + where("vpc-id", news["vpcId"])
+        (found,) = aws.ec2.describe_security_groups(Filters=mine)["SecurityGroups"]
+    return str(found["GroupId"])
+
+
+def _close_default_group(aws: Aws, group: str, news: Props) -> None:
+    with doing(aws.ec2, f"reading Default Security Group ({group})"):
+        (found,) = aws.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    with doing(aws.ec2, f"revoking rules of Default Security Group ({group})"):
+        if rules := found.get("IpPermissions"):
+            aws.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=rules)
+        if rules := found.get("IpPermissionsEgress"):
+            aws.ec2.revoke_security_group_egress(GroupId=group, IpPermissions=rules)
+    had = {tag["Key"] for tag in found.get("Tags", [])}
+    retag(aws, group, news.get("tags", {}), sorted(had - set(news.get("tags", {}))))
+
+
+def _leave_default_group(aws: Aws, group: str, olds: Props) -> None:
+    """It goes with its VPC, and until then it stays closed."""
+
+
+DEFAULT_GROUP = ResourceType(
+    token="aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    properties={
+        "vpcId": text(required=True, replaces=True),
+        "revokeRulesOnDelete": boolean(default=False, only=(False,)),
+        "arn": output(),
+        "description": output(),
+        "name": output(),
+        "ownerId": output(),
+        **TAGS,
+    },
+    refused=names("egress ingress"),
+    create=_adopt_default_group,
+    settle=_close_default_group,
+    read=_read_group,
+    delete=_leave_default_group,
     retag=retag,
 )
 

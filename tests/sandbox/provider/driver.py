@@ -17,6 +17,8 @@ NAT_GATEWAY = "aws:ec2/natGateway:NatGateway"
 ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 ROUTE = "aws:ec2/route:Route"
 ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS_RULE = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
@@ -238,6 +240,20 @@ class Stack:
             gatewayId=gateway.identifier,
         )
         create(ASSOCIATION, "a", routeTableId=table.identifier, subnetId=self.subnet_ids[0])
+        create(DEFAULT_SECURITY_GROUP, "default", vpcId=vpc, tags={"Name": "closed"})
+        create(
+            VPC_ENDPOINT, "s3", vpcId=vpc, serviceName="com.amazonaws.us-east-1.s3", routeTableIds=[table.identifier]
+        )
+        create(
+            VPC_ENDPOINT,
+            "ssm",
+            vpcId=vpc,
+            serviceName="com.amazonaws.us-east-1.ssm",
+            vpcEndpointType="Interface",
+            subnetIds=self.subnet_ids[:1],
+            securityGroupIds=[self.group.identifier],
+            privateDnsEnabled=True,
+        )
         rule = {"securityGroupId": self.group.identifier, "cidrIpv4": "0.0.0.0/0", "description": "all"}
         create(INGRESS_RULE, "in", ipProtocol="tcp", fromPort=80, toPort=80, **rule)
         create(EGRESS_RULE, "out", ipProtocol="-1", **rule)

@@ -30,6 +30,12 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ("aws:ec2/subnet:Subnet", "cidrBlock", "required"): REFUSES_OTHERS,
         ("aws:ec2/route:Route", "destinationCidrBlock", "required"): REFUSES_OTHERS,
         ("aws:ec2/routeTableAssociation:RouteTableAssociation", "subnetId", "required"): REFUSES_OTHERS,
+        (
+            "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+            "vpcId",
+            "required",
+        ): "without it, it would be that of EC2-Classic",
+        ("aws:ec2/vpcEndpoint:VpcEndpoint", "serviceName", "required"): REFUSES_OTHERS,
         ("aws:lb/loadBalancer:LoadBalancer", "subnets", "required"): REFUSES_OTHERS,
         ("aws:lb/loadBalancer:LoadBalancer", "clientKeepAlive", "range"): AS_AWS_HAS_IT,
         ("aws:lb/loadBalancer:LoadBalancer", "idleTimeout", "range"): AS_AWS_HAS_IT,

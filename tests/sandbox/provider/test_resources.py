@@ -17,6 +17,7 @@ from sandbox.provider.resources import TYPES
 from sandbox.provider.wire import UNKNOWN, Props, decode, encode
 from tests.sandbox.provider.driver import (
     ASSOCIATION,
+    DEFAULT_SECURITY_GROUP,
     EGRESS_RULE,
     EIP,
     GROUP,
@@ -28,6 +29,7 @@ from tests.sandbox.provider.driver import (
     ROUTE_TABLE,
     TARGET_GROUP,
     VPC,
+    VPC_ENDPOINT,
     Driver,
     Resource,
     Stack,
@@ -74,7 +76,8 @@ def test_every_type_lives_its_whole_life(network: Stack, calls: list[str]) -> No
 
     for resource in reversed(made):
         network.driver.delete(resource)
-        assert network.driver.read(resource) is None, resource.token
+        is_left = resource.token == DEFAULT_SECURITY_GROUP  # it goes with its VPC
+        assert is_left or network.driver.read(resource) is None, resource.token
         network.driver.delete(resource)
 
 
@@ -290,6 +293,23 @@ class TestUpdate:
     def test_a_new_security_group_lets_nothing_out(self, network: Stack) -> None:
         (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[network.group.identifier])["SecurityGroups"]
         assert group["IpPermissionsEgress"] == []
+
+    @pytest.mark.documented("a default security group loses its rules", f"{TERRAFORM}ec2/vpc_default_security_group.go")
+    def test_a_default_security_group_loses_its_rules_for_good(self, network: Stack) -> None:
+        group = network.driver.create(DEFAULT_SECURITY_GROUP, "default", vpcId=network.vpc.identifier)
+        network.driver.delete(group)
+        (found,) = boto3.client("ec2").describe_security_groups(GroupIds=[group.identifier])["SecurityGroups"]
+        assert (found["GroupName"], found["IpPermissions"], found["IpPermissionsEgress"]) == ("default", [], [])
+
+    def test_an_endpoint_gains_and_loses_route_tables_in_place(self, network: Stack) -> None:
+        one, other = (network.driver.create(ROUTE_TABLE, name, vpcId=network.vpc.identifier) for name in "ab")
+        inputs = {"vpcId": network.vpc.identifier, "serviceName": "com.amazonaws.us-east-1.s3"}
+        endpoint = network.driver.create(VPC_ENDPOINT, "s3", **inputs, routeTableIds=[one.identifier])
+        assert endpoint.state["prefixListId"].startswith("pl-")
+        changed = network.driver.update(endpoint, **inputs, routeTableIds=[other.identifier])
+        assert changed.state["routeTableIds"] == [other.identifier]
+        answer = network.driver.diff(endpoint, **inputs, routeTableIds=[one.identifier], privateDnsEnabled=True)
+        assert list(answer.replaces) == ["privateDnsEnabled"], "only an interface can change it"
 
 
 class TestDelete:

@@ -29,6 +29,7 @@ _ABSENT: Mapping[str, set[str]] = {
         "routeTableId",
     },
     "aws:ec2/route:Route": {"instanceId", "instanceOwnerId"},
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": {"namePrefix"},
     "aws:ssm/parameter:Parameter": {"hasValueWo"},
 }
 
