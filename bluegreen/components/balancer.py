@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
-from bluegreen.components.network import ANYWHERE, Network
+from bluegreen.components.network import ANYWHERE, ANYWHERE_IPV6, Network
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import LISTENER, Purpose
 
 HTTP_PORT = 80
+SUFFIXES = {ANYWHERE: "", ANYWHERE_IPV6: "-ipv6"}
+"""Of a rule's name, by its source; another's is the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ class Balancer(pulumi.ComponentResource):
         )
         self.security_group_id = group.id
         self._rules = {
-            Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, [ANYWHERE]),
+            Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, args.network.anywhere),
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
         }
         self._service = ""
@@ -133,7 +135,7 @@ class Balancer(pulumi.ComponentResource):
     def _allow(self, purpose: Purpose, port: int, sources: Sequence[str]) -> list[pulumi.Resource]:
         rules: list[pulumi.Resource] = []
         for source in sources:
-            suffix = "" if source == ANYWHERE else "-" + source.replace(".", "-").replace("/", "-")
+            suffix = SUFFIXES.get(source, "-" + source.replace(".", "-").replace("/", "-"))
             name = f"{self._name}-{purpose}{suffix}"
             rule = aws.vpc.SecurityGroupIngressRule(
                 name,
@@ -142,7 +144,8 @@ class Balancer(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
-                cidr_ipv4=source,
+                cidr_ipv4=None if source == ANYWHERE_IPV6 else source,
+                cidr_ipv6=source if source == ANYWHERE_IPV6 else None,
                 tags=self._tags(name),
                 opts=self._child,
             )

@@ -110,7 +110,7 @@ class Service(pulumi.ComponentResource):
         # 3. the machines
         open_ports = {port: self._open(port) for port in sorted({plan.release.target.port for plan in fleet.groups})}
         for plan, server_group in server_groups.items():
-            ways_out = [*args.network.private_routes, self._egress]
+            ways_out = [*args.network.private_routes, *self._egress]
             server_group.launch(after=[preview, *open_ports[plan.release.target.port], *ways_out])
         # 4. the gate, then 5. the cutover
         production = self._listener(
@@ -195,15 +195,20 @@ class Service(pulumi.ComponentResource):
             tags=tags,
             opts=self._child,
         )
-        self._egress = aws.vpc.SecurityGroupEgressRule(
-            name,
-            security_group_id=group.id,
-            description="Anywhere",
-            ip_protocol="-1",
-            cidr_ipv4=ANYWHERE,
-            tags=tags,
-            opts=self._child,
-        )
+        self._egress = [
+            aws.vpc.SecurityGroupEgressRule(
+                name if is_ipv4 else f"{name}-ipv6",
+                security_group_id=group.id,
+                description="Anywhere",
+                ip_protocol="-1",
+                cidr_ipv4=source if is_ipv4 else None,
+                cidr_ipv6=None if is_ipv4 else source,
+                tags=tags,
+                opts=self._child,
+            )
+            for source in self._args.network.anywhere
+            for is_ipv4 in (source == ANYWHERE,)
+        ]
         return group
 
     def _open(self, port: int) -> list[pulumi.Resource]:

@@ -81,3 +81,8 @@ class AddressPlan:
     def _subnets(self, first: int) -> tuple[str, ...]:
         blocks = list(self._vpc.subnets(new_prefix=self._subnet_prefix))
         return tuple(str(block) for block in blocks[first : first + self.zones])
+
+
+def ipv6_subnet(block: str, number: int) -> str:
+    """One of the networks of /64, the only size that AWS takes for a subnet, in the /56 that a VPC has."""
+    return str(list(ipaddress.IPv6Network(block).subnets(new_prefix=64))[number])

@@ -22,7 +22,10 @@ from bluegreen.errors import Fault, ImageUnset, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
+from bluegreen.model.endpoints import checked_services
+from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.ledger_place import LedgerPlace
+from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.window import Window
@@ -191,6 +194,7 @@ class Nat(StrEnum):
     NONE = "none"
     SINGLE = "single"
     PER_ZONE = "perZone"
+    INSTANCE = "instance"
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -322,6 +326,10 @@ class Settings(ConfigModel):
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
     nat: Nat = Nat.SINGLE
+    nat_instance: Annotated[NatInstance, BeforeValidator(decoded)] = NatInstance()
+    endpoints: Annotated[tuple[str, ...], BeforeValidator(decoded), AfterValidator(checked_services)] = ()
+    flow_logs: Annotated[FlowLogs, BeforeValidator(decoded)] = FlowLogs()
+    ipv6: bool = False
     health_check: Annotated[HealthCheck, BeforeValidator(decoded)] = HealthCheck()
     drain_seconds: int = Field(20, ge=0, le=3600)
     progress_deadline_seconds: int = Field(600, ge=1, le=7200)
@@ -462,9 +470,11 @@ PARTS: dict[str, type[BaseModel]] = {
     "alarms": AlarmSettings,
     "attest": Attest,
     "fleet": FleetConfig,
+    "flowLogs": FlowLogs,
     "gateCommand": GateCommand,
     "healthCheck": HealthCheck,
     "migration": GateCommand,
+    "natInstance": NatInstance,
     "smokeTests": SmokeTest,
     "steps": Shift,
     "windows": Window,

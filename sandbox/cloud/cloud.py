@@ -83,7 +83,7 @@ class Cloud:
         moto_gaps.fill(self)
         image_sharing.fill(self)
         cloudwatch.fill(self)
-        network.fill()
+        network.fill(self)
         self.register_base_images(region)
 
     def start(self) -> None:

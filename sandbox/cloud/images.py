@@ -103,6 +103,9 @@ class Images:
         """An image of nothing but the system, which is the host's."""
         self.tree(image_id).mkdir()
 
+    def is_base(self, image_id: str) -> bool:
+        return not any(self.tree(image_id).iterdir())
+
     def delete(self, image_id: str) -> None:
         shutil.rmtree(self.tree(image_id), ignore_errors=True)
 

@@ -63,6 +63,7 @@ class Machine:
         self.up_after = up_after
         self.public_key = public_key
         self.processes: list[tuple[Unit, subprocess.Popen[bytes]]] = []
+        self.is_idle = False  # nothing of it runs: a machine of a publisher's image, with only its user data to do
         self.failure: str | None = None
         self._kill_at: float | None = None
 
@@ -80,6 +81,8 @@ class Machine:
         return self._kill_at is not None
 
     def is_up(self, now: float) -> bool:
+        if self.is_idle:
+            return now >= self.up_after
         return (
             bool(self.processes)
             and now >= self.up_after
@@ -176,7 +179,8 @@ class Machines:
                 units = self._units(machine)
                 for unit in units:
                     machine.processes.append((unit, self._start(machine, unit, console)))
-                if not units:
+                machine.is_idle = self._images.is_base(machine.image_id) and not units
+                if not units and not machine.is_idle:
                     machine.failure = "the image has no unit to start"
             except (OSError, UnitError) as fault:
                 machine.failure = f"the boot failed: {fault}"

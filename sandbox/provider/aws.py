@@ -143,6 +143,14 @@ class Aws:
         return self.clients.client("cloudwatch")
 
     @property
+    def iam(self) -> Any:
+        return self.clients.client("iam")
+
+    @property
+    def logs(self) -> Any:
+        return self.clients.client("logs")
+
+    @property
     def ssm(self) -> Any:
         return self.clients.client("ssm")
 

@@ -1,4 +1,4 @@
-"""The data sources that the program asks: region, caller, availability zones."""
+"""The data sources that the program asks: region, caller, availability zones, parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sandbox.provider.aws import Aws, doing
-from sandbox.provider.table import Kind, Property, block, boolean, text, text_set
+from sandbox.provider.table import Kind, Property, block, boolean, names, text, text_set
 from sandbox.provider.wire import Props
 
 
@@ -63,6 +63,22 @@ def _caller(aws: Aws, arguments: Props) -> Props:
     return {"id": caller["Account"], "accountId": caller["Account"], "arn": caller["Arn"], "userId": caller["UserId"]}
 
 
+def _parameter(aws: Aws, arguments: Props) -> Props:
+    name = arguments["name"]
+    with doing(aws.ssm, f"reading SSM Parameter ({name})"):
+        found = aws.ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+    return {
+        "arn": found["ARN"],
+        "id": name,
+        "name": name,
+        "region": aws.region,
+        "type": found["Type"],
+        "value": found["Value"],
+        "insecureValue": found["Value"],
+        "version": found["Version"],
+    }
+
+
 _FILTER: Final = block({"name": text(required=True), "values": text_set(required=True)})
 
 INVOKES: Final = {
@@ -80,6 +96,7 @@ INVOKES: Final = {
             frozenset(),
             _zones,
         ),
+        Invoke("aws:ssm/getParameter:getParameter", {"name": text(required=True)}, names("withDecryption"), _parameter),
         Invoke("aws:index/getRegion:getRegion", {}, frozenset({"endpoint", "id", "name"}), _region),
         Invoke("aws:index/getCallerIdentity:getCallerIdentity", {}, frozenset({"id"}), _caller),
     )

@@ -24,7 +24,12 @@ from bluegreen.model.tags import Owner
 
 AMI = "ami-0123456789abcdef0"
 COMPUTED = {
-    "aws:ec2/vpc:Vpc": {"region": "us-east-1"},
+    "aws:ec2/vpc:Vpc": {
+        "region": "us-east-1",
+        "ownerId": "123456789012",
+        "ipv6CidrBlock": "2600:1f18::/56",
+    },
+    "aws:ec2/instance:Instance": {"primaryNetworkInterfaceId": "eni-nat"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "arnSuffix": "app/web/1"},
     "aws:lb/targetGroup:TargetGroup": {"arnSuffix": "targetgroup/web/1"},
@@ -108,6 +113,8 @@ class Aws(pulumi.runtime.Mocks):
             if self.torn_reads:
                 raise TornRead(self.torn_reads.pop())
             return {"name": args.args["name"], "outputs": self.last_outputs, "secretOutputNames": []}
+        if args.token == "aws:ssm/getParameter:getParameter":
+            return {"name": args.args["name"], "value": args.args["name"]}
         assert args.token == "aws:index/getAvailabilityZones:getAvailabilityZones"
         return {"names": ["us-east-1c", "us-east-1a", "us-east-1b"], "zoneIds": [], "id": "x", "region": "us-east-1"}
 

@@ -67,19 +67,37 @@ ROUTE_TABLE = ResourceType(
 )
 
 
-_ROUTE_TARGETS: Final = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
+_ROUTE_TARGETS: Final = {
+    "egressOnlyGatewayId": "EgressOnlyInternetGatewayId",
+    "gatewayId": "GatewayId",
+    "natGatewayId": "NatGatewayId",
+    "networkInterfaceId": "NetworkInterfaceId",
+}
+_DESTINATIONS: Final = {
+    "destinationCidrBlock": "DestinationCidrBlock",
+    "destinationIpv6CidrBlock": "DestinationIpv6CidrBlock",
+}
+
+
+def _destination(route: Props) -> dict[str, Any]:
+    return {asked: route[name] for name, asked in _DESTINATIONS.items() if route.get(name)}
+
+
+def _table_and_destination(route: Props) -> tuple[str, str]:
+    (destination,) = _destination(route).values()
+    return route["routeTableId"], destination
 
 
 def _route_arguments(news: Props) -> dict[str, Any]:
     return {
         "RouteTableId": news["routeTableId"],
-        "DestinationCidrBlock": news["destinationCidrBlock"],
+        **_destination(news),
         **{asked: news[name] for name, asked in _ROUTE_TARGETS.items() if name in news},
     }
 
 
 def _create_route(aws: Aws, news: Props) -> str:
-    table, destination = news["routeTableId"], news["destinationCidrBlock"]
+    table, destination = _table_and_destination(news)
     what = f"Route in Route Table ({table}) with destination ({destination})"
     with doing(aws.ec2, f"creating {what}"):
         # A gateway made a moment ago may not be visible to the routes yet.
@@ -97,20 +115,23 @@ def _locate_route(aws: Aws, given: str) -> tuple[str, Props]:
     table, _, destination = given.partition("_")
     if not table or not destination:
         raise OperationFailed(f'unexpected format of ID ("{given}"), expected ROUTETABLEID_DESTINATION')
-    return _route_id(table, destination), {"routeTableId": table, "destinationCidrBlock": destination}
+    return _route_id(table, destination), {
+        "routeTableId": table,
+        "destinationIpv6CidrBlock" if ":" in destination else "destinationCidrBlock": destination,
+    }
 
 
 def _read_route(aws: Aws, route: str, known: Props) -> Props | None:
-    table, destination = known["routeTableId"], known["destinationCidrBlock"]
+    table, destination = _table_and_destination(known)
     with doing(aws.ec2, f"reading Route in Route Table ({table}) with destination ({destination})"):
         found = _route_table(aws, table)
     routes = found["Routes"] if found else []
-    line = first([line for line in routes if line.get("DestinationCidrBlock") == destination])
+    line = first([line for line in routes if _destination(known).items() <= line.items()])
     if line is None:
         return None
     return {
         "routeTableId": table,
-        "destinationCidrBlock": destination,
+        **{name: line.get(asked) or None for name, asked in _DESTINATIONS.items()},
         "origin": line.get("Origin"),
         "state": line.get("State"),
         **{name: line.get(asked) for name, asked in _ROUTE_TARGETS.items()},
@@ -119,36 +140,38 @@ def _read_route(aws: Aws, route: str, known: Props) -> Props | None:
 
 def _update_route(aws: Aws, route: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     if changed & set(_ROUTE_TARGETS):
-        table, destination = news["routeTableId"], news["destinationCidrBlock"]
+        table, destination = _table_and_destination(news)
         with doing(aws.ec2, f"updating Route in Route Table ({table}) with destination ({destination})"):
             aws.ec2.replace_route(**_route_arguments(news))
 
 
 def _delete_route(aws: Aws, route: str, olds: Props) -> None:
-    table, destination = olds["routeTableId"], olds["destinationCidrBlock"]
+    table, destination = _table_and_destination(olds)
     with (
         doing(aws.ec2, f"deleting Route in Route Table ({table}) with destination ({destination})"),
         absent("InvalidRoute.NotFound", "InvalidRouteTableID.NotFound"),
     ):
-        aws.ec2.delete_route(RouteTableId=table, DestinationCidrBlock=destination)
+        aws.ec2.delete_route(RouteTableId=table, **_destination(olds))
 
 
 ROUTE = ResourceType(
     token="aws:ec2/route:Route",
     properties={
         "routeTableId": text(required=True, replaces=True),
-        "destinationCidrBlock": text(required=True, replaces=True, refuses=cidr_fault),
+        "destinationCidrBlock": text(replaces=True, refuses=cidr_fault),
+        "destinationIpv6CidrBlock": text(replaces=True, refuses=partial(cidr_fault, version=6)),
+        "egressOnlyGatewayId": text(conflicts_with=("destinationCidrBlock",)),
         "gatewayId": text(),
         "natGatewayId": text(),
+        "networkInterfaceId": text(computed=True),
         "origin": output(),
         "state": output(),
     },
     refused=names(
-        "carrierGatewayId coreNetworkArn destinationIpv6CidrBlock destinationPrefixListId egressOnlyGatewayId "
-        "localGatewayId networkInterfaceId odbNetworkArn transitGatewayId vpcEndpointId "
-        "vpcPeeringConnectionId"
+        "carrierGatewayId coreNetworkArn destinationPrefixListId localGatewayId odbNetworkArn transitGatewayId "
+        "vpcEndpointId vpcPeeringConnectionId"
     ),
-    rules=(exactly_one_of("gatewayId", "natGatewayId"),),
+    rules=(exactly_one_of(*_DESTINATIONS), exactly_one_of(*_ROUTE_TARGETS)),
     create=_create_route,
     read=_read_route,
     update=_update_route,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, doing, first
 from sandbox.provider.resources.ec2 import cidr_fault, delete, describe, retag, where
@@ -23,6 +23,7 @@ def _create_vpc(aws: Aws, news: Props) -> str:
         made = aws.ec2.create_vpc(
             CidrBlock=news["cidrBlock"],
             InstanceTenancy=news["instanceTenancy"],
+            AmazonProvidedIpv6CidrBlock=bool(news.get("assignGeneratedIpv6CidrBlock")),
             TagSpecifications=aws.tag_specifications("vpc", news),
         )
     return str(made["Vpc"]["VpcId"])
@@ -37,6 +38,8 @@ _VPC_ATTRIBUTES: Final = {
 
 
 def _settle_vpc(aws: Aws, vpc: str, news: Props) -> None:
+    if news.get("assignGeneratedIpv6CidrBlock"):
+        _wait_for_ipv6(aws, vpc)
     for name, (_, initial) in _VPC_ATTRIBUTES.items():
         if news.get(name, initial) != initial:
             _set_vpc_attribute(aws, "creating EC2 VPC", vpc, name, news[name])
@@ -46,6 +49,33 @@ def _set_vpc_attribute(aws: Aws, what: str, vpc: str, name: str, value: bool) ->
     attribute = _VPC_ATTRIBUTES[name][0]
     with doing(aws.ec2, f"{what}: modifying {attribute}"):
         aws.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": value}})
+
+
+def _ipv6(found: Any) -> Any:
+    """The block that AWS gave the VPC, on its way or there."""
+    held = [it for it in found.get("Ipv6CidrBlockAssociationSet", []) if it.get("Ipv6Pool", "Amazon") == "Amazon"]
+    return first([it for it in held if it["Ipv6CidrBlockState"]["State"] in ("associating", "associated")])
+
+
+def _wait_for_ipv6(aws: Aws, vpc: str) -> None:
+    def state() -> str:
+        block = _ipv6(describe(aws.ec2.describe_vpcs, VpcIds=[vpc])[0])
+        return str(block["Ipv6CidrBlockState"]["State"]) if block else "disassociated"
+
+    what = f"EC2 VPC ({vpc}) IPv6 CIDR block"
+    with doing(aws.ec2, f"waiting for {what}"):
+        aws.wait(what, "associated", state, timeout=5 * MINUTE)
+
+
+def _change_ipv6(aws: Aws, vpc: str, wanted: bool) -> None:
+    with doing(aws.ec2, f"updating EC2 VPC ({vpc})"):
+        block = _ipv6(describe(aws.ec2.describe_vpcs, VpcIds=[vpc])[0])
+        if wanted and block is None:
+            aws.ec2.associate_vpc_cidr_block(VpcId=vpc, AmazonProvidedIpv6CidrBlock=True)
+        if block and not wanted:
+            aws.ec2.disassociate_vpc_cidr_block(AssociationId=block["AssociationId"])
+    if wanted:
+        _wait_for_ipv6(aws, vpc)
 
 
 def _read_vpc(aws: Aws, vpc: str, known: Props) -> Props | None:
@@ -61,6 +91,7 @@ def _read_vpc(aws: Aws, vpc: str, known: Props) -> Props | None:
         group = first(
             describe(ec2.describe_security_groups, Filters=where("vpc-id", vpc) + where("group-name", "default"))
         )
+        block = _ipv6(found)
         attributes = {name: known.get(name, initial) for name, (_, initial) in _VPC_ATTRIBUTES.items()}
         if not aws.has_just_written:
             attributes = {name: _vpc_attribute(aws, vpc, asked) for name, (asked, _) in _VPC_ATTRIBUTES.items()}
@@ -68,6 +99,9 @@ def _read_vpc(aws: Aws, vpc: str, known: Props) -> Props | None:
         "arn": aws.arn("ec2", found["OwnerId"], f"vpc/{vpc}"),
         "ownerId": found["OwnerId"],
         "cidrBlock": found["CidrBlock"],
+        "assignGeneratedIpv6CidrBlock": True if block else None,
+        "ipv6CidrBlock": block["Ipv6CidrBlock"] if block else "",
+        "ipv6AssociationId": block["AssociationId"] if block else "",
         "instanceTenancy": found["InstanceTenancy"],
         "dhcpOptionsId": found.get("DhcpOptionsId"),
         "mainRouteTableId": main and main["RouteTableId"],
@@ -86,6 +120,8 @@ def _vpc_attribute(aws: Aws, vpc: str, attribute: str) -> bool:
 
 def _update_vpc(aws: Aws, vpc: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
     what = f"updating EC2 VPC ({vpc})"
+    if "assignGeneratedIpv6CidrBlock" in changed:
+        _change_ipv6(aws, vpc, bool(news.get("assignGeneratedIpv6CidrBlock")))
     for name in _VPC_ATTRIBUTES:
         if name in changed:
             _set_vpc_attribute(aws, what, vpc, name, news[name])
@@ -122,7 +158,9 @@ VPC = ResourceType(
         "enableDnsHostnames": boolean(computed=True),
         "enableDnsSupport": boolean(default=True),
         "enableNetworkAddressUsageMetrics": boolean(computed=True),
-        "assignGeneratedIpv6CidrBlock": boolean(only=(False,)),
+        "assignGeneratedIpv6CidrBlock": boolean(),
+        "ipv6AssociationId": output(),
+        "ipv6CidrBlock": output(),
         "arn": output(),
         "ownerId": output(),
         "dhcpOptionsId": output(),
@@ -142,5 +180,10 @@ VPC = ResourceType(
     update=_update_vpc,
     delete=_delete_vpc,
     also_replaces=_tenancy_replaces,
+    recomputes=lambda changed, news: (
+        frozenset({"ipv6AssociationId", "ipv6CidrBlock"})
+        if "assignGeneratedIpv6CidrBlock" in changed
+        else frozenset[str]()
+    ),
     retag=retag,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 from pulumi.runtime.proto import provider_pb2
 
 from sandbox.provider.wire import Props, decode, encode
@@ -18,6 +20,12 @@ ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 ROUTE = "aws:ec2/route:Route"
 ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+FLOW_LOG = "aws:ec2/flowLog:FlowLog"
+INSTANCE = "aws:ec2/instance:Instance"
+EGRESS_ONLY_GATEWAY = "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -253,6 +261,34 @@ class Stack:
             subnetIds=self.subnet_ids[:1],
             securityGroupIds=[self.group.identifier],
             privateDnsEnabled=True,
+        )
+        create(EGRESS_ONLY_GATEWAY, "eigw", vpcId=vpc)
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}}
+        role = create(ROLE, "flow", assumeRolePolicy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+        write = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [write]})
+        create(ROLE_POLICY, "flow", role=role.identifier, policy=policy)
+        logs = create(LOG_GROUP, "flow", retentionInDays=14, tags={"Name": "flow"})
+        create(
+            FLOW_LOG,
+            "flow",
+            vpcId=vpc,
+            trafficType="ALL",
+            logDestination=logs.state["arn"],
+            iamRoleArn=role.state["arn"],
+        )
+        create(
+            INSTANCE,
+            "nat",
+            ami=boto3.client("ec2").register_image(Name="base", RootDeviceName="/dev/xvda")["ImageId"],
+            instanceType="t4g.nano",
+            subnetId=self.subnet_ids[0],
+            vpcSecurityGroupIds=[self.group.identifier],
+            sourceDestCheck=False,
+            userData="#!/bin/sh",
+            userDataReplaceOnChange=True,
+            metadataOptions={"httpEndpoint": "enabled", "httpTokens": "required"},
+            rootBlockDevice={"encrypted": True, "volumeType": "gp3", "volumeSize": 8},
         )
         rule = {"securityGroupId": self.group.identifier, "cidrIpv4": "0.0.0.0/0", "description": "all"}
         create(INGRESS_RULE, "in", ipProtocol="tcp", fromPort=80, toPort=80, **rule)

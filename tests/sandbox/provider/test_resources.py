@@ -20,11 +20,14 @@ from tests.sandbox.provider.driver import (
     DEFAULT_SECURITY_GROUP,
     EGRESS_RULE,
     EIP,
+    FLOW_LOG,
     GROUP,
     INGRESS_RULE,
     LISTENER,
+    LOG_GROUP,
     NAT_GATEWAY,
     PARAMETER,
+    ROLE,
     ROUTE,
     ROUTE_TABLE,
     TARGET_GROUP,
@@ -310,6 +313,68 @@ class TestUpdate:
         assert changed.state["routeTableIds"] == [other.identifier]
         answer = network.driver.diff(endpoint, **inputs, routeTableIds=[one.identifier], privateDnsEnabled=True)
         assert list(answer.replaces) == ["privateDnsEnabled"], "only an interface can change it"
+
+    def test_a_route_changes_its_target_in_place_to_an_interface_and_back(self, network: Stack) -> None:
+        ec2 = boto3.client("ec2")
+        interface = ec2.create_network_interface(SubnetId=network.subnet_ids[0])["NetworkInterface"]
+        table = network.driver.create(ROUTE_TABLE, "private", vpcId=network.vpc.identifier).identifier
+        gateway = network.driver.create(NAT_GATEWAY, "nat", subnetId=network.subnet_ids[0], connectivityType="private")
+        by_gateway = {"routeTableId": table, "destinationCidrBlock": "0.0.0.0/0", "natGatewayId": gateway.identifier}
+        by_interface = {
+            "routeTableId": table,
+            "destinationCidrBlock": "0.0.0.0/0",
+            "networkInterfaceId": interface["NetworkInterfaceId"],
+        }
+        route = network.driver.create(ROUTE, "out", **by_gateway)
+        assert not network.driver.diff(route, **by_interface).replaces
+        changed = network.driver.update(route, **by_interface)
+        assert changed.state["networkInterfaceId"] == interface["NetworkInterfaceId"]
+        back = network.driver.update(changed, **by_gateway)
+        assert back.state["natGatewayId"] == gateway.identifier
+
+    @pytest.mark.documented(
+        "a VPC's block of IPv6 is not known before it is there, nor after a change of mind",
+        f"{TERRAFORM}ec2/vpc_.go",
+    )
+    def test_a_vpc_gains_and_loses_ipv6_in_place(self, network: Stack) -> None:
+        wanted = given(network.vpc) | {"assignGeneratedIpv6CidrBlock": True}
+        planned = network.driver.preview_update(network.vpc, **wanted)
+        assert planned["ipv6CidrBlock"] is UNKNOWN
+        changed = network.driver.update(network.vpc, **wanted)
+        assert changed.state["ipv6CidrBlock"].endswith("/56")
+        assert not network.driver.diff(network.vpc, **wanted).replaces
+        back = network.driver.update(changed, **given(network.vpc))
+        assert back.state["ipv6CidrBlock"] == ""
+
+    @pytest.mark.documented(
+        "a subnet that gives its interfaces IPv6 addresses is replaced for another block, another one is not",
+        f"{TERRAFORM}ec2/vpc_subnet.go",
+    )
+    def test_a_subnet_s_block_of_ipv6(self, network: Stack) -> None:
+        subnet = network.subnets[0]
+        inputs = given(subnet) | {"ipv6CidrBlock": "2600:1f18::/64"}
+        assert not network.driver.diff(subnet, **inputs).replaces
+        subnet.state["assignIpv6AddressOnCreation"] = True
+        assert list(network.driver.diff(subnet, **inputs).replaces) == ["ipv6CidrBlock"]
+
+    def test_a_policy_that_means_the_same_is_no_change(self, network: Stack) -> None:
+        written = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = network.driver.create(ROLE, "flow", assumeRolePolicy=written)
+        same = json.dumps({"Statement": [], "Version": "2012-10-17"}, indent=2)
+        assert network.driver.diff(role, assumeRolePolicy=same).changes == NONE
+        assert "assumeRolePolicy" in network.driver.failures(ROLE, {"assumeRolePolicy": "{"})
+
+    def test_a_log_group_keeps_its_logs_for_a_time_that_there_is(self, driver: Driver) -> None:
+        group = driver.create(LOG_GROUP, "flow", retentionInDays=14)
+        changed = driver.update(group, retentionInDays=30)
+        assert changed.state["retentionInDays"] == 30
+        assert driver.update(changed).state["retentionInDays"] == 0
+        assert "retentionInDays" in driver.failures(LOG_GROUP, {"retentionInDays": 31})
+
+    def test_a_flow_log_to_a_bucket_that_is_not_there_is_told(self, network: Stack) -> None:
+        inputs = {"vpcId": network.vpc.identifier, "trafficType": "ALL", "logDestinationType": "s3"}
+        with pytest.raises(grpc.RpcError, match=r"creating Flow Log \(vpc-.*LogDestination: gone does not exist"):
+            network.driver.create(FLOW_LOG, "flow", **inputs, logDestination="arn:aws:s3:::gone")
 
 
 class TestDelete:
