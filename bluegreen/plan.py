@@ -7,12 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bluegreen.checks.launchable import check_launchable
+from bluegreen.checks.place import find_place
 from bluegreen.course import Course
 from bluegreen.model.baseline import Difference
 from bluegreen.model.estimate import expected_seconds
+from bluegreen.model.existing_vpc import Needs, faults_of
 from bluegreen.model.launchable import Finding
+from bluegreen.model.observation import Subnet, WayOut
 from bluegreen.model.rollout import Step
+from bluegreen.model.settings import Nat
+from bluegreen.model.zones import choose_zones
 from bluegreen.stack import Stack
+
+PUBLIC, PRIVATE = "public", "private"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +35,24 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedSubnet:
+    """A subnet that is there, or that the first `up` makes. `free`: addresses that nothing has yet."""
+
+    kind: str
+    zone: str
+    cidr: str
+    free: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a verb would do. Nothing was changed for it.
 
     `machines_now` and `machines_at_peak`: of all server groups of the stack together; two run side by side while a
-    release is changed. `addresses`: how many machines the private subnets hold. `findings`: what the new machines need,
-    image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last deployments took,
-    None where there were none; `watch_seconds` of the steps are in it or come on top.
+    release is changed. `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones.
+    `findings`: what the new machines need, image and quota among them. `refusals`: why it would not be begun.
+    `seconds`: how long the last deployments took, None where there were none; `watch_seconds` of the steps are in it or
+    come on top.
     """
 
     stack: str
@@ -47,6 +65,7 @@ class Plan:
     machines_now: int
     machines_at_peak: int
     addresses: int
+    subnets: tuple[PlannedSubnet, ...]
     findings: tuple[Finding, ...]
     refusals: tuple[str, ...]
     watch_seconds: int
@@ -62,15 +81,20 @@ class Plan:
 
 
 def plan(stack: Stack, course: Course) -> Plan:
-    """Raises AwsError where AWS can't be asked."""
-    live = {group.release: group.desired for group in stack.observer.groups(stack.owner)}
+    """Raises AwsError where AWS can't be asked, SettingsError where there is no network that the settings mean."""
+    groups = stack.observer.groups(stack.owner)
+    live = {group.release: group.desired for group in groups}
     active = stack.fleet.active.release.version if stack.fleet else ""
     settings = course.settings
     full = max(settings.min_size, min(live.get(active) or settings.desired_capacity, settings.max_size))
     is_new = bool(course.steps) and not live.get(course.release.version)
+    subnets, misplaced = _network(stack, is_there=bool(groups))
+    private = [subnet for subnet in subnets if subnet.kind == PRIVATE]
     findings: tuple[Finding, ...] = ()
     if is_new and course.verb in ("deploy", "rollback"):
-        findings = check_launchable(stack.observer, course.release, full).findings
+        findings = check_launchable(
+            stack.observer, course.release, full, zones=tuple(sorted({subnet.zone for subnet in private}))
+        ).findings
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
@@ -84,12 +108,38 @@ def plan(stack: Stack, course: Course) -> Plan:
         differences=stack.differences,
         machines_now=sum(live.values()),
         machines_at_peak=peak(live, course.steps, full),
-        addresses=settings.address_plan.private_addresses,
+        addresses=sum(subnet.free for subnet in private) + sum(live.values()),
+        subnets=subnets,
         findings=findings,
-        refusals=tuple(str(danger) for danger in course.dangers),
+        refusals=(*misplaced, *(str(danger) for danger in course.dangers)),
         watch_seconds=watch_seconds,
         seconds=expected_seconds(stack.history.events, course.verb),
     )
+
+
+def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...], tuple[str, ...]]:
+    """The subnets, and why the service can't live in them. Raises SettingsError where there are none."""
+    settings, observer = stack.settings, stack.observer
+    if settings.vpc.is_set:
+        place = find_place(observer, settings.vpc)
+        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=2 * settings.max_size)
+        faults = () if is_there else faults_of(settings.vpc, place, needs)
+        subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))
+        return subnets, tuple(f"{fault.path}: {fault.message}" for fault in faults)
+    for vpc in observer.vpcs(tags=stack.owner.tags):
+        found = sorted(observer.subnets(vpc.id), key=lambda subnet: subnet.zone)
+        return tuple(_live(PUBLIC if it.way_out is WayOut.INTERNET_GATEWAY else PRIVATE, it) for it in found), ()
+    plan = settings.address_plan
+    zones = choose_zones(settings.zones, settings.zone_names, observer.zones())
+    return tuple(
+        PlannedSubnet(kind=kind, zone=zone, cidr=cidr, free=plan.addresses_of(cidr))
+        for kind, cidrs in ((PUBLIC, plan.public), (PRIVATE, plan.private))
+        for zone, cidr in zip(zones, cidrs, strict=True)
+    ), ()
+
+
+def _live(kind: str, subnet: Subnet) -> PlannedSubnet:
+    return PlannedSubnet(kind=kind, zone=subnet.zone, cidr=subnet.cidr, free=subnet.free_addresses)
 
 
 def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> int:

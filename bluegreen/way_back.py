@@ -116,7 +116,12 @@ class WayBack:
         active = groups.get(stack.deployed_fleet.active.release.version)
         there = groups.get(plan.release.version)
         wanted = max(stack.settings.min_size, active.desired if active else stack.settings.desired_capacity)
-        return check_launchable(stack.observer, plan.release, max(0, wanted - (there.desired if there else 0)))
+        return check_launchable(
+            stack.observer,
+            plan.release,
+            max(0, wanted - (there.desired if there else 0)),
+            zones=tuple(sorted({zone for group in groups.values() for zone in group.zones})),
+        )
 
     def seconds_to_traffic(self) -> float | None:
         """From the beginning of this run's rollback until the traffic was back; None where it is not."""

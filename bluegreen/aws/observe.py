@@ -5,7 +5,7 @@ Methods block: from a program's event loop they are called in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +21,11 @@ from bluegreen.model.observation import (
     Listener,
     Machine,
     ScalingActivity,
+    Subnet,
     Target,
     Traffic,
+    Vpc,
+    WayOut,
 )
 from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
 
@@ -33,6 +36,9 @@ MOST_ARNS_IN_A_CALL = 20
 
 MOST_ALARMS = 100
 """In one answer of DescribeAlarms, which holds fewer unless asked for so many."""
+
+MAIN = ""
+"""In place of a subnet: the VPC's main route table, which is that of subnets without one of their own."""
 
 METRIC_PERIOD_SECONDS = 60
 """How often load balancers report (ELB User Guide, "CloudWatch metrics for your Application Load Balancer")."""
@@ -71,11 +77,54 @@ class Observer:
         return max((group for group in groups if taken[group] > 0), key=taken.__getitem__, default=None)
 
     @in_our_words
-    def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
-        """CIDRs of the VPCs that a service has. One call."""
-        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in owner.tags.items()]
+    def vpcs(self, *, vpc_id: str = "", tags: Mapping[str, str] | None = None) -> tuple[Vpc, ...]:
+        """Those with this id, or with all of these tags. One call."""
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in (tags or {}).items()]
+        if vpc_id:
+            filters.append({"Name": "vpc-id", "Values": [vpc_id]})
         vpcs = self._session.client("ec2").describe_vpcs(Filters=filters)["Vpcs"]
-        return tuple(each["CidrBlock"] for each in vpcs)
+        return tuple(
+            Vpc(id=each["VpcId"], cidr=each["CidrBlock"], has_ipv6=_has_ipv6(each)) for each in vpcs if filters
+        )
+
+    @in_our_words
+    def subnets(self, vpc: str) -> tuple[Subnet, ...]:
+        """All subnets of a VPC (id), each with where its routes lead. Two calls, more where there are very many."""
+        filters = [{"Name": "vpc-id", "Values": [vpc]}]
+        client = self._session.client("ec2")
+        pages = client.get_paginator("describe_subnets").paginate(Filters=filters)
+        subnets = [each for page in pages for each in page["Subnets"]]
+        pages = client.get_paginator("describe_route_tables").paginate(Filters=filters)
+        ways = _ways_out([each for page in pages for each in page["RouteTables"]])
+        return tuple(
+            Subnet(
+                id=each["SubnetId"],
+                zone=each["AvailabilityZone"],
+                cidr=each.get("CidrBlock", ""),
+                free_addresses=each["AvailableIpAddressCount"],
+                way_out=ways.get(each["SubnetId"], ways[MAIN]),
+                tags={tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])},
+            )
+            for each in subnets
+        )
+
+    @in_our_words
+    def zones(self) -> tuple[str, ...]:
+        """The region's availability zones, but for local and wavelength ones. One call."""
+        filters = [
+            {"Name": "state", "Values": ["available"]},
+            {"Name": "opt-in-status", "Values": ["opt-in-not-required"]},
+        ]
+        found = self._session.client("ec2").describe_availability_zones(Filters=filters)["AvailabilityZones"]
+        return tuple(each["ZoneName"] for each in found)
+
+    @in_our_words
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]:
+        """The region's zones that have machines of a type. One call."""
+        filters = [{"Name": "instance-type", "Values": [instance_type]}]
+        pages = self._session.client("ec2").get_paginator("describe_instance_type_offerings")
+        found = pages.paginate(LocationType="availability-zone", Filters=filters)
+        return tuple(sorted(each["Location"] for page in found for each in page["InstanceTypeOfferings"]))
 
     @in_our_words
     def targets(self, target_group: str) -> tuple[Target, ...]:
@@ -382,6 +431,8 @@ class Observer:
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
                     instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
                     release=tags.get(RELEASE, ""),
+                    subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
+                    zones=tuple(each.get("AvailabilityZones", [])),
                 )
 
     def _describe_target_groups(self, arns: list[str]) -> list[dict[str, Any]]:
@@ -475,6 +526,33 @@ def _dimensions(alarm: dict[str, Any]) -> list[dict[str, str]]:
     """Of the alarm's metric, or of all the metrics of its expression."""
     metrics = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
     return [each for metric in (alarm, *metrics) for each in metric.get("Dimensions", [])]
+
+
+def _has_ipv6(vpc: dict[str, Any]) -> bool:
+    blocks = vpc.get("Ipv6CidrBlockAssociationSet", [])
+    return any(each["Ipv6CidrBlockState"]["State"] in ("associating", "associated") for each in blocks)
+
+
+def _ways_out(tables: list[dict[str, Any]]) -> dict[str, WayOut]:
+    """By subnet, of those with a table of their own; `MAIN` for all others."""
+    ways = {MAIN: WayOut.NONE}
+    for table in tables:
+        way = _way_out(table["Routes"])
+        for each in table.get("Associations", []):
+            if each.get("Main"):
+                ways[MAIN] = way
+            elif subnet := each.get("SubnetId"):
+                ways[subnet] = way
+    return ways
+
+
+def _way_out(routes: list[dict[str, Any]]) -> WayOut:
+    """A route whose target is gone leads nowhere."""
+    for route in routes:
+        if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
+            is_gateway = route.get("GatewayId", "").startswith("igw-")
+            return WayOut.INTERNET_GATEWAY if is_gateway else WayOut.OTHER
+    return WayOut.NONE
 
 
 def _vcpus(options: dict[str, Any]) -> int | None:

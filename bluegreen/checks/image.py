@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from bluegreen.checks.launchable import ask
 from bluegreen.errors import ImageError, SettingsError
 from bluegreen.model.history import History
 from bluegreen.model.launchable import (
@@ -17,6 +18,7 @@ from bluegreen.model.launchable import (
     judge_image,
     judge_instance_type,
     judge_root_device,
+    judge_zones,
 )
 from bluegreen.model.observation import Image, InstanceType
 from bluegreen.model.revocation import refuse_revoked
@@ -31,6 +33,7 @@ class Sight(Protocol):
     def region(self) -> str: ...
     def image(self, image: str) -> Image | None: ...
     def instance_type(self, name: str) -> InstanceType | None: ...
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class LaunchRequest:
     image: str  # as the config has it
     instance_type: str
     root_device: str
+    zones: tuple[str, ...] = ()  # where its machines go, as far as that is known
 
 
 def check_image(sight: Sight, request: LaunchRequest, history: History | None = None) -> Image | None:
@@ -57,6 +61,9 @@ def check_image(sight: Sight, request: LaunchRequest, history: History | None = 
         refuse_revoked(history, request.image, tags.get(CONTENT_DIGEST, ""), tags.get(REVOKED, ""))
     instance_type = sight.instance_type(request.instance_type)
     _refuse_broken("instanceType", judge_instance_type(instance_type, request.instance_type, sight.region))
+    if request.zones:
+        offering = ask(sight.zones_offering, request.instance_type)
+        _refuse_broken("instanceType", judge_zones(request.instance_type, request.zones, offering))
     if image and instance_type:  # as they are by now
         _refuse_broken("ami", judge_architecture(image, instance_type))
         _refuse_broken("rootDevice", judge_root_device(image, request.root_device))

@@ -23,29 +23,32 @@ class Sight(Protocol):
     def region(self) -> str: ...
     def image(self, image: str) -> Image | None: ...
     def instance_type(self, name: str) -> InstanceType | None: ...
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]: ...
     def has_key_pair(self, name: str) -> bool: ...
     def has_instance_profile(self, name: str) -> bool: ...
     def vcpu_quota(self, code: str) -> int | None: ...
     def on_demand_machines(self) -> tuple[Machine, ...]: ...
 
 
-def check_launchable(sight: Sight, release: Release, machines: int) -> Launchable:
-    """What stands in the way of so many more machines of the release. Blocks.
+def check_launchable(sight: Sight, release: Release, machines: int, zones: tuple[str, ...] = ()) -> Launchable:
+    """What stands in the way of so many more machines of the release, in these zones. Blocks.
 
     A question that this caller may not ask is a finding that says so. Raises AwsError where AWS can't be asked at all.
     """
     launch, quota = release.launch, quota_of(release.launch.instance_type)
     facts = LaunchFacts(
         region=sight.region,
-        image=_ask(sight.image, release.image),
-        instance_type=_ask(sight.instance_type, launch.instance_type),
+        image=ask(sight.image, release.image),
+        instance_type=ask(sight.instance_type, launch.instance_type),
     )
+    if zones:
+        facts = replace(facts, zones=zones, offering=ask(sight.zones_offering, launch.instance_type))
     if launch.key_pair:
-        facts = replace(facts, has_key_pair=_ask(sight.has_key_pair, launch.key_pair))
+        facts = replace(facts, has_key_pair=ask(sight.has_key_pair, launch.key_pair))
     if launch.instance_profile:
-        facts = replace(facts, has_instance_profile=_ask(sight.has_instance_profile, launch.instance_profile))
+        facts = replace(facts, has_instance_profile=ask(sight.has_instance_profile, launch.instance_profile))
     if quota:
-        facts = replace(facts, quota=_ask(sight.vcpu_quota, quota.code), machines=_ask(machines_in, sight, quota))
+        facts = replace(facts, quota=ask(sight.vcpu_quota, quota.code), machines=ask(machines_in, sight, quota))
     return judge(release, machines, facts)
 
 
@@ -53,7 +56,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _ask(question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | NotKnown:
+def ask(question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | NotKnown:
+    """A question that this caller may not ask has an answer too."""
     try:
         return question(*args, **kwargs)
     except NotPermitted as error:

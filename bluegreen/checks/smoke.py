@@ -88,7 +88,8 @@ class SmokeRun:
 def _next_step(fault: SmokeFault, proofs: Proofs) -> str:
     if not fault.is_unreachable:
         return "Deploy a release that answers rightly, or mend `smokeTests`."
+    open_to = ", ".join(proofs.preview_sources) or "the VPC's network"
     return (
-        f"The preview port is open to {', '.join(proofs.preview_sources)} alone. Deploy from there, or let this "
+        f"The preview port is open to {open_to} alone. Deploy from there, or let this "
         "machine in: `pulumi config set --path 'previewCidrs[0]' ADDRESS/32`."
     )

@@ -30,6 +30,11 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
         f"{plan.addresses}"
     )
+    zones = sorted({subnet.zone for subnet in plan.subnets})
+    for zone in zones:
+        there = [subnet for subnet in plan.subnets if subnet.zone == zone]
+        said = (f"{subnet.kind} {subnet.cidr}, {subnet.free} free" for subnet in there)
+        yield f"  subnets in {zone}: {'; '.join(said)}"
     if plan.watch_seconds:
         yield f"  watched for {duration(plan.watch_seconds)} in all"
     if plan.seconds is not None:

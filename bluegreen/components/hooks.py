@@ -120,6 +120,7 @@ class Hooks:
         self._ledger = open_ledger(place, session, self._run, pulumi.get_project(), _tell_place)
         self._recorder = Recorder(ledger=self._ledger, run=self._run.name, report=lambda text: pulumi.log.warn(text))
         self._history: History | None = None
+        self._zones: dict[str, Callable[[], tuple[str, ...]]] = {}
         self._images: dict[str, dict[str, str]] = {}
         self._told = {**operator_here().as_evidence(), "began": datetime.now(UTC).isoformat()}
         self._forensics = Forensics(sight=self._observer, folder=self._run.folder, report=pulumi.log.info)
@@ -155,6 +156,10 @@ class Hooks:
     def checking_image(self) -> pulumi.ResourceHookBinding:
         """For a launch template."""
         return pulumi.ResourceHookBinding(before_create=[self._image_hook])
+
+    def launching_in(self, service: str, zones: Callable[[], tuple[str, ...]]) -> None:
+        """Where a service's machines are launched. `zones` blocks; it is asked when there is something to launch."""
+        self._zones[service] = zones
 
     def gated(self, owner: Owner, policy: ServicePolicy) -> pulumi.ResourceHookBinding:
         """For the production listener of a service, which must carry the owner's tags."""
@@ -194,6 +199,8 @@ class Hooks:
                     if command:
                         check_program(command, self._directory, setting)
             asked = None if self._is_forced_back(request.image, history) else history
+            if zones := self._zones.get(_tags(inputs).get(SERVICE, "")):
+                request = replace(request, zones=await asyncio.to_thread(zones))
             if image := await asyncio.to_thread(check_image, self._observer, request, asked):
                 self._images[image.id] = image_evidence(image)
             for policy in self._services.values():

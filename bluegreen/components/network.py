@@ -16,12 +16,15 @@ from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.addresses import AddressPlan, ipv6_subnet
 from bluegreen.model.endpoints import services_of
+from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place
 from bluegreen.model.flow_logs import OFF, FlowLogs
 from bluegreen.model.nat_instance import DEFAULT, NatInstance
 from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.zones import choose_zones
 
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_IPV6 = "::/0"
+NEEDS = Needs()
 FIRST_PRIVATE_IPV6 = 16
 """Which of the VPC's /64 is that of the first private subnet, however many zones there are."""
 
@@ -30,8 +33,12 @@ FIRST_PRIVATE_IPV6 = 16
 class NetworkArgs:
     """What to make."""
 
-    plan: AddressPlan
+    plan: AddressPlan | None = None
     """The VPC's addresses and its zones. The addresses are fixed while services run in it."""
+    place: Place | None = None
+    """In place of `plan`, subnets of an existing VPC. Then nothing is made, and what follows means nothing."""
+    zone_names: Sequence[str] = ()
+    """Which zones; the first ones of the region by default."""
     nat: Nat = Nat.SINGLE
     """How machines reach the internet: not at all, by one NAT gateway, by one in each zone, or by a NAT instance."""
     nat_instance: NatInstance = DEFAULT
@@ -49,9 +56,12 @@ class NetworkArgs:
     def from_settings(cls, settings: Settings, *, stack: Stack) -> NetworkArgs:
         """Settings of the network, and `tags`. Raises as `Stack.admit` does."""
         stack.admit(settings)
+        if place := stack.find_place(settings):
+            return cls(place=place)
         tags = {**settings.tags, **stack.owner(settings.service).tags}
         return cls(
             plan=settings.address_plan,
+            zone_names=settings.zone_names,
             nat=settings.nat,
             nat_instance=settings.nat_instance,
             endpoints=settings.endpoints,
@@ -62,7 +72,10 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC over `plan.zones` zones. Load balancers live in the public subnets, machines in the private ones."""
+    """A VPC over two to six zones, its own or one that was there before.
+
+    Load balancers live in the public subnets, machines in the private ones.
+    """
 
     vpc_id: pulumi.Output[str]
     cidr: str
@@ -80,8 +93,39 @@ class Network(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
+        if args.place:
+            self._live_in(args.place)
+        elif args.plan:
+            self._make(name, args.plan, args)
+        else:
+            raise BluegreenError(f"the network {name} has neither a plan of addresses nor a place in an existing VPC")
+        self.register_outputs({"vpcId": self.vpc_id})
 
-        self.cidr, self.has_ipv6 = args.plan.vpc_cidr, args.has_ipv6
+    @classmethod
+    def existing(
+        cls,
+        name: str,
+        vpc: ExistingVpc,
+        *,
+        stack: Stack,
+        needs: Needs = NEEDS,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> Network:
+        """Subnets of a VPC that was there before, checked against what is asked of them.
+
+        Raises SettingsError where they don't have it, AwsError.
+        """
+        return cls(name, NetworkArgs(place=stack.find_place_in(vpc, needs)), opts)
+
+    def _live_in(self, place: Place) -> None:
+        self.cidr, self.has_ipv6 = place.vpc.cidr, False
+        self.vpc_id = pulumi.Output.from_input(place.vpc.id)
+        self.public_subnet_ids = [pulumi.Output.from_input(subnet.id) for subnet in place.public]
+        self.private_subnet_ids = [pulumi.Output.from_input(subnet.id) for subnet in place.private]
+        self.public_routes, self.private_routes = [], []
+
+    def _make(self, name: str, plan: AddressPlan, args: NetworkArgs) -> None:
+        self.cidr, self.has_ipv6 = plan.vpc_cidr, args.has_ipv6
         vpc = aws.ec2.Vpc(
             name,
             cidr_block=self.cidr,
@@ -93,9 +137,9 @@ class Network(pulumi.ComponentResource):
         )
         self.vpc_id = vpc.id
         gateway = aws.ec2.InternetGateway(name, vpc_id=vpc.id, tags=self._tags(name), opts=self._child)
-        zones = self._zone_names()
-        public = self._subnets("public", args.plan.public, zones, vpc, first_ipv6=0)
-        private = self._subnets("private", args.plan.private, zones, vpc, first_ipv6=FIRST_PRIVATE_IPV6)
+        zones = self._zone_names(plan.zones)
+        public = self._subnets("public", plan.public, zones, vpc, first_ipv6=0)
+        private = self._subnets("private", plan.private, zones, vpc, first_ipv6=FIRST_PRIVATE_IPV6)
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
 
@@ -114,7 +158,6 @@ class Network(pulumi.ComponentResource):
             parent=self,
         )
         make_flow_logs(f"{name}-flow-logs", args.flow_logs, vpc=vpc, tags=args.tags, parent=self)
-        self.register_outputs({"vpcId": self.vpc_id})
 
     @property
     def anywhere(self) -> list[str]:
@@ -124,22 +167,20 @@ class Network(pulumi.ComponentResource):
     def _tags(self, name: str) -> dict[str, str]:
         return {**self._args.tags, "Name": name}
 
-    def _zone_names(self) -> list[pulumi.Output[str]]:
+    def _zone_names(self, wanted: int) -> list[pulumi.Output[str]]:
         # Local and wavelength zones have neither load balancers nor every instance type.
         found = aws.get_availability_zones_output(
             state="available",
             filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
-        wanted = self._args.plan.zones
 
         def pick(index: int) -> Callable[[Sequence[str]], str]:
             def from_names(names: Sequence[str]) -> str:
-                if len(names) < wanted:
-                    raise BluegreenError(
-                        f"bluegreen:zones: {wanted} are asked for, and the region has {len(names)}: {', '.join(names)}"
-                    )
-                return sorted(names)[index]
+                try:
+                    return choose_zones(wanted, self._args.zone_names, names)[index]
+                except BluegreenError as error:
+                    raise pulumi.RunError(str(error)) from None
 
             return from_names
 

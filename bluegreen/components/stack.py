@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -13,14 +14,17 @@ from pulumi.runtime.config import CONFIG
 
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.checks.place import find_place
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, SettingsError
+from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place, faults_of
 from bluegreen.model.fleet import Fleet
-from bluegreen.model.observation import Group
+from bluegreen.model.observation import Group, Vpc
 from bluegreen.model.release import Release
-from bluegreen.model.settings import NAMESPACE, Settings, Strategy
+from bluegreen.model.settings import NAMESPACE, Nat, Settings, Strategy
 from bluegreen.model.tags import Owner
+from bluegreen.model.zones import choose_zones
 
 if TYPE_CHECKING:
     from bluegreen.components.service import Service
@@ -72,11 +76,51 @@ class Stack:
                 return admitted
         fleet = Fleet.from_settings(settings.checked())
         self._admission.admit(settings)
+        self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
         admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None)
         self._admitted.append((settings, admitted))
         return admitted
+
+    def find_place(self, settings: Settings) -> Place | None:
+        """Where in an existing VPC the settings put a service; None where the network is the stack's own.
+
+        Raises SettingsError where it can't live there, or runs elsewhere, AwsError. Of a service that runs there
+        already, what has changed meanwhile is told and stops nothing, a destroy above all.
+        """
+        running = {subnet for group in self._groups for subnet in group.subnets}
+        if not settings.vpc.is_set:
+            if running and not self._vpcs:
+                raise _moved("vpc", "is unset, and the stack runs in an existing VPC")
+            if running and not settings.ipv6 and any(vpc.has_ipv6 for vpc in self._vpcs):
+                message = "the stack runs with it, and AWS takes no addresses back that are in use. Set it to true"
+                raise SettingsError([Fault("bluegreen:ipv6", message)])
+            return None
+        machines = sum(group.desired for group in self._groups if group.service == settings.service)
+        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=max(0, 2 * settings.max_size - machines))
+        return self.find_place_in(settings.vpc, needs, running)
+
+    def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:
+        """The same for a program's own choice of a VPC. `running`: subnets that the stack has machines in."""
+        place = find_place(self._observer, wanted)
+        there = {subnet.id for subnet in place.private}
+        if running and not there & set(running):
+            raise _moved("vpc", f"means {place.vpc.id}, and the stack runs in other subnets")
+        faults = list(faults_of(wanted, place, needs))
+        if faults and not (running and there >= set(running)):
+            raise SettingsError(faults)
+        for fault in faults:
+            pulumi.log.warn(f"{fault.path}: {fault.message}")
+        return place
+
+    def _zones_of(self, settings: Settings) -> tuple[str, ...]:
+        """Where machines of a service are launched. Blocks; at most three calls."""
+        if running := {zone for each in self._groups if each.service == settings.service for zone in each.zones}:
+            return tuple(sorted(running))
+        if settings.vpc.is_set:
+            return tuple(sorted({subnet.zone for subnet in find_place(self._observer, settings.vpc).private}))
+        return tuple(choose_zones(settings.zones, settings.zone_names, self._observer.zones()))
 
     def refuse_other_services(self, service: str) -> None:
         """For a program with one service: another name of it is another service, and the end of the first.
@@ -122,17 +166,23 @@ class Stack:
         return self._observer.groups(self.owner(""))
 
     @cached_property
-    def _cidrs(self) -> tuple[str, ...]:
-        """Of the stack's networks."""
-        return self._observer.vpc_cidrs(self.owner(""))
+    def _vpcs(self) -> tuple[Vpc, ...]:
+        """The stack's own."""
+        return self._observer.vpcs(tags=self.owner("").tags)
 
     def _active_group(self, settings: Settings) -> Group | None:
         """What takes the traffic now. Raises SettingsError where the config would pull the ground from under it."""
         ours = [group for group in self._groups if group.service == settings.service]
-        if ours and self._cidrs and settings.vpc_cidr not in self._cidrs:
-            message = f"the stack runs in {', '.join(self._cidrs)}; a load balancer can't move to another VPC"
-            raise SettingsError([Fault("bluegreen:vpcCidr", f"{message}. Set it back, or destroy the stack first")])
+        if ours and not settings.vpc.is_set:
+            cidrs = [vpc.cidr for vpc in self._vpcs]
+            if cidrs and settings.vpc_cidr not in cidrs:
+                raise _moved("vpcCidr", f"the stack runs in {', '.join(cidrs)}")
         return self._observer.active_of(ours)
+
+
+def _moved(key: str, where: str) -> SettingsError:
+    message = f"{where}; a load balancer can't move to another VPC. Set it back, or destroy the stack first"
+    return SettingsError([Fault(f"bluegreen:{key}", message)])
 
 
 def _tell_strategy(settings: Settings, fleet: Fleet, active: Group | None) -> None:

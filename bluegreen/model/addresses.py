@@ -64,7 +64,12 @@ class AddressPlan:
     @property
     def private_addresses(self) -> int:
         """How many machines the private subnets can hold."""
-        return self.zones * ((1 << (32 - self._subnet_prefix)) - RESERVED_ADDRESSES)
+        return sum(self.addresses_of(cidr) for cidr in self.private)
+
+    @staticmethod
+    def addresses_of(subnet: str) -> int:
+        """How many of a subnet's (CIDR) are for use."""
+        return ipaddress.IPv4Network(subnet).num_addresses - RESERVED_ADDRESSES
 
     @property
     def _vpc(self) -> ipaddress.IPv4Network:

@@ -32,6 +32,7 @@ class Subject(StrEnum):
     ROOT_DEVICE = "root device"
     ARCHITECTURE = "architecture"
     INSTANCE_TYPE = "instance type"
+    ZONES = "zones"
     KEY_PAIR = "key pair"
     INSTANCE_PROFILE = "instance profile"
     QUOTA = "quota"
@@ -99,7 +100,8 @@ class LaunchFacts:
     """What AWS says of all that a release needs; None where there is none.
 
     `has_key_pair`, `has_instance_profile`: of one that the release names. `quota`: in vCPUs. `machines`: all of the
-    region that count against it.
+    region that count against it. `zones`: where the machines go, as far as that is known. `offering`: those of the
+    region that have machines of the type.
     """
 
     region: str
@@ -109,6 +111,8 @@ class LaunchFacts:
     has_instance_profile: bool | NotKnown = False
     quota: int | NotKnown | None = None
     machines: tuple[Machine, ...] | NotKnown = ()
+    zones: tuple[str, ...] = ()
+    offering: tuple[str, ...] | NotKnown = ()
 
 
 ANOTHER = "roll back to another release"
@@ -117,6 +121,7 @@ NEXT_STEPS = {
     Subject.ROOT_DEVICE: f"A release does not change: {ANOTHER}.",
     Subject.ARCHITECTURE: f"A release does not change: {ANOTHER}.",
     Subject.INSTANCE_TYPE: f"A release does not change: {ANOTHER}.",
+    Subject.ZONES: f"A release does not change: {ANOTHER}.",
 }
 """Where a release is recorded, the config has no say in it: what a deployment would advise does not help."""
 
@@ -138,6 +143,8 @@ def judge(release: Release, machines: int, facts: LaunchFacts) -> Launchable:
             yield _unknown(Subject.ROOT_DEVICE, "can't be told without the image")
             yield _unknown(Subject.ARCHITECTURE, "can't be told without the image")
         yield judge_instance_type(instance_type, release.launch.instance_type, facts.region)
+        if facts.zones:
+            yield judge_zones(release.launch.instance_type, facts.zones, facts.offering)
         if name := release.launch.key_pair:
             yield _judge_named(Subject.KEY_PAIR, name, facts.has_key_pair, facts.region)
         if name := release.launch.instance_profile:
@@ -177,6 +184,19 @@ def judge_instance_type(instance_type: InstanceType | NotKnown | None, wanted: s
                 Subject.INSTANCE_TYPE, f"{wanted} does not exist in {region}", "Choose one that the region offers."
             )
     return _ok(Subject.INSTANCE_TYPE, f"{region} offers {instance_type.name}")
+
+
+def judge_zones(wanted: str, zones: tuple[str, ...], offering: tuple[str, ...] | NotKnown) -> Finding:
+    """Whether each of the zones has machines of the type. `offering`: the zones of the region that have."""
+    if isinstance(offering, NotKnown):
+        return _unknown(Subject.ZONES, offering.reason, offering.next_step)
+    if absent := [zone for zone in zones if zone not in offering]:
+        return _broken(
+            Subject.ZONES,
+            f"{', '.join(absent)} has no {wanted}; it is offered in {', '.join(offering) or 'no zone'}",
+            "Choose another instanceType, or other zones (`zoneNames`) for a stack that is not there yet.",
+        )
+    return _ok(Subject.ZONES, f"{', '.join(zones)} offer {wanted}")
 
 
 def judge_architecture(image: Image, instance_type: InstanceType) -> Finding:

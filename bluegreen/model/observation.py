@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from bluegreen.model.tags import Purpose
 
@@ -63,6 +65,37 @@ class Group:
     target_groups: tuple[str, ...]  # ARNs
     instances: tuple[str, ...] = ()
     release: str = ""
+    subnets: tuple[str, ...] = ()  # ids
+    zones: tuple[str, ...] = ()
+
+
+class WayOut(StrEnum):
+    """Where a subnet's route to everywhere leads."""
+
+    INTERNET_GATEWAY = "internet gateway"
+    OTHER = "another"  # a NAT gateway, a machine, a transit gateway, a company's own network
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """A subnet with what AWS counts and routes there."""
+
+    id: str
+    zone: str
+    cidr: str
+    free_addresses: int
+    way_out: WayOut
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vpc:
+    """A VPC. `cidr`: its first one."""
+
+    id: str
+    cidr: str
+    has_ipv6: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,14 @@ from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
 from bluegreen.model.endpoints import checked_services
+from bluegreen.model.existing_vpc import OWN, ExistingVpc
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.window import Window
+from bluegreen.model.zones import checked_zones
 
 NAMESPACE = "bluegreen"
 
@@ -325,11 +327,13 @@ class Settings(ConfigModel):
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
+    zone_names: Annotated[tuple[str, ...], BeforeValidator(decoded), AfterValidator(checked_zones)] = ()
     nat: Nat = Nat.SINGLE
     nat_instance: Annotated[NatInstance, BeforeValidator(decoded)] = NatInstance()
     endpoints: Annotated[tuple[str, ...], BeforeValidator(decoded), AfterValidator(checked_services)] = ()
     flow_logs: Annotated[FlowLogs, BeforeValidator(decoded)] = FlowLogs()
     ipv6: bool = False
+    vpc: Annotated[ExistingVpc, BeforeValidator(decoded)] = OWN
     health_check: Annotated[HealthCheck, BeforeValidator(decoded)] = HealthCheck()
     drain_seconds: int = Field(20, ge=0, le=3600)
     progress_deadline_seconds: int = Field(600, ge=1, le=7200)
@@ -432,8 +436,8 @@ class Settings(ConfigModel):
 
     @property
     def preview_sources(self) -> tuple[str, ...]:
-        """The networks that may reach the preview listener."""
-        return self.preview_cidrs or (self.vpc_cidr,)
+        """The networks that may reach the preview listener; none for that of an existing VPC, whatever it is."""
+        return self.preview_cidrs or (() if self.vpc.is_set else (self.vpc_cidr,))
 
     def _faults_between(self) -> Iterator[tuple[set[str], Fault]]:
         """What is wrong between settings that are each right by themselves, with the keys that are in it."""
@@ -453,6 +457,12 @@ class Settings(ConfigModel):
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
+        if self.zone_names and len(self.zone_names) != self.zones:
+            message = f"names {len(self.zone_names)} zones, and zones says {self.zones}"
+            yield {"zoneNames", "zones"}, Fault(_path("zoneNames"), message)
+        if self.vpc.is_set:
+            yield from self._faults_in_an_existing_vpc()
+            return
         try:
             room = self.address_plan.private_addresses
         except AddressPlanError as error:
@@ -464,6 +474,19 @@ class Settings(ConfigModel):
                 f"{2 * self.max_size}, since the old and the new one run side by side"
             )
             yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
+
+    def _faults_in_an_existing_vpc(self) -> Iterator[tuple[set[str], Fault]]:
+        """What the stack would make in a VPC of its own, it makes in no other's."""
+        asked = {
+            "endpoints": bool(self.endpoints),
+            "flowLogs": self.flow_logs.is_on,
+            "ipv6": self.ipv6,
+            "zoneNames": bool(self.zone_names),
+        }
+        for key, is_asked in asked.items():
+            if is_asked:
+                message = "is for a VPC of the stack's own, and vpc names an existing one; leave one of them out"
+                yield {key, "vpc"}, Fault(_path(key), message)
 
 
 PARTS: dict[str, type[BaseModel]] = {
@@ -477,6 +500,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "natInstance": NatInstance,
     "smokeTests": SmokeTest,
     "steps": Shift,
+    "vpc": ExistingVpc,
     "windows": Window,
 }
 """What the keys of an object, or of each in a list of them, may be."""

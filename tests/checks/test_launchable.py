@@ -21,6 +21,7 @@ def release(**config: Any) -> Release:
     return Release.from_settings(Settings.parse({"ami": AMI, **config}))
 
 
+ZONES = ("us-east-1a", "us-east-1b")
 NAMED = release(keyPair="ops", instanceProfile="web")
 
 
@@ -42,6 +43,10 @@ class World:
         self._asked(f"instance_type {name}")
         vcpus = {"t3.small": 2, "m5.xlarge": 4, "u-6tb1.metal": 448}.get(name)
         return InstanceType(name=name, architectures=("x86_64",), vcpus=vcpus) if vcpus else None
+
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]:
+        self._asked("zones_offering")
+        return ("us-east-1a", "us-east-1b")
 
     def has_key_pair(self, name: str) -> bool:
         self._asked("has_key_pair")
@@ -70,7 +75,7 @@ def quota_line(world: World, of: Release = NAMED, machines: int = 2) -> Finding:
 
 
 def test_a_release_of_which_all_is_there_is_launchable() -> None:
-    judged = check_launchable(World(), NAMED, 2)
+    judged = check_launchable(World(), NAMED, 2, ZONES)
     assert [each.subject for each in judged.findings] == list(Subject)
     assert {each.state for each in judged.findings} == {Standing.OK}
 
@@ -92,6 +97,7 @@ def test_of_a_family_without_a_known_quota_no_quota_and_no_machines_are_asked() 
     [
         ("image", {Subject.IMAGE, Subject.ROOT_DEVICE, Subject.ARCHITECTURE}),
         ("instance_type", {Subject.INSTANCE_TYPE, Subject.ARCHITECTURE, Subject.QUOTA}),
+        ("zones_offering", {Subject.ZONES}),
         ("has_key_pair", {Subject.KEY_PAIR}),
         ("has_instance_profile", {Subject.INSTANCE_PROFILE}),
         ("vcpu_quota", {Subject.QUOTA}),
@@ -102,7 +108,7 @@ def test_a_missing_permission_makes_its_lines_not_known_and_the_others_are_still
     question: str, unknown: set[Subject]
 ) -> None:
     world = World(faults={question: NotPermitted("AWS refused Describe: AccessDenied: no", "Allow this caller it.")})
-    judged = check_launchable(world, NAMED, 2)
+    judged = check_launchable(world, NAMED, 2, ZONES)
     states = {each.subject: each.state for each in judged.findings}
     assert {subject for subject, state in states.items() if state is Standing.UNKNOWN} == unknown
     assert {states[subject] for subject in set(Subject) - unknown} == {Standing.OK}
@@ -111,8 +117,11 @@ def test_a_missing_permission_makes_its_lines_not_known_and_the_others_are_still
 
 
 def test_without_any_permission_all_is_not_known() -> None:
-    questions = ("image", "instance_type", "has_key_pair", "has_instance_profile", "vcpu_quota", "on_demand_machines")
-    judged = check_launchable(World(faults=dict.fromkeys(questions, NotPermitted("no"))), NAMED, 2)
+    questions = (
+        *("image", "instance_type", "zones_offering", "has_key_pair", "has_instance_profile"),
+        *("vcpu_quota", "on_demand_machines"),
+    )
+    judged = check_launchable(World(faults=dict.fromkeys(questions, NotPermitted("no"))), NAMED, 2, ZONES)
     assert {each.state for each in judged.findings} == {Standing.UNKNOWN}
 
 
@@ -144,3 +153,13 @@ def test_more_machines_than_the_quota_has_room_for_are_refused() -> None:
 
 def test_a_region_without_an_answer_of_service_quotas_is_not_known() -> None:
     assert quota_line(World(quotas={})).state is Standing.UNKNOWN
+
+
+def test_a_zone_without_machines_of_the_type_is_named_with_those_that_have_some() -> None:
+    (line,) = [
+        each
+        for each in check_launchable(World(), NAMED, 2, ("us-east-1a", "us-east-1e")).findings
+        if each.subject is Subject.ZONES
+    ]
+    assert line.state is Standing.BROKEN
+    assert line.detail == "us-east-1e has no t3.small; it is offered in us-east-1a, us-east-1b"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bluegreen.cli.told import plan_in_words, status_in_words
 from bluegreen.model.launchable import Finding, Standing, Subject
-from bluegreen.plan import Plan, PlannedStep
+from bluegreen.plan import Plan, PlannedStep, PlannedSubnet
 from bluegreen.status import GroupStatus, Status
 
 STEP = PlannedStep(
@@ -28,6 +28,10 @@ PLAN = Plan(
     machines_now=4,
     machines_at_peak=8,
     addresses=1000,
+    subnets=(
+        PlannedSubnet(kind="public", zone="us-east-1a", cidr="10.0.0.0/24", free=249),
+        PlannedSubnet(kind="private", zone="us-east-1a", cidr="10.0.1.0/24", free=247),
+    ),
     findings=(Finding(Subject.QUOTA, Standing.BROKEN, "8 vCPUs, and 4 are left", "Ask for more."),),
     refusals=("prod takes no new release now\n  Wait.",),
     watch_seconds=60,
@@ -66,6 +70,7 @@ def test_a_plan_tells_steps_machines_time_what_is_missing_and_what_refuses_it() 
         "  step 1 of 1: 10 % of the traffic (active 5e0ec4aa 90 %, candidate 3a14e965 10 %); then watched for 1:00; "
         "then it waits for `bluegreen promote`",
         "  machines: 4 now, 8 at the peak; the subnets have room for 1000",
+        "  subnets in us-east-1a: public 10.0.0.0/24, 249 free; private 10.0.1.0/24, 247 free",
         "  watched for 1:00 in all",
         "  the last ones took about 2:30",
         "  broken     quota: 8 vCPUs, and 4 are left",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from bluegreen import program
 from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
-from bluegreen.model.observation import Group
+from bluegreen.model.observation import Group, Subnet, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -121,6 +121,9 @@ class Aws(pulumi.runtime.Mocks):
 
 class FakeObserver:
     running: tuple[Group, ...] = ()
+    own: tuple[Vpc, ...] = (Vpc(id="vpc-own", cidr="10.0.0.0/16"),)
+    there: tuple[Vpc, ...] = ()
+    in_it: tuple[Subnet, ...] = ()
     calls: list[str] = []
 
     def __init__(self, session: object) -> None:
@@ -133,8 +136,17 @@ class FakeObserver:
     def active_of(self, groups: list[Group]) -> Group | None:
         return next(iter(groups), None)
 
-    def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
-        return ("10.0.0.0/16",)
+    def vpcs(self, *, vpc_id: str = "", tags: Mapping[str, str] | None = None) -> tuple[Vpc, ...]:
+        self.calls.append("vpcs")
+        return self.there if vpc_id or not (tags or {}).get("bluegreen:stack") else self.own
+
+    def subnets(self, vpc: str) -> tuple[Subnet, ...]:
+        self.calls.append("subnets")
+        return self.in_it
+
+    @property
+    def region(self) -> str:
+        return "us-east-1"
 
 
 class FakeHook(pulumi.ResourceHook):
@@ -153,6 +165,9 @@ class FakeHooks:
         FakeHooks.made += 1
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
         self._cutover = FakeHook("cutover")
+
+    def launching_in(self, service: str, zones: object) -> None:
+        """Nothing is launched."""
 
     def checking_image(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_create=[self._image])

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import pulumi
 import pytest
 
-from tests.components.conftest import Declared
+from bluegreen.components import Network
+from bluegreen.model.existing_vpc import ExistingVpc, Needs
+from bluegreen.model.observation import Group, Subnet, Vpc, WayOut
+from tests.components.conftest import Declared, FakeObserver
 
 
 def names(declared: Declared) -> set[tuple[str, str]]:
@@ -143,3 +149,102 @@ def test_without_options_nothing_is_said_of_them(declare: Any) -> None:
     assert "assignGeneratedIpv6CidrBlock" not in declared.one("Vpc")
     for subnet in declared.of("Subnet"):
         assert not {"ipv6CidrBlock", "assignIpv6AddressOnCreation"} & set(subnet.inputs)
+
+
+# -- a VPC that was there before
+
+
+def subnet(name: str, zone: str, way_out: WayOut, free: int = 100) -> Subnet:
+    return Subnet(id=f"subnet-{name}", zone=f"us-east-1{zone}", cidr="", free_addresses=free, way_out=way_out)
+
+
+PUBLIC = tuple(subnet(f"0000000{zone}", zone, WayOut.INTERNET_GATEWAY) for zone in "ab")
+PRIVATE = tuple(subnet(f"1000000{zone}", zone, WayOut.OTHER) for zone in "ab")
+
+
+@pytest.fixture
+def vpc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """One that is there, and none of the stack's own; and what runs in it."""
+
+    def is_there(*subnets: Subnet, running: tuple[str, ...] = ()) -> None:
+        group = Group(
+            name="x", service="web", minimum=0, maximum=9, desired=2, target_groups=(), subnets=running, zones=()
+        )
+        monkeypatch.setattr(FakeObserver, "own", ())
+        monkeypatch.setattr(FakeObserver, "there", (Vpc(id="vpc-00000001", cidr="172.31.0.0/16"),))
+        monkeypatch.setattr(FakeObserver, "in_it", subnets)
+        monkeypatch.setattr(FakeObserver, "running", (group,) if running else ())
+
+    return is_there
+
+
+EXISTING = {"vpc": {"id": "vpc-00000001"}}
+
+
+def test_in_an_existing_vpc_nothing_of_a_network_is_made(declare: Any, vpc: Callable[..., None]) -> None:
+    vpc(*PUBLIC, *PRIVATE)
+    declared = declare(**EXISTING)
+    made = {kind for kind, _ in names(declared)}
+    assert not made & {"Vpc", "Subnet", "RouteTable", "Route", "InternetGateway", "NatGateway", "VpcEndpoint"}
+    assert declared.one("LoadBalancer")["subnets"] == [each.id for each in PUBLIC]
+    assert declared.one("Group")["vpcZoneIdentifiers"] == [each.id for each in PRIVATE]
+    assert {each.inputs["vpcId"] for each in declared.of("SecurityGroup")} == {"vpc-00000001"}
+    preview = [each.inputs for each in declared.of("SecurityGroupIngressRule") if each.name.startswith("web-preview")]
+    assert [each["cidrIpv4"] for each in preview] == ["172.31.0.0/16"], "the VPC's own, whatever vpcCidr says"
+
+
+def test_an_existing_vpc_that_will_not_do_is_refused_before_anything_is_declared(
+    declare: Any, vpc: Callable[..., None]
+) -> None:
+    vpc(*PUBLIC, *(replace(each, way_out=WayOut.NONE, free_addresses=5) for each in PRIVATE))
+    with pytest.raises(pulumi.RunError) as caught:
+        declare(**EXISTING)
+    assert "subnet-1000000a has no route to the internet" in str(caught.value)
+    assert "10 free addresses, and the machines of two fleets of maxSize need 12 more" in str(caught.value)
+    declare(**EXISTING, nat="none", maxSize="5")
+
+
+def test_what_becomes_of_an_existing_vpc_stops_nothing_that_runs_in_it(
+    declare: Any, vpc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destroy runs the program too."""
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    vpc(*PUBLIC, *(replace(each, free_addresses=1) for each in PRIVATE), running=tuple(each.id for each in PRIVATE))
+    declare(**EXISTING)
+    assert [line for line in warned if "2 free addresses" in line and "need 10 more" in line]
+
+
+def test_a_stack_that_runs_does_not_move_from_one_vpc_to_another(declare: Any, vpc: Callable[..., None]) -> None:
+    vpc(*PUBLIC, *PRIVATE, running=("subnet-99999999",))
+    with pytest.raises(pulumi.RunError, match="bluegreen:vpc: means vpc-00000001, and the stack runs in other subnets"):
+        declare(**EXISTING)
+    with pytest.raises(pulumi.RunError, match="bluegreen:vpc: is unset, and the stack runs in an existing VPC"):
+        declare()
+
+
+def test_ipv6_stays_on_while_the_stack_runs(
+    declare: Any, vpc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vpc(running=("subnet-99999999",))
+    monkeypatch.setattr(FakeObserver, "own", (Vpc(id="vpc-own", cidr="10.0.0.0/16", has_ipv6=True),))
+    declare(ipv6="true")
+    with pytest.raises(pulumi.RunError, match="bluegreen:ipv6: the stack runs with it"):
+        declare()
+
+
+def test_a_program_places_a_network_in_an_existing_vpc_by_itself(declare: Any, vpc: Callable[..., None]) -> None:
+    vpc(*PUBLIC, *PRIVATE)
+    networks: list[Network] = []
+    wanted = ExistingVpc(tags={"env": "prod"})
+    declared = declare(lambda stack: networks.append(Network.existing("web", wanted, stack=stack)))
+    assert [kind for kind, _ in names(declared)] == ["Network"]
+    assert networks[0].cidr == "172.31.0.0/16"
+    with pytest.raises(pulumi.RunError, match=r"200 free addresses, .* need 201 more"):
+        declare(lambda stack: Network.existing("web", wanted, stack=stack, needs=Needs(addresses=201)) and None)
+
+
+def test_zones_are_those_that_are_named(declare: Any) -> None:
+    declared = declare(zoneNames=["us-east-1c", "us-east-1a"])
+    zones = {each.name: each.inputs["availabilityZone"] for each in declared.of("Subnet")}
+    assert (zones["web-public-0"], zones["web-private-1"]) == ("us-east-1c", "us-east-1a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ from bluegreen.ledger.ledger import RUN_VARIABLE, Recorder
 from bluegreen.model.attest import Attest
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import Kind
-from bluegreen.model.observation import Group, Image
+from bluegreen.model.observation import Group, Image, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import Owner
@@ -166,6 +166,12 @@ class Images:
 
     def groups(self, owner: Owner) -> tuple[Group, ...]:
         return ()
+
+    def vpcs(self, *, vpc_id: str = "", tags: Mapping[str, str] | None = None) -> tuple[Vpc, ...]:
+        return ()
+
+    def zones(self) -> tuple[str, ...]:
+        return ("us-east-1a", "us-east-1b")
 
     def instance_type(self, name: str) -> None:
         return None

@@ -110,3 +110,83 @@ def test_destroyed_nothing_is_left(served: Project) -> None:
     assert gone.code == 0, gone.output
     assert served.resources == []
     assert not served.aws("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["false"]}])["Vpcs"]
+
+
+@pytest.mark.parametrize(
+    ("zones", "said"),
+    [
+        (["us-east-1a", "us-east-1z"], "bluegreen:zoneNames: us-east-1z can't be used: the region has us-east-1a"),
+        (
+            ["us-east-1a", "us-east-1e"],
+            "bluegreen:instanceType: us-east-1e has no t3.small; it is offered in us-east-1a",
+        ),
+    ],
+)
+def test_zones_that_will_not_do_are_told_before_anything_is_made(served: Project, zones: list[str], said: str) -> None:
+    served.configure(zone_names=zones)
+    refused = served.pulumi("preview", "--stack", served.stack)
+    assert refused.code != 0
+    assert said in refused.output
+    assert "Traceback" not in refused.output
+    assert not refused.writes
+    served.configure(zone_names=None)
+
+
+@pytest.fixture(scope="module")
+def landlord(served: Project) -> dict[str, list[str]]:
+    """A VPC of somebody else's, with public and private subnets in two zones, and no way out of the private ones."""
+    ec2 = served.aws("ec2")
+    vpc = ec2.create_vpc(CidrBlock="172.30.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "env", "Value": "shared"}])
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    made: dict[str, list[str]] = {"vpc": [vpc], "public": [], "private": []}
+    for kind, first in (("public", 0), ("private", 8)):
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        if kind == "public":
+            ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+        for number, zone in enumerate("ab"):
+            cidr = f"172.30.{first + number}.0/24"
+            subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=f"us-east-1{zone}")["Subnet"]
+            ec2.associate_route_table(RouteTableId=table, SubnetId=subnet["SubnetId"])
+            made[kind].append(subnet["SubnetId"])
+    return made
+
+
+def test_an_existing_vpc_without_the_routes_that_are_needed_is_refused(
+    served: Project, landlord: dict[str, list[str]]
+) -> None:
+    refused = served.up(vpc={"tags": {"env": "shared"}}, nat="single", ipv6=None)
+    assert refused.code != 0
+    for subnet in landlord["private"]:
+        assert f"bluegreen:vpc.privateSubnets: {subnet} has no route to the internet" in refused.output
+    assert not refused.writes
+    planned = served.bluegreen("plan", served.stack, "--ami", served.image("1"))
+    assert "refused: bluegreen:vpc.privateSubnets" in planned.output
+    assert "subnets in us-east-1a: public 172.30.0.0/24, 251 free; private 172.30.8.0/24, 251 free" in planned.output
+
+
+def test_a_stack_lives_in_an_existing_vpc_and_leaves_it_as_it_was(
+    served: Project, landlord: dict[str, list[str]]
+) -> None:
+    up = served.up(nat="none")
+    assert up.code == 0, up.output
+    (group,) = of(served, "Group")
+    (balancer,) = of(served, "LoadBalancer")
+    assert set(group["vpcZoneIdentifiers"]) == set(landlord["private"])
+    assert set(balancer["subnets"]) == set(landlord["public"])
+    assert not of(served, "Vpc") + of(served, "Subnet") + of(served, "RouteTable") + of(served, "VpcEndpoint")
+    assert served.ask()["app"] == "1"
+    again = served.up()
+    assert (again.changes, again.writes) == ({}, [])
+    assert len(again.reads) <= 6, again.reads
+
+    moved = served.up(vpc=None)
+    assert "bluegreen:vpc: is unset, and the stack runs in an existing VPC" in moved.output
+    assert not moved.writes
+
+    served.configure(vpc={"id": landlord["vpc"][0]})
+    gone = served.pulumi("destroy", "--yes", "--skip-preview", "--run-program", "--stack", served.stack)
+    assert gone.code == 0, gone.output
+    left = served.aws("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": landlord["vpc"]}])["Subnets"]
+    assert {each["SubnetId"] for each in left} == {*landlord["public"], *landlord["private"]}
