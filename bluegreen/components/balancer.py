@@ -45,7 +45,7 @@ class BalancerArgs:
             network=network,
             listener_port=settings.listener_port,
             preview_port=settings.preview_port,
-            preview_sources=settings.preview_sources or (network.cidr,),
+            preview_sources=settings.preview_cidrs or (network.cidr,),
             is_protected=settings.deletion_protection,
             tags={**settings.tags, **stack.owner(settings.service).tags},
         )

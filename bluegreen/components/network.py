@@ -79,6 +79,8 @@ class Network(pulumi.ComponentResource):
 
     vpc_id: pulumi.Output[str]
     cidr: str
+    is_own: bool
+    """Whether the VPC is made here, and not one that was there before."""
     has_ipv6: bool
     """Whether a load balancer may be reached by IPv6."""
     public_subnet_ids: list[pulumi.Output[str]]
@@ -93,6 +95,7 @@ class Network(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
+        self.is_own = args.place is None
         if args.place:
             self._live_in(args.place)
         elif args.plan:

@@ -51,7 +51,7 @@ class ServiceArgs:
         """All settings of a service. Raises as `Stack.admit` does, and SettingsError where the network has other
         addresses."""
         admitted = stack.admit(settings)
-        if not settings.vpc.is_set and settings.vpc_cidr != network.cidr:
+        if network.is_own and settings.vpc_cidr != network.cidr:
             message = f"is {settings.vpc_cidr}, and the network of the service {settings.service} is {network.cidr}"
             raise SettingsError([Fault("bluegreen:vpcCidr", message)])
         return cls(

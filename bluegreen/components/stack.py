@@ -89,7 +89,8 @@ class Stack:
         Raises SettingsError where it can't live there, or runs elsewhere, AwsError. Of a service that runs there
         already, what has changed meanwhile is told and stops nothing, a destroy above all.
         """
-        running = {subnet for group in self._groups for subnet in group.subnets}
+        ours = [group for group in self._groups if group.service == settings.service]
+        running = {subnet for group in ours for subnet in group.subnets}
         if not settings.vpc.is_set:
             if running and not self._vpcs:
                 raise _moved("vpc", "is unset, and the stack runs in an existing VPC")
@@ -97,12 +98,12 @@ class Stack:
                 message = "the stack runs with it, and AWS takes no addresses back that are in use. Set it to true"
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
-        machines = sum(group.desired for group in self._groups if group.service == settings.service)
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=max(0, 2 * settings.max_size - machines))
+        more = max(0, 2 * settings.max_size - sum(group.desired for group in ours))
+        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more)
         return self.find_place_in(settings.vpc, needs, running)
 
     def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:
-        """The same for a program's own choice of a VPC. `running`: subnets that the stack has machines in."""
+        """The same for a program's own choice of a VPC. `running`: subnets that the service has machines in."""
         place = find_place(self._observer, wanted)
         there = {subnet.id for subnet in place.private}
         if running and not there & set(running):

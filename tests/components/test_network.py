@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from bluegreen.components import Network
+from bluegreen.components import Balancer, BalancerArgs, Network, Service, ServiceArgs, Stack
 from bluegreen.model.existing_vpc import ExistingVpc, Needs
 from bluegreen.model.observation import Group, Subnet, Vpc, WayOut
 from tests.components.conftest import Declared, FakeObserver
@@ -240,6 +240,14 @@ def test_a_program_places_a_network_in_an_existing_vpc_by_itself(declare: Any, v
     declared = declare(lambda stack: networks.append(Network.existing("web", wanted, stack=stack)))
     assert [kind for kind, _ in names(declared)] == ["Network"]
     assert networks[0].cidr == "172.31.0.0/16"
+
+    def serving(stack: Stack) -> None:
+        network = Network.existing("web", wanted, stack=stack)
+        balancer = Balancer("web", BalancerArgs.from_settings(stack.settings, stack=stack, network=network))
+        args = ServiceArgs.from_settings(stack.settings, stack=stack, network=network, balancer=balancer)
+        Service("web", args)
+
+    assert declare(serving).one("LoadBalancer")["subnets"] == [each.id for each in PUBLIC]
     with pytest.raises(pulumi.RunError, match=r"200 free addresses, .* need 201 more"):
         declare(lambda stack: Network.existing("web", wanted, stack=stack, needs=Needs(addresses=201)) and None)
 
