@@ -127,8 +127,11 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
         subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))
         return subnets, tuple(f"{fault.path}: {fault.message}" for fault in faults)
     for vpc in observer.vpcs(tags=stack.owner.tags):
-        found = sorted(observer.subnets(vpc.id), key=lambda subnet: subnet.zone)
-        return tuple(_live(PUBLIC if it.way_out is WayOut.INTERNET_GATEWAY else PRIVATE, it) for it in found), ()
+        found = [
+            _live(PUBLIC if subnet.way_out is WayOut.INTERNET_GATEWAY else PRIVATE, subnet)
+            for subnet in observer.subnets(vpc.id)
+        ]
+        return tuple(sorted(found, key=lambda subnet: (subnet.kind != PUBLIC, subnet.zone))), ()
     plan = settings.address_plan
     zones = choose_zones(settings.zones, settings.zone_names, observer.zones())
     return tuple(

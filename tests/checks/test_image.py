@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bluegreen.checks.image import LaunchRequest, check_image
-from bluegreen.errors import ImageError, SettingsError
+from bluegreen.errors import AwsError, ImageError, NotPermitted, SettingsError
 from bluegreen.model.history import Event, History, Kind
 from bluegreen.model.observation import Image, InstanceType
 
@@ -27,8 +27,15 @@ class World:
     def image(self, image: str) -> Image | None:
         return self.images.get(image)
 
+    offering: tuple[str, ...] | AwsError = ("us-east-1a", "us-east-1b")
+
     def instance_type(self, name: str) -> InstanceType | None:
         return self.types.get(name)
+
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]:
+        if isinstance(self.offering, AwsError):
+            raise self.offering
+        return self.offering
 
 
 def test_an_available_image_of_the_right_architecture_passes() -> None:
@@ -109,3 +116,13 @@ def test_the_tag_alone_is_enough_where_the_history_knows_nothing() -> None:
 
 def test_a_way_back_that_was_forced_asks_nobody() -> None:
     check_image(tagged(revoked="CVE"), REQUEST)
+
+
+def test_an_instance_type_that_a_zone_has_not_got_is_refused_with_the_zones_that_have_it() -> None:
+    check_image(World(), replace(REQUEST, zones=("us-east-1a",)))
+    with pytest.raises(ImageError, match=r"bluegreen:instanceType: us-east-1e has no t3\.small; it is offered in us"):
+        check_image(World(), replace(REQUEST, zones=("us-east-1a", "us-east-1e")))
+
+
+def test_who_may_not_ask_what_zones_offer_is_let_pass() -> None:
+    check_image(World(offering=NotPermitted("no")), replace(REQUEST, zones=("us-east-1e",)))

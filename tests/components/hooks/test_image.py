@@ -11,6 +11,7 @@ from bluegreen.errors import (
     AwsError,
     BluegreenError,
     GateFailed,
+    ImageError,
     LedgerError,
     SettingsError,
 )
@@ -151,3 +152,15 @@ def test_force_passes_a_revoked_image_only_back_to_what_ran_here(world: World, h
     else:
         with pytest.raises(BluegreenError, match="was revoked"):
             asyncio.run(check())
+
+
+def test_where_machines_go_is_asked_for_a_launch_of_the_service_that_goes_there(world: World) -> None:
+    async def check(service: str) -> None:
+        hooks = world.run()
+        declared(hooks)
+        hooks.launching_in(service, lambda: ("us-east-1a", "us-east-1e"))
+        await call(hooks.checking_image().before_create, template())
+
+    asyncio.run(check("another"))
+    with pytest.raises(ImageError, match="us-east-1e has no"):
+        asyncio.run(check("web"))

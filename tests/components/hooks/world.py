@@ -145,6 +145,9 @@ class World:
     def instance_type(self, name: str) -> InstanceType | None:
         return InstanceType(name=name, architectures=("x86_64",))
 
+    def zones_offering(self, instance_type: str) -> tuple[str, ...]:
+        return ("us-east-1a", "us-east-1b")
+
     def alarms(self, names: Sequence[str]) -> tuple[Alarm, ...]:
         self.calls.append("alarms")
         return tuple(Alarm(name=name, state=self.alarm_state) for name in self.alarm_names if name in names)
@@ -279,7 +282,7 @@ def template(of: Release = NEW) -> pulumi.ResourceHookArgs:
         "imageId": of.image,
         "instanceType": "t3.small",
         "blockDeviceMappings": [{"deviceName": "/dev/xvda"}],
-        "tags": {RELEASE: of.version},
+        "tags": {**OWNER.tags, RELEASE: of.version},
     }
     return args("aws:ec2/launchTemplate:LaunchTemplate", new_inputs=inputs)
 
