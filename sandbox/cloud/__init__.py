@@ -10,11 +10,13 @@
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services
     autoscaling.py  Auto Scaling groups launch, replace and terminate
     routing.py      the load balancers' table, as values; balancers.py: made from moto's tables
+    tls.py          how they use certificates; certificates.py: which ones a listener may have
     stickiness.py   the cookies by which they know a client again
     meter.py        counts what the load balancers do; samples.py: in distributions
     metrics.py      CloudWatch's metrics and queries, with metric_math.py; alarms.py: its alarms
     cloudwatch.py   the API in front of them
     plane.py        the thread that carries traffic: health.py probes, proxy.py forwards
+    request.py      a request as it comes and goes on; target_connection.py: where to
     loopback.py     the sandbox's own addresses
 
 Threads and locks: moto's backends are plain dicts. **Whoever touches a moto object, or anything in cloud.py,

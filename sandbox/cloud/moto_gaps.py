@@ -59,6 +59,7 @@ def fill(cloud: Cloud) -> None:
     _targets(cloud)
     _listeners(cloud)
     _stickiness()
+    _redirects()
     _security_group_rules()
     _launch_templates()
 
@@ -580,13 +581,14 @@ def _listeners(cloud: Cloud) -> None:
 
     @replace(ELBv2Backend, "modify_listener")
     def modify_listener(self: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> FakeListener:
-        (before,) = self.describe_listeners(None, [arn])
-        port = before.port
-        listener: FakeListener = modify(self, arn, *args, **kwargs)
+        (listener,) = self.describe_listeners(None, [arn])
+        before, actions = dict(vars(listener)), listener._default_rule[0].actions
+        modify(self, arn, *args, **kwargs)
         try:
             cloud.publish()
         except PortUnavailable as fault:
-            listener.port = port
+            vars(listener).update(before)
+            listener._default_rule[0].actions = actions
             raise ELBClientError("InvalidConfigurationRequest", str(fault)) from fault
         return listener
 
@@ -638,6 +640,23 @@ def _stickiness() -> None:
         if refusal:
             group.attributes = before
             raise ELBClientError("InvalidConfigurationRequest", refusal)
+
+
+def _redirects() -> None:
+    """moto takes a redirect to where the request was."""
+    validate = ELBv2Backend._validate_actions
+    same = {"Protocol": "#{protocol}", "Host": "#{host}", "Port": "#{port}", "Path": "/#{path}"}
+
+    @replace(ELBv2Backend, "_validate_actions")
+    def validate_actions(self: ELBv2Backend, actions: list[FakeAction]) -> None:
+        validate(self, actions)
+        for action in actions:
+            config = action.data.get("RedirectConfig")
+            if config and all(config.get(key) in (None, value) for key, value in same.items()):
+                raise ELBClientError(
+                    "InvalidLoadBalancerAction",
+                    "The redirect configuration is not valid because it creates a loop.",
+                )
 
 
 def _rules(backend: ELBv2Backend) -> Iterator[tuple[str, dict[str, Any]]]:
