@@ -402,7 +402,7 @@ class ClientConnection(asyncio.Protocol):
         if not request.may_have_body:
             request.is_complete = True  # its end has yet to be parsed, but there is nothing in it
         if self._target:
-            self._target.close()
+            self._target.drop()
         self.answered()
 
     def _release_target(self) -> None:
@@ -418,7 +418,7 @@ class ClientConnection(asyncio.Protocol):
         self._release_target()
         self.request = None
         if target:
-            target.close()
+            target.drop()
 
 
 class ListenerServer:

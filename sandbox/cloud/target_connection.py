@@ -77,6 +77,14 @@ class TargetConnection(asyncio.Protocol):
         """Give the connection up, with whatever was under way on it."""
         self.transport.abort()
 
+    def drop(self) -> None:
+        """Nobody waits for it any more. What a websocket's client sent last still arrives."""
+        self._client = None
+        if self._is_tunnel:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
     # -- the transport's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

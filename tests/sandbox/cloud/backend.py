@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -185,7 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.wfile.write(b"hello\n")
         while data := self.rfile.read1(65536):
-            self.wfile.write(data)
+            with suppress(OSError):
+                self.wfile.write(data)
             if data.endswith(b"bye\n"):
                 return
         self.server.backend.lost_clients += 1
