@@ -16,7 +16,7 @@ from moto.elbv2.models import ELBv2Backend, FakeListener, elbv2_backends
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from sandbox.cloud import balancers, tls
-from sandbox.cloud.moto_gaps import replace
+from sandbox.cloud.moto_gaps.gap import replace
 from sandbox.cloud.routing import Tls
 
 _POLICY = "ELBSecurityPolicy-2016-08"  # of a listener made without one

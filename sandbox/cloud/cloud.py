@@ -20,14 +20,17 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, certificates, cloudwatch, image_sharing, moto_gaps, quotas
+from sandbox.cloud import balancers, certificates, moto_gaps, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
-from sandbox.cloud.image_sharing import Copies
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
 from sandbox.cloud.metrics import Metrics
+from sandbox.cloud.moto_gaps.cloudwatch import evaluate_alarms
+from sandbox.cloud.moto_gaps.image_sharing import Copies
+from sandbox.cloud.moto_gaps.instances import set_state
+from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
 from sandbox.host import LONGEST_METRIC_SECONDS
 
@@ -82,8 +85,6 @@ class Cloud:
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
         certificates.fill()
-        image_sharing.fill(self)
-        cloudwatch.fill(self)
         self.register_base_images(region)
 
     def start(self) -> None:
@@ -202,7 +203,7 @@ class Cloud:
 
     def is_draining(self, group_arn: str, instance_id: str) -> bool:
         group = self._target_group(group_arn)
-        return group is not None and instance_id in moto_gaps.drains(group)
+        return group is not None and instance_id in drains(group)
 
     def target_health(self, group_arn: str, instance_id: str) -> Health:
         group = self._target_group(group_arn)
@@ -276,7 +277,7 @@ class Cloud:
                 self.machines.discard(machine)
                 self._end(instance, "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
             case "pending" if machine and machine.is_up(time.monotonic()):
-                moto_gaps.set_state(instance, "running")
+                set_state(instance, "running")
             case "shutting-down" | "stopping":
                 if machine:
                     machine.stop()
@@ -311,18 +312,18 @@ class Cloud:
         now = time.monotonic()
         for backend in self._elbv2():
             for group in backend.target_groups.values():
-                for target_id, drain in list(moto_gaps.drains(group).items()):
+                for target_id, drain in list(drains(group).items()):
                     is_idle = not group.load_balancer_arns and not self.plane.in_flight(
                         group.arn, target_id, int(drain.target["Port"])
                     )
                     if is_idle or now >= drain.ends_at:
-                        del moto_gaps.drains(group)[target_id]
+                        del drains(group)[target_id]
 
     def _measure(self) -> None:
         """What the load balancers have counted becomes metrics; alarms look at them period by period."""
         for period in self.plane.closed_periods():
             self.metrics.take(period)
-            cloudwatch.evaluate_alarms(self.metrics, period.end)
+            evaluate_alarms(self.metrics, period.end)
 
     # -- looking things up
 
@@ -386,7 +387,7 @@ class Cloud:
                                 "health": health.state,
                                 "reason": health.reason,
                             }
-                            for target, health in moto_gaps.healths(self, group)
+                            for target, health in healths(self, group)
                         ],
                     }
                     for backend in self._elbv2()

@@ -1,0 +1,18 @@
+"""moto drops the description of a rule whose source is a group, until the rule is modified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.ec2.models.security_groups import SecurityGroupRule
+
+if TYPE_CHECKING:
+    from sandbox.cloud.cloud import Cloud
+
+
+def fill(cloud: Cloud) -> None:
+    def description(self: SecurityGroupRule) -> str | None:
+        text: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return text
+
+    setattr(SecurityGroupRule, "description", property(description))  # noqa: B010 - mypy takes it for a method
