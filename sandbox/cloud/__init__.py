@@ -8,7 +8,8 @@
     images.py       an AMI as a directory tree; unit.py: what of it starts
     machines.py     an instance as OS processes; warden.py: none of them outlives the sandbox
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services
-    autoscaling.py  Auto Scaling groups launch, replace and terminate
+    autoscaling.py  Auto Scaling groups launch, replace and terminate; activity.py: their history, lifecycle.py: what
+                    instances wait for, termination.py: which one goes
     routing.py      the load balancers' table, as values; balancers.py: made from moto's tables
     tls.py          how they use certificates; certificates.py: which ones a listener may have
     stickiness.py   the cookies by which they know a client again

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moto.autoscaling.exceptions import ValidationError
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 
+from sandbox.cloud.activity import now
 from sandbox.cloud.moto_gaps.gap import replace
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ def fill(cloud: Cloud) -> None:
             self.autoscaling_backend,
             self._get_param("AutoScalingGroupName"),
             self._get_param("ActivityIds", []) or [],
+            of_deleted=self._get_bool_param("IncludeDeletedGroups", False),
         )
         start = int(self._get_param("NextToken") or 0)
         end = start + (self._get_int_param("MaxRecords") or 100)
@@ -30,20 +33,34 @@ def fill(cloud: Cloud) -> None:
     def terminate_instance(self: AutoScalingResponse) -> ActionResult:
         instance_id = self._get_param("InstanceId")
         decrements = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
-        for group in self.autoscaling_backend.autoscaling_groups.values():
-            for state in group.instance_states:
-                if state.instance_id != instance_id:
-                    continue
-                if decrements and (group.desired_capacity or 0) <= (group.min_size or 0):
-                    raise ValidationError(
-                        f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without "
-                        "replacement will violate group's min size constraint. Either set "
-                        "shouldDecrementDesiredCapacity flag to false or lower group's min size."
-                    )
-                if decrements:
-                    group.desired_capacity = (group.desired_capacity or 0) - 1
-                activity = cloud.autoscaling.terminate(
-                    group, state, f"Instance {instance_id} was taken out of service in response to a user request."
-                )
-                return ActionResult({"Activity": activity.as_answer()})
-        raise ValidationError(f"Instance Id not found - No managed instance found for instance ID {instance_id}")
+        group, state = _member(self.autoscaling_backend, instance_id)
+        if decrements and (group.desired_capacity or 0) <= (group.min_size or 0):
+            raise ValidationError(
+                f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without replacement "
+                "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or "
+                "lower group's min size."
+            )
+        cause = f"At {now()} instance {instance_id} was taken out of service in response to a user request"
+        if decrements:
+            size = group.desired_capacity or 0
+            group.desired_capacity = size - 1
+            cause += f", shrinking the capacity from {size} to {size - 1}"
+        return ActionResult({"Activity": cloud.autoscaling.terminate(group, state, f"{cause}.").as_answer()})
+
+    @replace(AutoScalingResponse, "set_instance_health")
+    def set_instance_health(self: AutoScalingResponse) -> ActionResult:
+        health = self._get_param("HealthStatus")
+        if health not in ("Healthy", "Unhealthy"):
+            raise ValidationError(f"Valid instance health states are: [Healthy, Unhealthy]. Not {health}")
+        group, state = _member(self.autoscaling_backend, self._get_param("InstanceId"))
+        minds_grace = self._get_bool_param("ShouldRespectGracePeriod", True)
+        cloud.autoscaling.mark(group, state, health, minds_grace=minds_grace)
+        return EmptyResult()
+
+
+def _member(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScalingGroup, InstanceState]:
+    for group in backend.autoscaling_groups.values():
+        for state in group.instance_states:
+            if state.instance_id == instance_id:
+                return group, state
+    raise ValidationError(f"Instance Id not found - No managed instance found for instance ID {instance_id}")

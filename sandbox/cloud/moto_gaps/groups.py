@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 def fill(cloud: Cloud) -> None:
     create, update = AutoScalingBackend.create_auto_scaling_group, AutoScalingBackend.update_auto_scaling_group
-    lookup = AutoScalingBackend.describe_auto_scaling_groups
-
-    def find(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
-        for group in lookup(backend, [name]):
-            return group
-        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
 
     @replace(FakeAutoScalingGroup, "set_desired_capacity")
     def remember_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
@@ -116,6 +110,12 @@ def fill(cloud: Cloud) -> None:
 
     # The rounds register instances with target groups when they are in service.
     replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
+
+
+def find(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
+    for group in backend.describe_auto_scaling_groups([name]):
+        return group
+    raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
 
 
 def _check_sizes(low: int | None, desired: int | None, high: int | None) -> None:
