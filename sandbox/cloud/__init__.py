@@ -6,7 +6,8 @@
                     across regions and accounts, and CloudWatch's API
     quotas.py       how many vCPUs may run
     images.py       an AMI as a directory tree; unit.py: what of it starts
-    machines.py     an instance as OS processes; warden.py: none of them outlives the sandbox
+    machines.py     an instance as OS processes; boot.py: one that starts; user_data.py: what it runs then; warden.py:
+                    none of them outlives the sandbox; metadata.py: what it may know of itself
     ssh.py          a machine that can be logged into, in a cell.py of its own; systemctl.py: its services
     autoscaling.py  Auto Scaling groups launch, replace and terminate; activity.py: their history, lifecycle.py: what
                     instances wait for, termination.py: which one goes

@@ -30,6 +30,7 @@ from sandbox.cloud.metrics import Metrics
 from sandbox.cloud.moto_gaps.cloudwatch import evaluate_alarms
 from sandbox.cloud.moto_gaps.image_sharing import Copies
 from sandbox.cloud.moto_gaps.instances import set_state
+from sandbox.cloud.moto_gaps.launches import raw_user_data
 from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
 from sandbox.host import LONGEST_METRIC_SECONDS
@@ -269,7 +270,11 @@ class Cloud:
         match instance.state:
             case "pending" if machine is None:
                 return self.machines.create(
-                    instance.id, instance.image_id, self.boot_seconds, public_key=self._public_key(instance)
+                    instance.id,
+                    instance.image_id,
+                    self.boot_seconds,
+                    public_key=self._public_key(instance),
+                    user_data=raw_user_data(instance.user_data),
                 )
             case "pending" | "running" if machine and machine.has_crashed():
                 log.warning("machine %s: %s; see %s", instance.id, machine.failure, machine.console)

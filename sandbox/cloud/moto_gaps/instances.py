@@ -10,6 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.utils import parse_user_data
 from moto.elbv2.models import ELBv2Backend
 
 from sandbox.cloud.moto_gaps.gap import replace
@@ -41,7 +42,7 @@ def fill(cloud: Cloud) -> None:
             zone = self.get_subnet(subnet_id).availability_zone
         if refusal := cloud.take_capacity(instance_type, zone, count):
             raise EC2ClientError("InsufficientInstanceCapacity", refusal)
-        # moto reads neither of these from a launch template
+        # moto reads none of these from a launch template
         if not kwargs.get("metadata_options"):
             kwargs["metadata_options"] = template.get("MetadataOptions", {})
         if not kwargs.get("nics") and template.get("NetworkInterfaces"):
@@ -52,6 +53,8 @@ def fill(cloud: Cloud) -> None:
         for instance in reservation.instances:
             set_state(instance, "pending")
             _give_public_address(cloud, instance)
+            if not kwargs.get("iam_instance_profile_name") and not kwargs.get("iam_instance_profile_arn"):
+                _give_profile(self, instance, template.get("IamInstanceProfile") or {})
         return reservation
 
     @replace(InstanceResponse, "run_instances")
@@ -65,6 +68,7 @@ def fill(cloud: Cloud) -> None:
             image_id=self._get_param("ImageId"),
             key_name=self._get_param("KeyName"),
             profile=self._get_param("IamInstanceProfile"),
+            given_user_data=parse_user_data(self._get_param("UserData")),
         )
         return answer_run_instances(self)
 
@@ -104,6 +108,11 @@ def fill(cloud: Cloud) -> None:
 
 def set_state(instance: Instance, name: str) -> None:
     instance._state = InstanceState(name, _STATE_CODES[name])
+
+
+def _give_profile(backend: Any, instance: Instance, profile: dict[str, str]) -> None:
+    if profile:
+        backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
 
 
 def _give_public_address(cloud: Cloud, instance: Instance) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
-from moto.iam.models import iam_backends
+from moto.ec2.models.instances import Instance
+from moto.iam.models import InstanceProfile, iam_backends
 
-from sandbox.cloud import quotas
+from sandbox.cloud import quotas, user_data
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -21,8 +23,10 @@ def check_launch(
     image_id: str | None = None,
     key_name: str | None = None,
     profile: dict[str, str] | None = None,
+    given_user_data: Any = None,
 ) -> None:
     """What a launch names must be there; where the request is silent, its template speaks."""
+    check_user_data(given_user_data or template.get("UserData"))
     _check_image(backend, image_id or template.get("ImageId", ""))
     key_name = key_name or template.get("KeyName")
     if key_name and key_name not in backend.key_pairs:
@@ -45,6 +49,22 @@ def _check_image(backend: Any, image_id: str) -> None:
         raise EC2ClientError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     if ami.state != "available":
         raise EC2ClientError("InvalidAMIID.Unavailable", f"The image id '[{image_id}]' is no longer available")
+
+
+def profile_of(instance: Instance) -> InstanceProfile | None:
+    association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
+    return association.iam_instance_profile if association else None
+
+
+def raw_user_data(given: Any) -> bytes:
+    """moto has it in base64, as an object of its own or as text."""
+    return b"" if not given else base64.b64decode(given.as_bytes() if hasattr(given, "as_bytes") else given)
+
+
+def check_user_data(given: Any) -> None:
+    raw = raw_user_data(given)
+    if why := user_data.refusal(raw):
+        raise EC2ClientError("InvalidParameterValue" if len(raw) > user_data.LIMIT else "Unsupported", why)
 
 
 def check_quota(cloud: Cloud, backend: Any, instance_types: list[str]) -> None:
