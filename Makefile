@@ -65,9 +65,10 @@ bench-stacks: setup ## time many stacks at once against the CPU time and the wai
 bench-balancer: setup ## time the sandbox's load balancer against the app alone
 	@$(BIN)/python -m bench.load_balancer $(ARGS)
 
-docs: setup ## docs/commands.md, docs/aws-behaviour.md, and the outputs in README.md and docs/tour.md, anew
+docs: setup ## docs/commands.md, aws-behaviour.md and moto-gaps.md, and the outputs in README.md and docs/tour.md, anew
 	@$(BIN)/python -m tests.docs.commands > docs/commands.md
 	@$(BIN)/python -m tests.docs.behaviour > docs/aws-behaviour.md
+	@$(BIN)/python -m tests.docs.moto_gaps > docs/moto-gaps.md
 	@$(BIN)/python -m tests.docs.walk README.md docs/tour.md
 
 lock: ## resolve the dependencies of pyproject.toml anew

@@ -1,24 +1,27 @@
 """Everything that moto lacks or gets wrong for this sandbox, in one place: a module for each area.
 
-Each says what moto does, and fills it: `fill` replaces methods of moto's classes, so it is called once per process. The
-replacements run inside API calls, hence with `Cloud.lock` held. All seen in moto 5.2.5.
+Each says what moto does (`GAPS`), and fills it: `fill` replaces methods of moto's classes, so it is called once per
+process. The replacements run inside API calls, hence with `Cloud.lock` held.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sandbox.cloud.moto_gaps import (
     activities,
+    associations,
     cloudwatch,
     consoles,
-    dry_runs,
+    dependencies,
     groups,
     image_sharing,
     images,
     instances,
     launch_templates,
     lifecycle_hooks,
+    limits,
     listeners,
     redirects,
     refusals,
@@ -27,6 +30,7 @@ from sandbox.cloud.moto_gaps import (
     stickiness,
     targets,
 )
+from sandbox.cloud.moto_gaps.gap import Gap
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 AREAS = (
     instances,
     consoles,
-    dry_runs,
     service_quotas,
     images,
     groups,
@@ -50,7 +53,17 @@ AREAS = (
     launch_templates,
     image_sharing,
     cloudwatch,
+    dependencies,
+    associations,
+    limits,
 )
+
+
+def gaps() -> Iterator[tuple[str, Gap]]:
+    """All of them, each with the module that fills it."""
+    for area in AREAS:
+        for gap in area.GAPS:
+            yield area.__name__.rpartition(".")[2], gap
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto has no scaling activities, and forgets an instance that a group is asked to terminate."""
+"""Scaling activities, and what a user does to one instance of a group."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from sandbox.cloud.activity import now
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (
+    Gap("scaling-activities", "has no scaling activities"),
+    Gap("health-of-a-stranger", "fails with an internal error at the health of an instance in no group"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -20,7 +20,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from sandbox.cloud.alarms import Alarm, AlarmError, History
 from sandbox.cloud.metrics import Metric, Metrics, Queries, QueryError, check_period
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.samples import Samples, check_statistic
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ T = TypeVar("T")
 _METRICS_PER_PAGE = 500
 _ALARMS_PER_PAGE = 50
 _HISTORY_PER_PAGE = 100
+
+GAPS = (
+    Gap("alarms", "never evaluates an alarm"),
+    Gap("metric-math", "knows no metric math"),
+    Gap("reserved-namespace", "takes metrics into AWS's own namespaces"),
+    Gap("metrics-of-traffic", "measures no load balancer"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto knows one console output for all instances, of 2006."""
+"""GetConsoleOutput."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.ec2.responses.general import General
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (Gap("console", "has one console output for all instances, of 2006"),)
 
 
 def fill(cloud: Cloud) -> None:

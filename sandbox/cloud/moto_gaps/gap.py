@@ -1,9 +1,20 @@
-"""How a gap is filled."""
+"""A gap in moto, declared; and how one is filled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+
+@dataclass(frozen=True)
+class Gap:
+    """`moto`: what it does, and AWS does not. tests/sandbox/cloud/test_moto_gaps.py asks by `name` if it still does."""
+
+    name: str
+    moto: str
+    seen_in: str = "5.2.5"
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,4 +1,4 @@
-"""moto launches and terminates inside the API call, without limits, zones, draining or ForceDelete."""
+"""Auto Scaling groups: made, changed and deleted; the rounds in autoscaling.py do the rest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.launches import check_launch
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (
+    Gap("group-launches", "launches and terminates inside the API call, without draining"),
+    Gap("capacity-limits", "takes a desired capacity outside the group's limits"),
+    Gap("grace-period", "makes a grace period of none 300 seconds, where the API's default is 0"),
+    Gap("force-delete", "deletes a group with instances without ForceDelete"),
+    Gap("policies-left", "leaves the policies of a deleted group behind"),
+)
 
 
 def fill(cloud: Cloud) -> None:

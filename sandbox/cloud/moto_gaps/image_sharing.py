@@ -28,7 +28,7 @@ from moto.ec2.utils import random_ami_id
 from moto.kms.models import Alias, Key, KmsBackend, kms_backends
 from moto.kms.utils import RESERVED_ALIASES
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -71,6 +71,14 @@ class Copies:
     def remember(self, backend: EC2Backend, token: str | None, image_id: str) -> None:
         if token:
             self._by_token[backend.account_id, backend.region_name, token] = image_id
+
+
+GAPS = (
+    Gap("foreign-images", "shows an account its own images only, whatever is shared with it"),
+    Gap("copy-at-once", "copies images at once, without disk, key or tags"),
+    Gap("managed-keys", "says of every key that a customer manages it"),
+    Gap("sharing-the-unsharable", "shares a snapshot that is encrypted with the default key"),
+)
 
 
 def fill(cloud: Cloud) -> None:

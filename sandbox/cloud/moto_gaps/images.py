@@ -1,4 +1,4 @@
-"""moto's images have no content, forget the machine's disk, and can't be tagged with their snapshots."""
+"""Images: made of machines, and their disks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (
+    Gap("image-names", "makes two images of one name"),
+    Gap("image-tags", "can not tag an image's snapshot when it makes it"),
+    Gap("image-disks", "keeps nothing of the machine's disk"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto calls an instance running, stopped or terminated at once, and looks for nothing that a launch names."""
+"""Instances: their states, and what a launch takes from its template."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.utils import parse_user_data
 from moto.elbv2.models import ELBv2Backend
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.launches import check_cells, check_launch, check_quota, with_root_of
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
 _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+GAPS = (
+    Gap("instance-states", "calls an instance running, stopped or terminated as soon as it is asked to"),
+    Gap("root-device", "wants a size or a snapshot of every block device, the image's root too"),
+    Gap("template-metadata", "does not read the metadata options of a launch template"),
+    Gap("template-profile", "does not give an instance the instance profile of its launch template"),
+    Gap("template-interfaces", "does not read the network interfaces of a launch template"),
+    Gap("termination-protection", "terminates an instance that is protected from it"),
+    Gap("launch-names", "looks for no key pair or instance profile that a launch names, nor does a dry run"),
+    Gap("user-data-size", "takes user data of any size"),
+)
 
 
 def fill(cloud: Cloud) -> None:

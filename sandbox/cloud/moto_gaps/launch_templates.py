@@ -1,4 +1,4 @@
-"""moto puts the tags of the template itself among those that the template gives to what it launches."""
+"""Launch templates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.launches import check_user_data
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (Gap("template-tags", "puts a launch template's own tags among those of what it launches"),)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto keeps lifecycle hooks, but not those that a group is made with, and no instance ever waits for one."""
+"""Lifecycle hooks, and the actions that instances wait for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from sandbox.cloud.lifecycle import ABANDON, CONTINUE, LAUNCHING, TERMINATING, Hook
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.groups import find
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
 _HEARTBEATS = range(30, 7200 + 1)
+
+GAPS = (
+    Gap("hooks-at-creation", "forgets the lifecycle hooks that a group is made with"),
+    Gap("lifecycle-actions", "knows no lifecycle action, so no instance waits for one"),
+    Gap("hook-fields", "makes up a role and a notification target for each hook"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto's load balancers have no address, and two listeners of one may have the same port."""
+"""Load balancers and listeners: addresses and ports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeListener
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.plane import PortUnavailable
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (
+    Gap("duplicate-listener", "takes two listeners of one port"),
+    Gap("duplicate-balancer", "takes two load balancers of one name"),
+    Gap("deletion-protection", "deletes a load balancer that is protected from it"),
+    Gap("balancer-address", "gives load balancers addresses that lead nowhere"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto answers these requests of Auto Scaling's, keeps them, and nothing comes of them; the sandbox refuses them."""
+"""What the sandbox's Auto Scaling refuses by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -25,6 +25,8 @@ REFUSED = {
     "put_warm_pool": "PutWarmPool",
     "start_instance_refresh": "StartInstanceRefresh",
 }
+
+GAPS = (Gap("kept-in-vain", "keeps scheduled actions, warm pools, standby and what else nothing comes of"),)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto drops the description of a rule whose source is a group, until the rule is modified."""
+"""Security groups."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from moto.ec2.models.security_groups import SecurityGroupRule
 
+from sandbox.cloud.moto_gaps.gap import Gap
+
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (Gap("rule-description", "drops the description of a rule whose source is a group"),)
 
 
 def fill(cloud: Cloud) -> None:

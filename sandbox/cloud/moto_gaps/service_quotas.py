@@ -1,4 +1,4 @@
-"""moto has no quotas of EC2's, and lists none that are applied."""
+"""Service Quotas: EC2's quota of vCPUs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from sandbox.cloud import quotas
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (Gap("vcpu-quota", "launches without a quota of vCPUs, and lists none that is applied"),)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto takes any mix of stickiness, and no action of ModifyListener is looked at."""
+"""Stickiness: which mixes there may be."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeAction, FakeListener
 
 from sandbox.cloud.balancers import has_sticky_targets, sticky_seconds
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
 _LONGEST_STICKY_SECONDS = 7 * 24 * 60 * 60
+
+GAPS = (
+    Gap("modified-actions", "looks at no action of ModifyListener: a target group that is not there will do"),
+    Gap("mixed-stickiness", "takes any mix of group and target stickiness"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""moto calls every target healthy, drops a deregistered one at once, and refuses to deregister a stranger."""
+"""Targets: their health, and how they leave."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from sandbox.cloud.health import DRAINING, NOT_REGISTERED, Health
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud, Drain
+
+GAPS = (
+    Gap("target-health", "calls every registered target healthy"),
+    Gap("draining", "drops a deregistered target at once"),
+    Gap("deregister-a-stranger", "refuses to deregister a target that is not registered"),
+)
 
 
 def fill(cloud: Cloud) -> None:
