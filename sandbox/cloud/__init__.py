@@ -4,7 +4,7 @@
     cloud.py        what joins the two: reads moto's tables, keeps the data plane in line with them
     moto_gaps/      what moto lacks or gets wrong, in one place: a module for each area, among them images and keys
                     across regions and accounts, and CloudWatch's API
-    quotas.py       how many vCPUs may run
+    quotas.py       how many vCPUs may run; throttle.py: which calls are refused for their number
     images.py       an AMI as a directory tree; unit.py: what of it starts
     machines.py     an instance as OS processes; boot.py: one that starts; user_data.py: what it runs then; warden.py:
                     none of them outlives the sandbox; metadata.py: what it may know of itself

@@ -33,6 +33,7 @@ from sandbox.cloud.moto_gaps.instances import set_state
 from sandbox.cloud.moto_gaps.launches import raw_user_data
 from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
+from sandbox.cloud.throttle import Throttle
 from sandbox.host import LONGEST_METRIC_SECONDS
 
 ACCOUNT = "123456789012"
@@ -74,6 +75,7 @@ class Cloud:
         self.boot_seconds = boot_seconds
         self.launches_left: int | None = None  # a fault: None means that capacity never runs out
         self.vcpu_quota = quotas.DEFAULT_VCPUS
+        self.throttle = Throttle()
         self.images = Images(directory / "images")
         self.copies = Copies()
         self._regions_with_base_images: set[str] = set()
