@@ -19,7 +19,7 @@ from pathlib import Path
 LIMIT = 16 * 1024
 _CLOUD = Path("var/lib/cloud")
 _INSTANCE = _CLOUD / "instance"  # a link to the present one's directory, as cloud-init has it
-_SCRIPT, _DONE = "scripts/part-001", "sem/config_scripts_user"
+_SCRIPT = "scripts/part-001"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOT_HERE = (
     (b"\x1f\x8b", "compressed with gzip"),
@@ -43,26 +43,23 @@ def refusal(raw: bytes) -> str | None:
 
 
 def place(tree: Path, instance_id: str, raw: bytes) -> None:
-    """Before a boot: a script is put where cloud-init has it."""
+    """Before a boot: a script that this machine has not had yet is put where cloud-init has it."""
     own = _CLOUD / "instances" / instance_id
     link, script = tree / _INSTANCE, tree / own / _SCRIPT
-    link.unlink(missing_ok=True)  # an image may have that of the machine it was taken from
+    link.unlink(missing_ok=True)  # of an earlier boot, or of the machine that the image was taken from
     if not raw.startswith(b"#!") or script.exists():
         return
-    for name in (_SCRIPT, _DONE):
-        (tree / own / name).parent.mkdir(parents=True, exist_ok=True)
+    script.parent.mkdir(parents=True)
     link.symlink_to(Path("/", own))
     script.write_bytes(raw)
     script.chmod(0o700)
 
 
 def start(environment: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-    """In the machine: the script's process, if there is one that has not run yet."""
-    here = Path("/", _INSTANCE)
-    script, done = here / _SCRIPT, here / _DONE
-    if not script.exists() or done.exists():
+    """In the machine: the script's process, if this boot has one."""
+    script = Path("/", _INSTANCE, _SCRIPT)
+    if not script.exists():
         return None
-    done.touch()
     variables = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root", "USER": "root", **environment}
     try:
         return subprocess.Popen([script], cwd="/", env=variables, stdin=subprocess.DEVNULL, start_new_session=True)
