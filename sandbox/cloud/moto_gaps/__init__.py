@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.cloud.moto_gaps import (
     activities,
     associations,
+    certificates,
     cloudwatch,
     consoles,
     dependencies,
@@ -49,6 +50,7 @@ AREAS = (
     listeners,
     stickiness,
     redirects,
+    certificates,
     security_groups,
     launch_templates,
     image_sharing,

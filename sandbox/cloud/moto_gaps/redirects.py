@@ -1,4 +1,4 @@
-"""moto takes a redirect to where the request was."""
+"""Redirects."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeAction
 
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
+
+GAPS = (Gap("redirect-loops", "takes a redirect to where the request was"),)
 
 
 def fill(_cloud: Cloud) -> None:

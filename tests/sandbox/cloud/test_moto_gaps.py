@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from sandbox.cloud.moto_gaps import gaps
 from tests.docs.moto_gaps import PAGE, page
+from tests.sandbox.cloud.keys import KeyPair
 
 GAPS = {gap.name: (area, gap) for area, gap in gaps()}
 NO_PROBE = {"image-disks": "moto has no disks to look at"}
@@ -385,6 +386,43 @@ def mixed_stickiness(plain: Plain) -> bool:
         Port=80,
         DefaultActions=[{"Type": "forward", "ForwardConfig": config}],
     )
+
+
+@probe("redirect-loops")
+def redirect_loops(plain: Plain) -> bool:
+    same = {"Protocol": "#{protocol}", "Port": "#{port}", "StatusCode": "HTTP_301"}
+    return takes(
+        plain.elb.create_listener,
+        LoadBalancerArn=plain.balancer(),
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "redirect", "RedirectConfig": same}],
+    )
+
+
+def secure_listener(plain: Plain, certificate: str) -> dict[str, Any]:
+    return {
+        "LoadBalancerArn": plain.balancer(),
+        "Protocol": "HTTPS",
+        "Port": 443,
+        "Certificates": [{"CertificateArn": certificate}],
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": plain.target_group()}],
+    }
+
+
+@probe("unissued-certificates")
+def unissued_certificates(plain: Plain) -> bool:
+    acm = plain.client("acm")
+    pending = acm.request_certificate(DomainName="web.example", ValidationMethod="EMAIL")["CertificateArn"]
+    return takes(plain.elb.create_listener, **secure_listener(plain, pending))
+
+
+@probe("certificates-in-use")
+def certificates_in_use(plain: Plain) -> bool:
+    acm, pair = plain.client("acm"), KeyPair.signed_by_itself("web.example")
+    arn = acm.import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
+    plain.elb.create_listener(**secure_listener(plain, arn))
+    return takes(acm.delete_certificate, CertificateArn=arn)
 
 
 @probe("rule-description")

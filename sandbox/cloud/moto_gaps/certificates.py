@@ -1,4 +1,4 @@
-"""What moto 5.2.5 does not ask of the certificates of listeners.
+"""Certificates of listeners.
 
 The caller holds `Cloud.lock`. Source of the rules: CreateListener, ModifyListener and DeleteCertificate in AWS's API
 references.
@@ -7,7 +7,7 @@ references.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.acm.models import AWSCertificateManagerBackend
 from moto.core.exceptions import JsonRESTError
@@ -16,13 +16,20 @@ from moto.elbv2.models import ELBv2Backend, FakeListener, elbv2_backends
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from sandbox.cloud import balancers, tls
-from sandbox.cloud.moto_gaps.gap import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.routing import Tls
 
+if TYPE_CHECKING:
+    from sandbox.cloud.cloud import Cloud
+
+GAPS = (
+    Gap("unissued-certificates", "lets a listener have a certificate that is not issued"),
+    Gap("certificates-in-use", "deletes a certificate that a listener uses"),
+)
 _POLICY = "ELBSecurityPolicy-2016-08"  # of a listener made without one
 
 
-def fill() -> None:
+def fill(_cloud: Cloud) -> None:
     _listeners()
     _deletion()
 
