@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks docs lock clean
+.PHONY: help setup demo test test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,9 +62,13 @@ bench: setup ## time a change of release against a straight boto3 script
 bench-stacks: setup ## time many stacks at once against the CPU time and the waiting of one
 	@$(BIN)/python -m bench.many_stacks $(ARGS)
 
-docs: setup ## docs/commands.md, docs/aws-behaviour.md, and the outputs in README.md and docs/tour.md, anew
+bench-balancer: setup ## time the sandbox's load balancer against the app alone
+	@$(BIN)/python -m bench.load_balancer $(ARGS)
+
+docs: setup ## docs/commands.md, aws-behaviour.md and moto-gaps.md, and the outputs in README.md and docs/tour.md, anew
 	@$(BIN)/python -m tests.docs.commands > docs/commands.md
 	@$(BIN)/python -m tests.docs.behaviour > docs/aws-behaviour.md
+	@$(BIN)/python -m tests.docs.moto_gaps > docs/moto-gaps.md
 	@$(BIN)/python -m tests.docs.walk README.md docs/tour.md
 
 lock: ## resolve the dependencies of pyproject.toml anew

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,10 +11,12 @@ from bluegreen.checks.launchable import check_launchable
 from bluegreen.checks.place import find_place
 from bluegreen.course import Course
 from bluegreen.model.baseline import Difference
+from bluegreen.model.cost import Cost, cost_of
 from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.existing_vpc import Needs, faults_of
 from bluegreen.model.launchable import Finding
 from bluegreen.model.observation import Subnet, WayOut
+from bluegreen.model.release import Release
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Nat
 from bluegreen.model.zones import choose_zones
@@ -52,7 +55,7 @@ class Plan:
     release is changed. `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones.
     `findings`: what the new machines need, image and quota among them. `refusals`: why it would not be begun.
     `seconds`: how long the last deployments took, None where there were none; `watch_seconds` of the steps are in it or
-    come on top.
+    come on top. `cost`: when all is done; `cost_at_peak`: while most machines run.
     """
 
     stack: str
@@ -66,6 +69,8 @@ class Plan:
     machines_at_peak: int
     addresses: int
     subnets: tuple[PlannedSubnet, ...]
+    cost: Cost
+    cost_at_peak: Cost
     findings: tuple[Finding, ...]
     refusals: tuple[str, ...]
     watch_seconds: int
@@ -77,7 +82,9 @@ class Plan:
 
     def as_record(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        record = asdict(self)
+        record["cost"], record["cost_at_peak"] = self.cost.as_record(), self.cost_at_peak.as_record()
+        return record
 
 
 def plan(stack: Stack, course: Course) -> Plan:
@@ -98,6 +105,15 @@ def plan(stack: Stack, course: Course) -> Plan:
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
+    most = peak(live, course.steps, full)
+    types = {each.version: each.launch.instance_type for each in _releases(stack, course)}
+
+    def cost(machines: Mapping[str, int]) -> Cost:
+        of_type: Counter[str] = Counter()
+        for version, count in machines.items():
+            of_type[types.get(version, settings.instance_type)] += count
+        return cost_of(settings, of_type, len([count for count in machines.values() if count]))
+
     return Plan(
         stack=stack.name,
         verb=course.verb,
@@ -107,9 +123,11 @@ def plan(stack: Stack, course: Course) -> Plan:
         steps=tuple(_planned(step) for step in course.steps),
         differences=stack.differences,
         machines_now=sum(live.values()),
-        machines_at_peak=peak(live, course.steps, full),
+        machines_at_peak=sum(most.values()),
         addresses=sum(subnet.free for subnet in private) + sum(live.values()),
         subnets=subnets,
+        cost=cost(after(live, course.steps, full)),
+        cost_at_peak=cost(most),
         findings=findings,
         refusals=(*misplaced, *(str(danger) for danger in course.dangers)),
         watch_seconds=watch_seconds,
@@ -145,21 +163,39 @@ def _live(kind: str, subnet: Subnet) -> PlannedSubnet:
     return PlannedSubnet(kind=kind, zone=subnet.zone, cidr=subnet.cidr, free=subnet.free_addresses)
 
 
-def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> int:
-    """The most machines that run at once: in each step what was there stays until what is new has been proven.
+def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+    """The machines of each release while most run: in each step what was there stays until what is new has been proven.
 
     `live`: machines by version, of what runs now. `full`: of a server group that serves, or is about to.
     """
-    there, most = dict(live), sum(live.values())
+    there, most = dict(live), dict(live)
     for step in steps:
-        wanted = {
-            group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
-            for group in step.fleet.groups
-        }
+        wanted = _wanted(step, there, full)
         beside = {**there, **{name: max(count, there.get(name, 0)) for name, count in wanted.items()}}
-        most = max(most, sum(beside.values()))
+        most = max(most, beside, key=lambda machines: sum(machines.values()))
         there = wanted
     return most
+
+
+def after(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+    """The machines of each release when all is done."""
+    for step in steps:
+        live = _wanted(step, live, full)
+    return live
+
+
+def _wanted(step: Step, there: Mapping[str, int], full: int) -> dict[str, int]:
+    """The machines of each release when a step is done."""
+    return {
+        group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
+        for group in step.fleet.groups
+    }
+
+
+def _releases(stack: Stack, course: Course) -> Iterator[Release]:
+    """Those that run, and those of the steps."""
+    for fleet in (*([stack.fleet] if stack.fleet else []), *(step.fleet for step in course.steps)):
+        yield from (group.release for group in fleet.groups)
 
 
 def _planned(step: Step) -> PlannedStep:

@@ -6,7 +6,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import bring_in, retire
 from bluegreen.model.settings import Settings
-from bluegreen.plan import peak
+from bluegreen.plan import after, peak
 
 ONE = Settings.parse({"ami": "ami-00000001"})
 TWO = ONE.with_image("ami-00000002")
@@ -19,19 +19,19 @@ def strategy(**config: object) -> Settings:
 
 
 def test_where_nothing_changes_the_peak_is_what_runs() -> None:
-    assert peak({OLD.version: 5}, (), 5) == 5
+    assert sum(peak({OLD.version: 5}, (), 5).values()) == 5
 
 
 def test_a_first_release_needs_its_own_machines() -> None:
-    assert peak({}, bring_in(OLD, None, ONE), 2) == 2
+    assert sum(peak({}, bring_in(OLD, None, ONE), 2).values()) == 2
 
 
 def test_two_groups_run_side_by_side_in_a_cutover() -> None:
-    assert peak({OLD.version: 5}, bring_in(NEW, NOW, TWO), 5) == 10
+    assert sum(peak({OLD.version: 5}, bring_in(NEW, NOW, TWO), 5).values()) == 10
 
 
 def test_a_canary_has_both_groups_at_full_size_from_its_first_step_on() -> None:
-    assert peak({OLD.version: 5}, bring_in(NEW, NOW, strategy(strategy="canary")), 5) == 10
+    assert sum(peak({OLD.version: 5}, bring_in(NEW, NOW, strategy(strategy="canary")), 5).values()) == 10
 
 
 def test_a_standby_counts_beside_the_active_and_the_candidate() -> None:
@@ -39,10 +39,15 @@ def test_a_standby_counts_beside_the_active_and_the_candidate() -> None:
     second = bring_in(NEW, NOW, settings)[0].fleet
     third = Release.from_settings(ONE.with_image("ami-00000003"))
     steps = bring_in(third, second, settings.with_image("ami-00000003"))
-    assert peak({OLD.version: 4, NEW.version: 4}, steps, 4) == 12
+    assert sum(peak({OLD.version: 4, NEW.version: 4}, steps, 4).values()) == 12
 
 
 def test_a_group_that_goes_makes_no_peak() -> None:
     settings = strategy(strategy="redBlack")
     fleet = bring_in(NEW, NOW, settings)[0].fleet
-    assert peak({OLD.version: 4, NEW.version: 4}, retire([OLD.version], fleet), 4) == 8
+    assert sum(peak({OLD.version: 4, NEW.version: 4}, retire([OLD.version], fleet), 4).values()) == 8
+
+
+def test_what_a_plan_costs_afterwards_is_of_what_then_runs() -> None:
+    assert after({OLD.version: 5}, bring_in(NEW, NOW, TWO), 5) == {NEW.version: 5}
+    assert after({OLD.version: 5}, (), 5) == {OLD.version: 5}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bluegreen.model.prices import AS_OF, HOURS_OF_A_MONTH, REGION
 from bluegreen.report.wording import duration, spread
 
 if TYPE_CHECKING:
+    from bluegreen.model.cost import Cost
     from bluegreen.model.launchable import Finding
     from bluegreen.plan import Plan
     from bluegreen.status import GroupStatus, Status
@@ -35,6 +37,7 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         there = [subnet for subnet in plan.subnets if subnet.zone == zone]
         said = (f"{subnet.kind} {subnet.cidr}, {subnet.free} free" for subnet in there)
         yield f"  subnets in {zone}: {'; '.join(said)}"
+    yield from cost_in_words(plan.cost, plan.cost_at_peak)
     if plan.watch_seconds:
         yield f"  watched for {duration(plan.watch_seconds)} in all"
     if plan.seconds is not None:
@@ -46,6 +49,17 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         yield f"  refused: {first}"
         yield from (f"  {line}" for line in others)
     yield "Nothing was changed."
+
+
+def cost_in_words(cost: Cost, at_peak: Cost) -> Iterator[str]:
+    """The price of it all, and what it is made of."""
+    peak = f", {at_peak.hourly:.2f} at the peak" if round(at_peak.hourly, 2) != round(cost.hourly, 2) else ""
+    month = cost.hourly * HOURS_OF_A_MONTH
+    yield f"  cost: $ {cost.hourly:.2f} an hour ({month:.0f} a month){peak}, as of {AS_OF} in {REGION}"
+    yield "        " + ", ".join(f"{line.count} x {line.what} {line.hourly:.3f}" for line in cost.lines if line.each)
+    yield "        without what goes by use: traffic, logs, disks"
+    if unpriced := cost.unpriced or at_peak.unpriced:
+        yield f"        without {', '.join(unpriced)}: the table of prices lacks it"
 
 
 def finding_in_words(finding: Finding) -> list[str]:

@@ -27,6 +27,7 @@ from bluegreen.model.existing_vpc import OWN, ExistingVpc
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.nat_instance import NatInstance
+from bluegreen.model.policies import POLICIES
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.window import Window
@@ -182,6 +183,17 @@ def _few_alarms(value: tuple[str, ...]) -> tuple[str, ...]:
         raise refusal(f"has {len(value)} names; CloudWatch is asked for at most {MAX_ALARM_NAMES} at once")
     if twice := sorted({name for name in value if value.count(name) > 1}):
         raise refusal(f"names {', '.join(twice)} twice")
+    return value
+
+
+def _exemptions(value: dict[str, str]) -> dict[str, str]:
+    known = [policy.id for policy in POLICIES]
+    for name, reason in value.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            raise refusal(f"there is no policy {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        if not reason.strip():
+            raise refusal(f"the exemption from {name} needs a reason")
     return value
 
 
@@ -369,6 +381,7 @@ class Settings(ConfigModel):
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
     deletion_protection: bool = False
     publish: bool = True
+    policy_exemptions: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_exemptions)] = {}
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod

@@ -104,7 +104,11 @@ class Application:
         service, action = _call_of(environ, body)
         began = time.perf_counter()
         with self._cloud.lock:
-            answer = b"".join(self._moto(environ, started))
+            is_json = "HTTP_X_AMZ_TARGET" in environ
+            if refusal := self._cloud.throttle.refusal(service, action, is_json=is_json):
+                answer = b"".join(_respond(started, refusal.status, refusal.body, refusal.content_type))
+            else:
+                answer = b"".join(self._moto(environ, started))
             if not is_read(action):
                 self._cloud.changed()
         self._calls.record(service, action, statuses[-1], time.perf_counter() - began)

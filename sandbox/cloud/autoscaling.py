@@ -2,18 +2,17 @@
 
 moto keeps the groups' settings and lists of instances; this keeps the lists true. Guarded by `Cloud.lock`.
 Wording of activities and order of things: the Amazon EC2 Auto Scaling user guide (instance lifecycle, health checks,
-"Troubleshoot Amazon EC2 Auto Scaling") and its API reference (Activity). Not here yet: lifecycle hooks, warm pools,
-scaling policies that act, instance refresh.
+"Troubleshoot Amazon EC2 Auto Scaling") and its API reference. Not here: warm pools, standby, scaling policies that act,
+scheduled actions, instance refresh.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.models import (
@@ -25,6 +24,11 @@ from moto.autoscaling.models import (
 )
 from moto.core.exceptions import ServiceException
 
+from sandbox.cloud import activity as words
+from sandbox.cloud.activity import Activity, place_of
+from sandbox.cloud.lifecycle import LAUNCHING, TERMINATING, Hook, Wait
+from sandbox.cloud.termination import POLICIES, Candidate, choose
+
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
@@ -32,39 +36,7 @@ log = logging.getLogger("sandbox")
 
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 30.0
-
-
-@dataclass
-class Activity:
-    """An entry of a group's history."""
-
-    group: str
-    home: tuple[str, str]  # account and region
-    description: str
-    cause: str
-    status: str
-    progress: int = 30
-    message: str | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    ended: datetime | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    def end(self, status: str, *, message: str | None = None) -> None:
-        self.status, self.message, self.progress, self.ended = status, message, 100, datetime.now(UTC)
-
-    def as_answer(self) -> dict[str, Any]:
-        return {
-            "ActivityId": self.id,
-            "AutoScalingGroupName": self.group,
-            "Description": self.description,
-            "Cause": self.cause,
-            "StartTime": self.started,
-            "EndTime": self.ended,
-            "StatusCode": self.status,
-            "StatusMessage": self.message,
-            "Progress": self.progress,
-            "Details": "{}",
-        }
+_PENDING = ("Pending", "Pending:Wait", "Pending:Proceed")
 
 
 @dataclass
@@ -75,7 +47,9 @@ class Member:
     in_service_since: float = 0.0
     registered: set[str] = field(default_factory=set)
     termination: Activity | None = None
-    drains: bool = True
+    drains: bool = True  # and waits for its lifecycle actions
+    wait: Wait | None = None
+    template: tuple[float, int] = (0.0, 0)  # how old what it was launched from is
 
 
 @dataclass
@@ -84,6 +58,7 @@ class Course:
 
     causes: list[str] = field(default_factory=list)
     replacements: int = 0
+    balancing: set[str] = field(default_factory=set)  # launched beyond the desired capacity, not in service yet
     is_ending: bool = False
     retry_at: float = 0.0
     retry_seconds: float = _FIRST_RETRY_SECONDS
@@ -100,23 +75,39 @@ class AutoScaling:
 
     # -- for the API
 
-    def activities(self, backend: AutoScalingBackend, group: str | None, ids: list[str]) -> list[dict[str, Any]]:
+    def activities(
+        self, backend: AutoScalingBackend, group: str | None, ids: list[str], *, of_deleted: bool = False
+    ) -> list[dict[str, Any]]:
         """Newest first."""
         home = (backend.account_id, backend.region_name)
         return [
             activity.as_answer()
             for activity in reversed(self._activities)
-            if activity.home == home and group in (None, activity.group) and (not ids or activity.id in ids)
+            if activity.home == home
+            and group in (None, activity.group)
+            and (not ids or activity.id in ids)
+            and (of_deleted or not activity.group_is_deleted)
         ]
 
     def note_change(self, group: FakeAutoScalingGroup, what: str, before: int) -> None:
         """A request changed the desired capacity: it will be named as the cause."""
         if group.desired_capacity != before:
             self._courses[group.arn].causes = [
-                f"At {_now()} a user request {what} changing the desired capacity from {before} to "
+                f"At {words.now()} a user request {what} changing the desired capacity from {before} to "
                 f"{group.desired_capacity}."
             ]
             self._courses[group.arn].retry_at = 0.0
+
+    def waits(self, group: FakeAutoScalingGroup, instance_id: str | None) -> Iterator[Wait]:
+        """What an instance of the group waits for, or any."""
+        for each, member in self._courses[group.arn].members.items():
+            if member.wait and instance_id in (None, each):
+                yield member.wait
+
+    def mark(self, group: FakeAutoScalingGroup, state: InstanceState, health: str, *, minds_grace: bool) -> None:
+        """SetInstanceHealth: a word during the grace period is not heard, unless it doesn't mind that."""
+        if not minds_grace or self._is_past_grace(group, self._courses[group.arn].members[state.instance_id]):
+            state.health_status = health
 
     def has_activity_under_way(self, group: FakeAutoScalingGroup) -> bool:
         wanted = (group.name, _home(group))
@@ -130,27 +121,33 @@ class AutoScaling:
         if member.termination is None:
             if member.launch and member.launch.ended is None:
                 member.launch.end("Cancelled", message="The instance was terminated before it was in service.")
-            state.lifecycle_state = "Terminating"
+            state.lifecycle_state, member.wait = "Terminating", None
             member.drains = drains
             description = f"Terminating EC2 instance: {state.instance_id}"
-            member.termination = self._record(group, description, cause, "InProgress")
+            place = place_of(state.instance.subnet_id, state.availability_zone)
+            member.termination = self._record(group, description, cause, "InProgress", place)
             for arn in group.target_group_arns:
                 self._cloud.deregister(arn, state.instance_id)
             self._show_draining(group, member, state)
         return member.termination
 
     def delete(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> None:
-        """ForceDelete: the group goes when its instances are gone; nothing waits for draining."""
+        """ForceDelete: the group goes when its instances are gone; nothing waits for draining or a lifecycle hook."""
         course = self._courses[group.arn]
         course.is_ending = True
         group.status = "Delete in progress"  # type: ignore[attr-defined]  # DescribeAutoScalingGroups shows it
         group.min_size = group.max_size = group.desired_capacity = 0
         for state in list(group.instance_states):
-            self.terminate(group, state, f"At {_now()} the group was deleted with ForceDelete.", drains=False)
+            self.terminate(group, state, f"At {words.now()} the group was deleted with ForceDelete.", drains=False)
             course.members[state.instance_id].drains = False
 
     def forget(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> None:
         """The group is gone; its history stays."""
+        for activity in self._activities:
+            if activity.group_arn == group.arn:
+                activity.group_is_deleted = True
+        for hook in backend.describe_lifecycle_hooks(group.name):
+            backend.delete_lifecycle_hook(group.name, hook.name)
         backend.autoscaling_groups.pop(group.name, None)
         self._courses.pop(group.arn, None)
 
@@ -173,6 +170,7 @@ class AutoScaling:
             self._scale_in(group, course)
         if "Launch" not in group._suspended_processes and time.monotonic() >= course.retry_at:
             self._scale_out(backend, group, course)
+            self._rebalance(backend, group, course)
         if course.is_ending and not group.instance_states:
             self.forget(backend, group)
 
@@ -184,14 +182,36 @@ class AutoScaling:
             self._advance_termination(backend, group, course, state)
         elif ec2_state not in ("pending", "running"):
             self._replace_dead(group, course, state)
-        elif state.lifecycle_state == "Pending" and ec2_state == "running":
-            state.lifecycle_state = "InService"
-            member.in_service_since = time.monotonic()
-            if member.launch:
-                member.launch.end("Successful")
+        elif state.lifecycle_state in _PENDING:
+            self._advance_launch(backend, group, course, state)
         if state.lifecycle_state == "InService" and not member.termination:
             self._register(group, member, state)
             self._check_health(group, course, state)
+
+    def _advance_launch(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, state: InstanceState
+    ) -> None:
+        member = course.members[state.instance_id]
+        launch = member.launch
+        assert launch
+        if state.lifecycle_state == "Pending":
+            if member.wait is None:
+                member.wait = Wait(_hooks(backend, group, LAUNCHING), time.monotonic())
+            if member.wait.tokens():
+                state.lifecycle_state, launch.status = "Pending:Wait", "MidLifecycleAction"
+        if state.lifecycle_state == "Pending:Wait":
+            assert member.wait
+            ending = member.wait.ending(time.monotonic())
+            if ending and ending.is_abandoned:
+                launch.fail("Cancelled", f"Instance failed to complete user's Lifecycle Action: {ending.why}")
+                course.retry_at, course.retry_seconds = _later(course)
+                self.terminate(group, state, words.taken_out("a launch failure"))
+            elif ending:
+                state.lifecycle_state, launch.status = "Pending:Proceed", "PreInService"
+        elif state.instance.state == "running":
+            state.lifecycle_state, member.wait = "InService", None
+            member.in_service_since = time.monotonic()
+            launch.end("Successful")
 
     def _advance_termination(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, state: InstanceState
@@ -201,13 +221,29 @@ class AutoScaling:
         assert activity
         match state.instance.state:
             case "pending" | "running" | "stopped":
-                if not self._show_draining(group, member, state):
+                if not self._show_draining(group, member, state) and not self._waits(backend, group, member, state):
                     activity.progress = 60
                     backend.ec2_backend.terminate_instances([state.instance_id])
             case "terminated":
                 activity.end("Successful")
                 group.instance_states.remove(state)
                 course.members.pop(state.instance_id, None)
+
+    def _waits(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, member: Member, state: InstanceState
+    ) -> bool:
+        """For its lifecycle actions, once it has drained. However they end, it goes."""
+        assert member.termination
+        if not member.drains:
+            return False
+        if member.wait is None:
+            member.wait = Wait(_hooks(backend, group, TERMINATING), time.monotonic())
+        if not member.wait.tokens():
+            return False
+        waits = member.wait.ending(time.monotonic()) is None
+        state.lifecycle_state = "Terminating:Wait" if waits else "Terminating:Proceed"
+        member.termination.status = "MidLifecycleAction" if waits else "InProgress"
+        return waits
 
     def _show_draining(self, group: FakeAutoScalingGroup, member: Member, state: InstanceState) -> bool:
         """Whether the termination has to wait for requests under way; its activity says so."""
@@ -234,101 +270,118 @@ class AutoScaling:
                 f"Termination Reason: {reason.message}",
             )
             course.retry_at, course.retry_seconds = _later(course)
-        if "HealthCheck" in group._suspended_processes or "ReplaceUnhealthy" in group._suspended_processes:
+        if "HealthCheck" not in group._suspended_processes:
+            state.health_status = "Unhealthy"
+        if state.health_status == "Healthy" or not _replaces_unhealthy(group):
             return
-        state.health_status = "Unhealthy"
         course.replacements += 1
         self.terminate(
             group,
             state,
-            f"At {_now()} an instance was taken out of service in response to an EC2 health check indicating it has "
-            "been terminated or stopped.",
+            words.taken_out("an EC2 health check indicating it has been terminated or stopped"),
         )
 
     def _check_health(self, group: FakeAutoScalingGroup, course: Course, state: InstanceState) -> None:
         suspended = group._suspended_processes
         member = course.members[state.instance_id]
-        grace_is_over = time.monotonic() >= member.in_service_since + (group.health_check_grace_period or 0)
         cause = "a user health-check"
         if state.health_status == "Healthy":
-            if group.health_check_type != "ELB" or "HealthCheck" in suspended or not grace_is_over:
+            if group.health_check_type != "ELB" or "HealthCheck" in suspended or not self._is_past_grace(group, member):
                 return
             states = [self._cloud.target_health(arn, state.instance_id).state for arn in member.registered]
             if "unhealthy" not in states:
                 return
             state.health_status = "Unhealthy"
             cause = "an ELB system health check failure"
-        if "ReplaceUnhealthy" not in suspended:
+        if _replaces_unhealthy(group):
             course.replacements += 1
-            self.terminate(group, state, f"At {_now()} an instance was taken out of service in response to {cause}.")
+            self.terminate(group, state, words.taken_out(cause))
+
+    def _is_past_grace(self, group: FakeAutoScalingGroup, member: Member) -> bool:
+        """It begins when an instance is in service."""
+        since = member.in_service_since
+        return bool(since) and time.monotonic() >= since + (group.health_check_grace_period or 0)
 
     def _register(self, group: FakeAutoScalingGroup, member: Member, state: InstanceState) -> None:
-        """Once per target group: AWS does not undo a deregistration by hand."""
-        if "AddToLoadBalancer" in group._suspended_processes:
-            return
+        """Once per target group: AWS does not undo a deregistration by hand, nor make up for a suspended process."""
         for arn in group.target_group_arns:
             if arn not in member.registered:
                 member.registered.add(arn)
-                self._cloud.register(arn, state.instance_id)
+                if "AddToLoadBalancer" not in group._suspended_processes:
+                    self._cloud.register(arn, state.instance_id)
         member.registered.intersection_update(group.target_group_arns)
 
     def _scale_in(self, group: FakeAutoScalingGroup, course: Course) -> None:
         counted = _counted(group)
-        excess = len(counted) - (group.desired_capacity or 0)
-        for _ in range(excess):
-            zones = Counter(state.availability_zone for state in counted)
-            candidates = [state for state in counted if not state.protected_from_scale_in]
-            if not candidates:
+        course.balancing &= {state.instance_id for state in counted if state.lifecycle_state in _PENDING}
+        for _ in range(len(counted) - len(course.balancing) - (group.desired_capacity or 0)):
+            policies = [policy for policy in group.termination_policies or [] if policy in POLICIES]
+            chosen = choose([_candidate(state, course) for state in counted], policies)
+            if chosen is None:
                 return
-            state = min(candidates, key=lambda it: (-zones[it.availability_zone], it.instance.launch_time))
+            state = next(state for state in counted if state.instance_id == chosen.id)
+            self.terminate(group, state, words.removed(course.causes, state.instance_id, size=len(counted)))
             counted.remove(state)
-            size = len(counted) + 1
-            self.terminate(
-                group,
-                state,
-                "  ".join(
-                    [
-                        *course.causes,
-                        f"At {_now()} an instance was taken out of service in response to a difference between desired "
-                        f"and actual capacity, shrinking the capacity from {size} to {size - 1}.",
-                        f"At {_now()} instance {state.instance_id} was selected for termination.",
-                    ]
-                ),
-            )
 
     def _scale_out(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
         missing = (group.desired_capacity or 0) - len(_counted(group))
         for _ in range(missing):
-            size = len(_counted(group))
             if course.replacements:
                 course.replacements -= 1
                 cause = (
-                    f"At {_now()} an instance was launched in response to an unhealthy instance needing to be replaced."
+                    f"At {words.now()} an instance was launched in response to an unhealthy instance needing to be "
+                    "replaced."
                 )
             else:
-                cause = "  ".join(
-                    [
-                        *course.causes,
-                        f"At {_now()} an instance was started in response to a difference between desired and actual "
-                        f"capacity, increasing the capacity from {size} to {size + 1}.",
-                    ]
-                )
-            try:
-                state = self._launch(backend, group)
-            except ServiceException as fault:
-                message = f"{str(fault.message).rstrip('.')}. Launching EC2 instance failed."
-                description = f"Launching a new EC2 instance.  Status Reason: {message}"
-                self._record(group, description, cause, "Failed").end("Failed", message=message)
-                course.retry_at, course.retry_seconds = _later(course)
+                cause = words.created(course.causes, size=len(_counted(group)))
+            if not self._launch(backend, group, course, cause):
                 return
-            course.members[state.instance_id].launch = self._record(
-                group, f"Launching a new EC2 instance: {state.instance_id}", cause, "PreInService"
-            )
         if missing > 0:
             course.retry_seconds = _FIRST_RETRY_SECONDS
 
-    def _launch(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> InstanceState:
-        subnet_id, zone = self._emptiest_place(backend, group)
+    def _rebalance(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
+        """One more where there are too few; when it is in service, the group is too large, and shrinks elsewhere."""
+        counted = _counted(group)
+        if len(counted) != group.desired_capacity:
+            return
+        course.causes = []
+        if "AZRebalance" in group._suspended_processes or (
+            any(state.lifecycle_state != "InService" for state in group.instance_states)
+        ):
+            return
+        zones = Counter(zone for _, zone in _places(backend, group))
+        load = {zone: sum(state.availability_zone == zone for state in counted) for zone in zones}
+        fewest = min(load.values())
+        if max(load.values()) - fewest < 2:
+            return
+        course.causes = [words.rebalanced(zone for zone in load if load[zone] == fewest)]
+        if launched := self._launch(backend, group, course, course.causes[0]):
+            course.balancing.add(launched.instance_id)
+
+    def _launch(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, cause: str
+    ) -> InstanceState | None:
+        """None, with a failed activity, if EC2 refuses."""
+        subnet, zone = self._emptiest_place(backend, group)
+        place = place_of(subnet, zone)
+        try:
+            state = self._run_instance(backend, group, subnet, zone)
+        except ServiceException as fault:
+            message = f"{str(fault.message).rstrip('.')}. Launching EC2 instance failed."
+            self._record(group, "Launching a new EC2 instance", cause, "Failed", place).fail("Failed", message)
+            course.retry_at, course.retry_seconds = _later(course)
+            return None
+        member = course.members[state.instance_id]
+        description = f"Launching a new EC2 instance: {state.instance_id}"
+        member.launch = self._record(group, description, cause, "PreInService", place)
+        if template := group.ec2_launch_template:
+            version = template.get_version(group.launch_template_version)
+            member.template = (template.create_time.timestamp(), version.number)
+        return state
+
+    def _run_instance(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, subnet_id: str | None, zone: str
+    ) -> InstanceState:
         template = group.ec2_launch_template
         launch_template = (
             {"LaunchTemplateId": template.id, "Version": group.launch_template_version} if template else None
@@ -358,14 +411,12 @@ class AutoScaling:
     def _emptiest_place(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> tuple[str | None, str]:
         """The subnet (if the group has any) and zone with the fewest instances of the group."""
         load = Counter(state.availability_zone for state in _counted(group))
-        if not group.vpc_zone_identifier:
-            return None, min(group.availability_zones, key=lambda zone: load[zone])
-        subnets = [backend.ec2_backend.get_subnet(it.strip()) for it in group.vpc_zone_identifier.split(",")]
-        subnet = min(subnets, key=lambda it: load[it.availability_zone])
-        return subnet.id, subnet.availability_zone
+        return min(_places(backend, group), key=lambda place: load[place[1]])
 
-    def _record(self, group: FakeAutoScalingGroup, description: str, cause: str, status: str) -> Activity:
-        activity = Activity(group.name, _home(group), description, cause, status)
+    def _record(
+        self, group: FakeAutoScalingGroup, description: str, cause: str, status: str, place: dict[str, str]
+    ) -> Activity:
+        activity = Activity(group.name, group.arn, _home(group), description, cause, status, place)
         self._activities.append(activity)
         return activity
 
@@ -376,12 +427,37 @@ def _home(group: FakeAutoScalingGroup) -> tuple[str, str]:
 
 def _counted(group: FakeAutoScalingGroup) -> list[InstanceState]:
     """What counts as capacity: not what is on its way out, nor in standby."""
-    return [state for state in group.instance_states if state.lifecycle_state in ("Pending", "InService")]
+    return [state for state in group.instance_states if state.lifecycle_state in (*_PENDING, "InService")]
+
+
+def _candidate(state: InstanceState, course: Course) -> Candidate:
+    return Candidate(
+        id=state.instance_id,
+        zone=state.availability_zone or "",
+        template=course.members[state.instance_id].template,
+        launched_at=state.instance.launch_time.timestamp(),
+        is_protected=bool(state.protected_from_scale_in),
+    )
+
+
+def _places(backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> list[tuple[str | None, str]]:
+    """Where the group may launch: subnet, if it has any, and zone."""
+    if not group.vpc_zone_identifier:
+        return [(None, zone) for zone in group.availability_zones]
+    subnets = [backend.ec2_backend.get_subnet(it.strip()) for it in group.vpc_zone_identifier.split(",")]
+    return [(subnet.id, subnet.availability_zone) for subnet in subnets]
+
+
+def _hooks(backend: AutoScalingBackend, group: FakeAutoScalingGroup, transition: str) -> list[Hook]:
+    found = backend.describe_lifecycle_hooks(group.name)
+    return [
+        Hook(it.name, it.heartbeat_timeout, it.default_result) for it in found if it.lifecycle_transition == transition
+    ]
+
+
+def _replaces_unhealthy(group: FakeAutoScalingGroup) -> bool:
+    return not {"ReplaceUnhealthy", "Terminate"} & set(group._suspended_processes)
 
 
 def _later(course: Course) -> tuple[float, float]:
     return time.monotonic() + course.retry_seconds, min(course.retry_seconds * 2, _LONGEST_RETRY_SECONDS)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

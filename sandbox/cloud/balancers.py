@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from moto.acm.models import AWS_ROOT_CA, CertBundle, acm_backends
 from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup, elbv2_backends
+from moto.iam.models import iam_backends
 
 from sandbox.cloud.routing import (
     Action,
+    Attributes,
+    Certificate,
     Check,
     Condition,
     FixedResponse,
@@ -22,6 +26,7 @@ from sandbox.cloud.routing import (
     Redirect,
     Rule,
     Table,
+    Tls,
 )
 
 _CONFIG_OF = {
@@ -75,9 +80,59 @@ def _listener(balancer: FakeLoadBalancer, listener: FakeListener) -> Listener:
             Rule(tuple(map(_condition, rule.conditions)), _action([action.data for action in rule.actions]))
             for rule in ranked
         ),
-        idle_timeout_seconds=float(balancer.attrs.get("idle_timeout.timeout_seconds") or 60),
+        tls=_tls(listener),
+        attributes=_attributes(balancer),
         balancer_arn=balancer.arn,
     )
+
+
+def _attributes(balancer: FakeLoadBalancer) -> Attributes:
+    known = {key: str(value) for key, value in balancer.attrs.items()}
+
+    def is_set(key: str) -> bool:
+        return _is_true(known.get(f"routing.http.{key}.enabled"))
+
+    return Attributes(
+        idle_timeout_seconds=float(known.get("idle_timeout.timeout_seconds") or 60),
+        keep_alive_seconds=float(known.get("client_keep_alive.seconds") or 3600),
+        drops_invalid_fields=is_set("drop_invalid_header_fields"),
+        preserves_host=is_set("preserve_host_header"),
+        forwarded_for=known.get("routing.http.xff_header_processing.mode") or "append",
+        adds_client_port=is_set("xff_client_port"),
+        adds_tls_fields=is_set("x_amzn_tls_version_and_cipher_suite"),
+    )
+
+
+def _tls(listener: FakeListener) -> Tls | None:
+    if listener.protocol != "HTTPS":
+        return None
+    region, account = listener.arn.split(":")[3:5]
+    found = (certificate(arn, region=region, account=account) for arn in listener.certificates)
+    return Tls(listener.ssl_policy, tuple(it for it in found if it))
+
+
+def certificate(arn: str, *, region: str, account: str) -> Certificate | None:
+    """With its key, from ACM or IAM; None if the region has none of that name."""
+    if arn.split(":")[2:3] == ["iam"]:
+        held = iam_backends[account]["aws"].get_certificate_by_arn(arn)
+        return Certificate(arn, _joined(held.cert_body, held.cert_chain), held.private_key) if held else None
+    bundle = in_acm(arn, region=region, account=account)
+    if bundle is None:
+        return None
+    # moto ends every chain with a root of Amazon's.
+    chain = bundle.chain.replace(AWS_ROOT_CA, b"").decode()
+    return Certificate(arn, _joined(bundle.cert.decode(), chain), bundle.key.decode())
+
+
+def in_acm(arn: str, *, region: str, account: str) -> CertBundle | None:
+    bundle = acm_backends[account][region]._certificates.get(arn)
+    if bundle:
+        bundle.check()
+    return bundle
+
+
+def _joined(body: str, chain: str | None) -> str:
+    return "\n".join(part.strip() for part in (body, chain or "") if part.strip())
 
 
 def _action(actions: list[dict[str, Any]]) -> Action:
@@ -160,4 +215,5 @@ def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> G
             if has_sticky_targets(group)
             else None
         ),
+        is_http_2=group.protocol_version in ("HTTP2", "GRPC"),
     )

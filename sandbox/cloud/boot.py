@@ -1,4 +1,6 @@
-"""A machine that nobody logs into: its image's enabled units, in a cell. `python -m sandbox.cloud.boot BOOT`, in JSON.
+"""A machine that nobody logs into: its image's enabled units, then its user data, in a cell.
+
+    python -m sandbox.cloud.boot BOOT        in JSON
 
 Unlike systemd it restarts nothing: a unit that ends by itself ends the machine, which its Auto Scaling group replaces.
 """
@@ -14,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import unit
+from sandbox.cloud import unit, user_data
 from sandbox.cloud.cell import Cell, CellError
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -37,10 +39,12 @@ class Boot:
 
 
 class _Units:
-    """The services that run, and their end."""
+    """The services that run, and their end; also the user data, for which some of them wait."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
+        self._script: subprocess.Popen[bytes] | None = None
+        self._waiting: list[str] = []
         self._names: dict[int, str] = {}
         self._is_stopping = False
         signal.signal(signal.SIGTERM, self._stop)
@@ -51,10 +55,30 @@ class _Units:
             process = unit.start(unit.read(Path("/"), file), self._environment)
             self._names[process.pid] = name
 
+    def start_all(self, names: list[str]) -> None:
+        self._waiting = [name for name in names if unit.waits_for_user_data(Path("/"), name)]
+        for name in names:
+            if name not in self._waiting:
+                self.start(name)
+        self._script = user_data.start(self._environment)
+        if self._script is None:
+            self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        names, self._waiting = self._waiting, []
+        for name in names:
+            self.start(name)
+
     def wait(self) -> int:
         """Until all have been stopped, or one has ended by itself: its exit code then."""
-        while self._names:
+        while self._names or self._script:
             process, status = os.wait()
+            if self._script and process == self._script.pid:
+                self._script = None
+                if not self._is_stopping:
+                    user_data.report(os.waitstatus_to_exitcode(status))
+                    self._start_waiting()
+                continue
             name = self._names.pop(process, None)
             if name and not self._is_stopping:
                 print(f"{name} ended by itself", file=sys.stderr)
@@ -65,6 +89,8 @@ class _Units:
         self._is_stopping = True
         for process in self._names:
             os.kill(process, signal.SIGTERM)
+        if self._script:
+            os.killpg(self._script.pid, signal.SIGTERM)
 
 
 def main() -> int:
@@ -86,12 +112,11 @@ def main() -> int:
 def _run(boot: Boot) -> int:
     units = _Units(boot.environment)
     try:
-        for name in boot.units:
-            units.start(name)
+        units.start_all(boot.units)
+        return units.wait()
     except (BluegreenError, OSError, subprocess.SubprocessError) as fault:
         print(f"the boot failed: {fault}", file=sys.stderr)
         return 1
-    return units.wait()
 
 
 if __name__ == "__main__":

@@ -20,15 +20,20 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, cloudwatch, image_sharing, moto_gaps, network, quotas
+from sandbox.cloud import balancers, moto_gaps, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
-from sandbox.cloud.image_sharing import Copies
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
 from sandbox.cloud.metrics import Metrics
+from sandbox.cloud.moto_gaps.cloudwatch import evaluate_alarms
+from sandbox.cloud.moto_gaps.image_sharing import Copies
+from sandbox.cloud.moto_gaps.instances import set_state
+from sandbox.cloud.moto_gaps.launches import raw_user_data
+from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
+from sandbox.cloud.throttle import Throttle
 from sandbox.host import LONGEST_METRIC_SECONDS
 
 ACCOUNT = "123456789012"
@@ -70,6 +75,7 @@ class Cloud:
         self.boot_seconds = boot_seconds
         self.launches_left: int | None = None  # a fault: None means that capacity never runs out
         self.vcpu_quota = quotas.DEFAULT_VCPUS
+        self.throttle = Throttle()
         self.images = Images(directory / "images")
         self.copies = Copies()
         self._regions_with_base_images: set[str] = set()
@@ -81,9 +87,6 @@ class Cloud:
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
-        image_sharing.fill(self)
-        cloudwatch.fill(self)
-        network.fill(self)
         self.register_base_images(region)
 
     def start(self) -> None:
@@ -202,7 +205,7 @@ class Cloud:
 
     def is_draining(self, group_arn: str, instance_id: str) -> bool:
         group = self._target_group(group_arn)
-        return group is not None and instance_id in moto_gaps.drains(group)
+        return group is not None and instance_id in drains(group)
 
     def target_health(self, group_arn: str, instance_id: str) -> Health:
         group = self._target_group(group_arn)
@@ -268,7 +271,11 @@ class Cloud:
         match instance.state:
             case "pending" if machine is None:
                 return self.machines.create(
-                    instance.id, instance.image_id, self.boot_seconds, public_key=self._public_key(instance)
+                    instance.id,
+                    instance.image_id,
+                    self.boot_seconds,
+                    public_key=self._public_key(instance),
+                    user_data=raw_user_data(instance.user_data),
                 )
             case "pending" | "running" if machine and machine.has_crashed():
                 log.warning("machine %s: %s; see %s", instance.id, machine.failure, machine.console)
@@ -276,7 +283,7 @@ class Cloud:
                 self.machines.discard(machine)
                 self._end(instance, "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
             case "pending" if machine and machine.is_up(time.monotonic()):
-                moto_gaps.set_state(instance, "running")
+                set_state(instance, "running")
             case "shutting-down" | "stopping":
                 if machine:
                     machine.stop()
@@ -311,18 +318,18 @@ class Cloud:
         now = time.monotonic()
         for backend in self._elbv2():
             for group in backend.target_groups.values():
-                for target_id, drain in list(moto_gaps.drains(group).items()):
+                for target_id, drain in list(drains(group).items()):
                     is_idle = not group.load_balancer_arns and not self.plane.in_flight(
                         group.arn, target_id, int(drain.target["Port"])
                     )
                     if is_idle or now >= drain.ends_at:
-                        del moto_gaps.drains(group)[target_id]
+                        del drains(group)[target_id]
 
     def _measure(self) -> None:
         """What the load balancers have counted becomes metrics; alarms look at them period by period."""
         for period in self.plane.closed_periods():
             self.metrics.take(period)
-            cloudwatch.evaluate_alarms(self.metrics, period.end)
+            evaluate_alarms(self.metrics, period.end)
 
     # -- looking things up
 
@@ -386,7 +393,7 @@ class Cloud:
                                 "health": health.state,
                                 "reason": health.reason,
                             }
-                            for target, health in moto_gaps.healths(self, group)
+                            for target, health in healths(self, group)
                         ],
                     }
                     for backend in self._elbv2()

@@ -6,6 +6,7 @@ PUT  boot-seconds   {seconds}                 of machines launched from now on
 PUT  capacity       {launches}                so many launches succeed, then capacity runs out; null: it never does
 PUT  quota          {vcpus}                   of running standard instances, in each region (64 at the start): launches
                                               that would pass it fail; null: 64 again
+PUT  throttle       {action, calls}           the next calls of an action, such as DescribeVpcs, are throttled
 PUT  metric-seconds {seconds}                 how long a minute of CloudWatch's lasts; whole seconds
 PUT  faults         {targetGroup, errorRate?, delaySeconds?, failsHealthChecks?}
                                               the group's targets, by its name or ARN, are bad from now on: a share of
@@ -60,6 +61,10 @@ class Control:
                     vcpus = given["vcpus"]
                     with self._cloud.lock:
                         self._cloud.vcpu_quota = quotas.DEFAULT_VCPUS if vcpus is None else _count(vcpus)
+                    return HTTPStatus.OK, {}
+                case "PUT", ["throttle"]:
+                    with self._cloud.lock:
+                        self._cloud.throttle.set(str(given["action"]), _count(given["calls"]))
                     return HTTPStatus.OK, {}
                 case "POST", ["machines", instance_id, "kill"]:
                     return self._kill(instance_id)

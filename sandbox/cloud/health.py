@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sandbox.cloud.routing import Check, Group, Member
 
 if TYPE_CHECKING:
-    from sandbox.cloud.proxy import TargetConnection
+    from sandbox.cloud.target_connection import TargetConnection
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class TargetGroup:
         self.arn = group.arn
         self.check = group.check
         self.sticky_seconds = group.sticky_seconds
+        self.is_http_2 = group.is_http_2
         self.fault: Fault | None = None
         self.targets: dict[tuple[str, int], Target] = {}
         self._rotation: list[Target] = []

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from sandbox.cloud import cell, warden
+from sandbox.cloud import cell, user_data, warden
 from sandbox.cloud.boot import PROJECT, Boot
 from sandbox.cloud.images import Images
 from sandbox.cloud.loopback import Loopback
@@ -55,6 +55,7 @@ class Machine:
         directory: Path,
         up_after: float,
         public_key: str | None,
+        user_data: bytes,
     ) -> None:
         self.instance_id = instance_id
         self.image_id = image_id
@@ -62,6 +63,7 @@ class Machine:
         self.directory = directory
         self.up_after = up_after
         self.public_key = public_key
+        self.user_data = user_data
         self.processes: list[tuple[Unit, subprocess.Popen[bytes]]] = []
         self.is_idle = False  # nothing of it runs: a machine of a publisher's image, with only its user data to do
         self.failure: str | None = None
@@ -159,7 +161,15 @@ class Machines:
             self._addresses[instance_id] = self._loopback.for_machine()
         return self._addresses[instance_id]
 
-    def create(self, instance_id: str, image_id: str, boot_seconds: float, *, public_key: str | None = None) -> Machine:
+    def create(
+        self,
+        instance_id: str,
+        image_id: str,
+        boot_seconds: float,
+        *,
+        public_key: str | None = None,
+        user_data: bytes = b"",
+    ) -> Machine:
         machine = self._by_id[instance_id] = Machine(
             instance_id,
             image_id,
@@ -167,6 +177,7 @@ class Machines:
             self._root / instance_id,
             time.monotonic() + boot_seconds,
             public_key,
+            user_data,
         )
         return machine
 
@@ -176,7 +187,11 @@ class Machines:
             try:
                 if not machine.tree.exists():
                     self._images.copy(machine.image_id, machine.tree)
+                user_data.place(machine.tree, machine.instance_id, machine.user_data)
                 units = self._units(machine)
+                if machine.user_data.startswith(b"#!") and self.cell_obstacle:
+                    console.write(f"the user data is not run: {self.cell_obstacle}\n".encode())
+                    console.flush()
                 for unit in units:
                     machine.processes.append((unit, self._start(machine, unit, console)))
                 machine.is_idle = self._images.is_base(machine.image_id) and not units
@@ -215,6 +230,7 @@ class Machines:
             # On a machine that shares its host with others, "all addresses" would be everybody's.
             "HOST": machine.address,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._endpoint}/_imds/{machine.instance_id}",
+            "AWS_ENDPOINT_URL": self._endpoint,
         }
 
     def _units(self, machine: Machine) -> tuple[Unit, ...]:
@@ -245,7 +261,7 @@ class Machines:
             port=self.ssh_port,
             public_key=machine.public_key,
             units=units,
-            environment={**environment, "ANSIBLE_SKIP_TAGS": "host", "AWS_ENDPOINT_URL": self._endpoint},
+            environment={**environment, "ANSIBLE_SKIP_TAGS": "host"},
         )
         return login.command
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import ssl
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import proxy
+from sandbox.cloud import proxy, tls
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health, TargetGroup
 from sandbox.cloud.meter import Meters, Period
 from sandbox.cloud.routing import Listener, Table
@@ -52,7 +53,7 @@ class Plane:
     def apply(self, table: Table) -> None:
         """Follow this table; on return it holds for every new request. All or nothing.
 
-        Raises PortUnavailable if a listener's port can't be bound.
+        Raises PortUnavailable if a listener's port can't be bound, tls.Unusable if its certificate is no good.
         """
         if table != self._table:
             self._call(self._follow(table))
@@ -109,6 +110,8 @@ class Plane:
             and (server.listener.address, server.listener.port) != (wanted[arn].address, wanted[arn].port)
         }
         fresh = {arn: listener for arn, listener in wanted.items() if arn not in self._servers or arn in moved}
+        rekeyed = {arn for arn, it in wanted.items() if arn not in fresh and it.tls != self._servers[arn].listener.tls}
+        contexts = {arn: _context(wanted[arn]) for arn in fresh.keys() | rekeyed}
         sockets = {}
         try:
             for arn, listener in fresh.items():
@@ -124,8 +127,14 @@ class Plane:
                 self._servers[arn] = proxy.ListenerServer(
                     listener, self._groups, self._meters.of(listener.balancer_arn)
                 )
-                await self._servers[arn].open(sockets[arn])
+                await self._servers[arn].open(sockets[arn], contexts[arn])
             self._servers[arn].listener = listener
+            if arn in rekeyed:
+                await self._servers[arn].change_tls(contexts[arn])
+
+
+def _context(listener: Listener) -> ssl.SSLContext | None:
+    return tls.context(listener.tls) if listener.tls else None
 
 
 def _explain(listener: Listener, fault: OSError) -> PortUnavailable:

@@ -1,8 +1,8 @@
 """The load balancers' HTTP/1.1 proxy: streams requests to targets and answers back, without holding a body.
 
 Runs in the data plane's thread. `ClientConnection` is the side of the user, `TargetConnection` that of the app;
-`ListenerServer` binds a listener's port and chooses. What it answers itself (400, 502, 503, 504, redirects, fixed
-responses) looks as an Application Load Balancer's. Not here yet: TLS, websockets.
+`ListenerServer` binds a listener's port and chooses. What it answers itself (4XX and 5XX as "Troubleshoot your
+Application Load Balancers" lists them, redirects, fixed responses) looks as an Application Load Balancer's.
 
 The path of a small request is the hot one: no tasks, no futures, no copies that httptools doesn't make anyway.
 """
@@ -10,8 +10,9 @@ The path of a small request is the hot one: no tasks, no futures, no copies that
 from __future__ import annotations
 
 import asyncio
-import os
+import random
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -24,50 +25,24 @@ import httptools
 from sandbox.cloud import routing, stickiness
 from sandbox.cloud.health import Fault, Target, TargetGroup
 from sandbox.cloud.meter import Meter
+from sandbox.cloud.request import Request
+from sandbox.cloud.target_connection import LAST_CHUNK, TargetConnection, chunk, pause, resume
 
-# Meant for one hop (RFC 9110, 7.6.1), or answered by the proxy itself. Transfer-Encoding passes: it is framed anew.
-_NOT_FORWARDED = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"expect")
-)
-_MAX_HEAD_BYTES = 64 * 1024
 _CONNECT_SECONDS = 10.0
-_BODILESS = frozenset((204, 304))
+_HANDSHAKE_SECONDS = 10.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-class _Request:
-    """A request as it comes in: its head, and the part of its body that has not been passed on."""
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.url = b""
-        self.version = "1.1"
-        self.host = b""
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.forwarded_for = b""
-        self.body: list[bytes] = []
-        self.size = 0
-        self.is_chunked = False
-        self.may_have_body = False
-        self.wants_continue = False
-        self.keep_alive = True
-        self.is_complete = False
-
-    def as_seen_by_rules(self, source: str) -> routing.Request:
-        path, _, query = self.url.decode("latin-1").partition("?")
-        return routing.Request(
-            method=self.method.decode("latin-1"),
-            host=self.host.decode("latin-1"),
-            path=path,
-            query=query,
-            headers=tuple((name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in self.fields),
-            source=source,
-        )
+_CLIENT_LEFT = 460  # nobody sees it but the metrics
+_NOT_FOR_GROUP = 464
+# Behind these nobody knows where the next request begins.
+_UNREADABLE = frozenset(
+    (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.NOT_IMPLEMENTED,
+    )
+)
+_TURN = (5**0.5 - 1) / 2  # the golden ratio: multiples of it fill the interval from 0 to 1 evenly, however few they are
 
 
 class ClientConnection(asyncio.Protocol):
@@ -78,10 +53,13 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
         self.source = ""
         self.last_active = 0.0
-        self.request: _Request | None = None
+        self.request: Request | None = None
+        self._peer = ("", 0)
+        self._opened_at = 0.0
+        self._more = b""  # lines of the heads of all requests
         self._parser = httptools.HttpRequestParser(self)
-        self._incoming = _Request()
-        self._waiting: deque[_Request] = deque()
+        self._incoming = Request()
+        self._waiting: deque[Request] = deque()
         self._target: TargetConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._chosen: Target | None = None
@@ -91,114 +69,110 @@ class ClientConnection(asyncio.Protocol):
         self._late_seconds = 0.0
         self._closes_after_answer = False
         self._is_writable = True
+        self._held: bytes | None = None  # what came behind the request for a websocket, until that is answered
+        self._is_tunnel = False
 
     # -- the transport's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.source = transport.get_extra_info("peername")[0]
-        self.last_active = self.server.loop.time()
+        self._peer = transport.get_extra_info("peername")[:2]
+        self.source = self._peer[0]
+        self.last_active = self._opened_at = self.server.loop.time()
+        self._more = self.server.forwarded + self._tls_fields()
         self.server.clients.add(self)
+
+    def _tls_fields(self) -> bytes:
+        cipher = self.transport.get_extra_info("cipher") if self.server.listener.attributes.adds_tls_fields else None
+        return b"X-Amzn-Tls-Version: %b\r\nX-Amzn-Tls-Cipher-Suite: %b\r\n" % _tls_names(cipher) if cipher else b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.clients.discard(self)
         self._waiting.clear()
+        if self.request and not self._is_tunnel:
+            self.server.meter.refused(_CLIENT_LEFT)
         self._abandon()
 
     def data_received(self, data: bytes) -> None:
         self.last_active = self.server.loop.time()
+        if self._is_tunnel:
+            if self._target:
+                self._target.send(data)
+            return
+        if self._held is not None:
+            self._held += data
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # No upgrade is done: what follows is the next request.
-            rest = data[upgrade.args[0] :]
             self._parser = httptools.HttpRequestParser(self)
-            if rest:
-                self.data_received(rest)
+            self._go_on(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             if self.request is None or self.request is self._incoming:
-                self._refuse(HTTPStatus.BAD_REQUEST)
+                self._refuse(self._incoming.refusal)
             else:
                 self._closes_after_answer = True  # it came behind a request that has yet to be answered
-                _pause(self.transport)
+                pause(self.transport)
 
-    def eof_received(self) -> bool:
-        self._closes_after_answer = True
-        return self.request is not None  # a half-closed client still gets its answer
+    def _go_on(self, rest: bytes) -> None:
+        """Behind a request for an upgrade: a websocket's bytes if that is granted, else the next request."""
+        asked = self._waiting[-1] if self._waiting else self.request
+        if asked and asked.is_websocket:
+            self._held = rest
+            pause(self.transport)
+        elif rest:
+            self.data_received(rest)
 
     def pause_writing(self) -> None:
         self._is_writable = False
         if self._target:
-            _pause(self._target.transport)
+            pause(self._target.transport)
 
     def resume_writing(self) -> None:
         self._is_writable = True
         if self._target:
-            _resume(self._target.transport)
+            resume(self._target.transport)
 
     # -- the parser's callbacks
 
     def on_url(self, url: bytes) -> None:
-        self._incoming.url += url
+        self._incoming.add_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        request = self._incoming
-        request.size += len(name) + len(value)
-        if request.size > _MAX_HEAD_BYTES:
-            raise ValueError("the head is larger than an ALB takes")
-        lower = name.lower()
-        if lower == b"host":
-            request.host = value
-        elif lower in _NOT_FORWARDED:
-            request.wants_continue |= lower == b"expect" and value.lower() == b"100-continue"
-            return
-        elif lower == b"x-forwarded-for":
-            request.forwarded_for = value
-            return
-        elif lower in (b"x-forwarded-proto", b"x-forwarded-port"):
-            return
-        elif lower == b"transfer-encoding":
-            request.is_chunked = request.may_have_body = True
-        elif lower == b"content-length":
-            request.may_have_body = value.strip() != b"0"
-        request.fields.append((name, value))
+        self._incoming.add_field(name, value)
 
     def on_headers_complete(self) -> None:
         request = self._incoming
-        request.method = self._parser.get_method()
-        request.version = self._parser.get_http_version()
-        request.keep_alive = self._parser.should_keep_alive()
-        if request.url[:1] != b"/" and request.url != b"*":
-            request.url = _origin_form(request)
+        request.end_head(self._parser)
         if self.request is None:
             self._begin(request)
         else:
             self._waiting.append(request)
-            _pause(self.transport)
+            pause(self.transport)
 
     def on_body(self, body: bytes) -> None:
         request = self._incoming
         if request is self.request and self._target:
-            self._target.send(_chunk(body) if request.is_chunked else body)
+            self._target.send(chunk(body) if request.is_chunked else body)
         elif request is self.request or request in self._waiting:
-            request.body.append(_chunk(body) if request.is_chunked else body)
+            request.body.append(chunk(body) if request.is_chunked else body)
         # else: answered already; the rest of its body is read and dropped
 
     def on_message_complete(self) -> None:
-        request, self._incoming = self._incoming, _Request()
+        request, self._incoming = self._incoming, Request()
         request.is_complete = True
         if request.is_chunked:
             if request is self.request and self._target:
-                self._target.send(_LAST_CHUNK)
+                self._target.send(LAST_CHUNK)
             else:
-                request.body.append(_LAST_CHUNK)
+                request.body.append(LAST_CHUNK)
 
     # -- a request's way
 
-    def _begin(self, request: _Request) -> None:
+    def _begin(self, request: Request) -> None:
         self.request = request
-        if request.version == "1.1" and not request.host:
-            self._refuse(HTTPStatus.BAD_REQUEST)
+        if fault := request.fault():
+            self._refuse(fault)
             return
         listener = self.server.listener
         action = listener.action_for(request.as_seen_by_rules(self.source)) if listener.rules else listener.default
@@ -208,12 +182,16 @@ class ClientConnection(asyncio.Protocol):
             case routing.FixedResponse(status, content_type, body):
                 self._answer(status, body.encode(), content_type)
             case routing.Redirect():
-                location = action.location(request.as_seen_by_rules(self.source), port=listener.port)
+                seen = request.as_seen_by_rules(self.source)
+                location = action.location(seen, port=listener.port, protocol=listener.protocol)
                 self._answer(action.status, _page(action.status), "text/html", f"Location: {location}\r\n")
 
-    def _forward(self, request: _Request, action: routing.Forward) -> None:
+    def _forward(self, request: Request, action: routing.Forward) -> None:
         self.cookies = b""
-        arn = action.choose() if action.sticky_seconds is None else self._stay(request, action, action.sticky_seconds)
+        if action.sticky_seconds is None:
+            arn = action.choose(self.server.next_point())
+        else:
+            arn = self._stay(request, action, action.sticky_seconds)
         group = self.server.groups.get(arn or "")
         if group is None or group.sticky_seconds is None:
             target = group.next() if group else None
@@ -223,6 +201,9 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         assert group is not None
+        if group.is_http_2:
+            self._refuse(_NOT_FOR_GROUP)
+            return
         if request.wants_continue:
             self.transport.write(_CONTINUE)
         target.in_flight += 1
@@ -233,17 +214,18 @@ class ClientConnection(asyncio.Protocol):
         if group.fault is None:
             self._reach(target)
         else:
-            _pause(self.transport)
+            pause(self.transport)
             self._connecting = self.server.loop.create_task(self._suffer(target, group.fault))
 
-    def _stay(self, request: _Request, action: routing.Forward, seconds: int) -> str | None:
+    def _stay(self, request: Request, action: routing.Forward, seconds: int) -> str | None:
         """The group that this client had, whatever its weight is now, and without a target even: then it gets a 503."""
-        arn = stickiness.known(request.fields, stickiness.GROUP, action.arns) or action.choose()
+        arn = stickiness.known(request.fields, stickiness.GROUP, action.arns)
+        arn = arn or action.choose(self.server.next_point())
         if arn:
             self.cookies += stickiness.set_cookies(stickiness.GROUP, arn, seconds)
         return arn
 
-    def _return(self, request: _Request, group: TargetGroup, seconds: int) -> Target | None:
+    def _return(self, request: Request, group: TargetGroup, seconds: int) -> Target | None:
         """The target that this client had, if it still takes requests; else whose turn it is."""
         names = {stickiness.target_name(group.arn, it.id, it.port): it for it in group.in_turn()}
         name = stickiness.known(request.fields, stickiness.TARGET, names)
@@ -266,7 +248,7 @@ class ClientConnection(asyncio.Protocol):
         self._connecting = None
         self._late_seconds = fault.delay_seconds
         self._sent_at = time.perf_counter() - self._late_seconds
-        _resume(self.transport)
+        resume(self.transport)
         if fault.strikes():
             self.count_answer(500)
             body = b'{"error": "a fault of the sandbox says so"}\n'
@@ -275,7 +257,7 @@ class ClientConnection(asyncio.Protocol):
             self._reach(target)
 
     def _connect(self, target: Target) -> None:
-        _pause(self.transport)  # its body waits in the kernel
+        pause(self.transport)  # its body waits in the kernel
         self._connecting = self.server.loop.create_task(self._open(target))
 
     async def _open(self, target: Target) -> None:
@@ -290,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.GATEWAY_TIMEOUT if is_late else HTTPStatus.BAD_GATEWAY)
         else:
             self._connecting = None
-            _resume(self.transport)
+            resume(self.transport)
             self.attach(connection)
 
     def attach(self, connection: TargetConnection) -> None:
@@ -299,23 +281,13 @@ class ClientConnection(asyncio.Protocol):
         assert request is not None
         self._target = connection
         if not self._is_writable:
-            _pause(connection.transport)
+            pause(connection.transport)
         self._sent_at = time.perf_counter() - self._late_seconds
         connection.begin(self, is_head=request.method == b"HEAD")
-        connection.send(b"".join((self._head(request), *request.body)))
+        listener = self.server.listener
+        head = request.head(listener.attributes, port=listener.port, client=self._peer, more=self._more)
+        connection.send(b"".join((head, *request.body)))
         request.body.clear()
-
-    def _head(self, request: _Request) -> bytes:
-        forwarded_for = request.forwarded_for + b", " if request.forwarded_for else b""
-        return b"%b %b HTTP/1.1\r\n%bX-Forwarded-For: %b%b\r\nX-Forwarded-Proto: http\r\n%b%b\r\n" % (
-            request.method,
-            request.url,
-            b"".join([b"%b: %b\r\n" % field for field in request.fields]),
-            forwarded_for,
-            self.source.encode(),
-            self.server.forwarded_port,
-            b"X-Amzn-Trace-Id: Root=1-%08x-%b\r\n" % (int(time.time()), os.urandom(12).hex().encode()),
-        )
 
     # -- the answer, called by the target's side
 
@@ -329,14 +301,33 @@ class ClientConnection(asyncio.Protocol):
         self._release_target()
         self.request = None
         self.last_active = self.server.loop.time()
+        if request.is_websocket and self._held is not None:
+            held, self._held = self._held, None
+            resume(self.transport)
+            self.server.loop.call_soon(self._receive_held, held)
         if self._closes_after_answer or not request.keep_alive or not request.is_complete or self.server.is_closing:
             # A request that was answered before its end: the rest of its body can't be told from the next one.
             self.transport.close()
         elif self._waiting:
             following = self._waiting.popleft()
             if not self._waiting:
-                _resume(self.transport)
+                resume(self.transport)
             self._begin(following)
+
+    def _receive_held(self, held: bytes) -> None:
+        if held and not self.transport.is_closing():
+            self.data_received(held)
+
+    def wants_tunnel(self) -> bool:
+        return self.request is not None and self.request.is_websocket
+
+    def open_tunnel(self) -> None:
+        """The target has switched protocols: what comes now is nobody's business but theirs."""
+        held, self._held = self._held, None
+        self._is_tunnel = True
+        resume(self.transport)
+        if held and self._target:
+            self._target.send(held)
 
     def target_lost(self, *, was_reused: bool, has_begun: bool) -> None:
         """The target closed before the answer's end."""
@@ -346,7 +337,11 @@ class ClientConnection(asyncio.Protocol):
             return
         if has_begun:
             self._release_target()
-            self.transport.abort()  # the client must see that its answer is cut
+            self.request = None
+            if self._is_tunnel:
+                self.transport.close()
+            else:
+                self.transport.abort()  # the client must see that its answer is cut
         elif was_reused and not request.may_have_body and not target.is_gone:
             self._connect(target)  # it closed an idle connection just as we took it: nothing was done with the request
         else:
@@ -356,26 +351,37 @@ class ClientConnection(asyncio.Protocol):
         self._closes_after_answer = True
 
     def closes_after_answer(self) -> bool:
-        return self._closes_after_answer or self.server.is_closing or not (self.request and self.request.keep_alive)
+        return (
+            self._closes_after_answer
+            or self.server.is_closing
+            or not (self.request and self.request.keep_alive)
+            or self.last_active - self._opened_at > self.server.listener.attributes.keep_alive_seconds
+        )
 
     def is_http_1_0(self) -> bool:
         return self.request is not None and self.request.version == "1.0"
 
     def check_idle(self, now: float) -> None:
-        """The idle timeout: 504 if the target is the silent one, else the connection just closes."""
+        """The idle timeout: 504 if the target is the silent one, 408 if the client is; else the connection closes."""
         active = max(self.last_active, self._target.last_active if self._target else 0.0)
-        if now - active < self.server.listener.idle_timeout_seconds:
+        if now - active < self.server.listener.attributes.idle_timeout_seconds:
             return
-        if self._target and self.request and self.request.is_complete and not self._target.has_begun:
-            self._refuse(HTTPStatus.GATEWAY_TIMEOUT)
-        else:
+        if self._target and self._target.has_begun:
+            self.request = None
             self.transport.close()
+        elif self.request is None:
+            if self._incoming.url:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            else:
+                self.transport.close()
+        elif self._target:
+            self._refuse(HTTPStatus.GATEWAY_TIMEOUT if self.request.is_complete else HTTPStatus.REQUEST_TIMEOUT)
 
     def _refuse(self, status: int) -> None:
         if self.request is None:
             self.request = self._incoming
         self.server.meter.refused(status)
-        self._closes_after_answer |= status == HTTPStatus.BAD_REQUEST
+        self._closes_after_answer |= status in _UNREADABLE
         self._answer(status, _page(status), "text/html")
 
     def _answer(self, status: int, body: bytes, content_type: str, more: str = "") -> None:
@@ -392,11 +398,11 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(head.encode("latin-1") + (b"" if request.method == b"HEAD" else body))
         if self._connecting:
             self._connecting = None
-            _resume(self.transport)
+            resume(self.transport)
         if not request.may_have_body:
             request.is_complete = True  # its end has yet to be parsed, but there is nothing in it
         if self._target:
-            self._target.close()
+            self._target.drop()
         self.answered()
 
     def _release_target(self) -> None:
@@ -412,160 +418,7 @@ class ClientConnection(asyncio.Protocol):
         self._release_target()
         self.request = None
         if target:
-            target.close()
-
-
-class TargetConnection(asyncio.Protocol):
-    """One connection to a target, kept for the next request when its answer allows."""
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
-        self.last_active = 0.0
-        self.has_begun = False
-        self._client: ClientConnection | None = None
-        self._parser = httptools.HttpResponseParser(self)
-        self._is_head = False
-        self._is_reused = False
-        self._is_interim = False
-        self._must_renew = False
-        self._is_framed = False
-        self._is_chunked = False
-        self._adds_chunks = False
-        self._loop = asyncio.get_running_loop()
-        self._fields: list[bytes] = []
-        self._phrase = b""
-
-    def is_usable(self) -> bool:
-        return not self.transport.is_closing()
-
-    def begin(self, client: ClientConnection, *, is_head: bool) -> None:
-        self._client = client
-        self._is_head = is_head
-        self.has_begun = False
-        self.last_active = self._loop.time()
-
-    def send(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def close(self) -> None:
-        """Give the connection up, with whatever was under way on it."""
-        self.transport.abort()
-
-    # -- the transport's callbacks
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.target.connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.target.connections.discard(self)
-        if self in self.target.idle:
-            self.target.idle.remove(self)
-        if self._client and self.has_begun and not self._is_framed and exc is None:
-            self._end()  # this answer's end is the end of the connection
-        client, self._client = self._client, None
-        if client:
-            client.target_lost(was_reused=self._is_reused, has_begun=self.has_begun)
-
-    def data_received(self, data: bytes) -> None:
-        self.last_active = self._loop.time()
-        if self._client is None:
-            self.close()  # an answer to nothing
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.close()
-        if self._must_renew:
-            self._must_renew = False
-            self._parser = httptools.HttpResponseParser(self)
-
-    def pause_writing(self) -> None:
-        if self._client:
-            _pause(self._client.transport)
-
-    def resume_writing(self) -> None:
-        if self._client:
-            _resume(self._client.transport)
-
-    # -- the parser's callbacks
-
-    def on_message_begin(self) -> None:
-        self._fields = []
-        self._phrase = b""
-        self._is_framed = self._is_chunked = False
-
-    def on_status(self, status: bytes) -> None:
-        self._phrase += status
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lower = name.lower()
-        if lower in _NOT_FORWARDED:
-            return
-        if lower == b"transfer-encoding":
-            self._is_framed = self._is_chunked = True
-            return
-        if lower == b"content-length":
-            self._is_framed = True
-        self._fields.append(b"%b: %b\r\n" % (name, value))
-
-    def on_headers_complete(self) -> None:
-        client = self._client
-        status = self._parser.get_status_code()
-        self._is_interim = 100 <= status < 200
-        if client is None or self._is_interim:
-            return
-        self.has_begun = True
-        client.count_answer(status)
-        is_bodiless = self._is_head or status in _BODILESS
-        self._adds_chunks = False
-        framing = b""
-        if not is_bodiless and (self._is_chunked or not self._is_framed):
-            if client.is_http_1_0():
-                client.close_after_answer()
-            else:
-                self._adds_chunks = True
-                framing = b"Transfer-Encoding: chunked\r\n"
-        closing = b"Connection: close\r\n" if client.closes_after_answer() else b""
-        if not closing and client.is_http_1_0():
-            closing = b"Connection: keep-alive\r\n"
-        client.transport.write(
-            b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n"
-            % (status, self._phrase, b"".join(self._fields), client.cookies, framing, closing)
-        )
-        if self._is_head:
-            # The parser would wait for the body that a HEAD's Content-Length speaks of.
-            self._must_renew = True
-            self._end()
-
-    def on_body(self, body: bytes) -> None:
-        if self._client:
-            self._client.transport.write(_chunk(body) if self._adds_chunks else body)
-
-    def on_message_complete(self) -> None:
-        if self._client and not self._is_interim:
-            self._end()
-
-    def _end(self) -> None:
-        client, self._client = self._client, None
-        if client is None:
-            return
-        if self._adds_chunks:
-            client.transport.write(_LAST_CHUNK)
-        is_request_complete = client.request is not None and client.request.is_complete
-        if (
-            self._parser.should_keep_alive()
-            and is_request_complete
-            and self.target.health.state not in ("draining", "unused")
-            and not self.transport.is_closing()
-        ):
-            self._is_reused = True
-            _resume(self.transport)
-            self.target.idle.append(self)
-        else:
-            self.transport.close()
-        client.answered()
+            target.drop()
 
 
 class ListenerServer:
@@ -578,19 +431,48 @@ class ListenerServer:
         self.loop = asyncio.get_running_loop()
         self.clients: set[ClientConnection] = set()
         self.is_closing = False
-        self.forwarded_port = b"X-Forwarded-Port: %d\r\n" % listener.port
+        self.forwarded = b""
+        self._point = random.random()
+        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def open(self, sock: socket.socket) -> None:
-        self._server = await self.loop.create_server(lambda: ClientConnection(self), sock=sock, backlog=1024)
+    async def open(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+        """`context` for a listener with TLS."""
+        self._socket = sock
+        await self._serve(context)
         self._sweep = self.loop.call_later(1.0, self._check_idle)
+
+    async def change_tls(self, context: ssl.SSLContext | None) -> None:
+        """For new connections. None is lost meanwhile: the socket stays open."""
+        if self._server:
+            self._server.close()
+        await self._serve(context)
+
+    async def _serve(self, context: ssl.SSLContext | None) -> None:
+        assert self._socket
+        protocol, port = self.listener.protocol.encode(), self.listener.port
+        self.forwarded = b"X-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\n" % (protocol, port)
+        self._server = await self.loop.create_server(
+            lambda: ClientConnection(self),
+            sock=self._socket.dup(),
+            ssl=context,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS if context else None,
+            backlog=1024,
+        )
+
+    def next_point(self) -> float:
+        """Where on the way from 0 to 1 the next choice falls: evenly spread, so that weights hold soon."""
+        self._point = (self._point + _TURN) % 1.0
+        return self._point
 
     def close(self) -> None:
         """No new connections; requests under way finish."""
         self.is_closing = True
         if self._server:
             self._server.close()
+        if self._socket:
+            self._socket.close()
         if self._sweep:
             self._sweep.cancel()
         for client in list(self.clients):
@@ -602,17 +484,6 @@ class ListenerServer:
         for client in list(self.clients):
             client.check_idle(now)
         self._sweep = self.loop.call_later(1.0, self._check_idle)
-
-
-def _pause(transport: asyncio.Transport) -> None:
-    """A transport on its way out refuses to be paused or resumed."""
-    if not transport.is_closing():
-        transport.pause_reading()
-
-
-def _resume(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.resume_reading()
 
 
 def bind(address: str, port: int, explain: Callable[[OSError], Exception]) -> socket.socket:
@@ -629,13 +500,9 @@ def bind(address: str, port: int, explain: Callable[[OSError], Exception]) -> so
     return sock
 
 
-def _origin_form(request: _Request) -> bytes:
-    """`http://host/path` as `/path`: only a proxy's request has the former (RFC 9112, 3.2)."""
-    try:
-        url = httptools.parse_url(request.url)
-    except httptools.HttpParserInvalidURLError:
-        return request.url
-    return (url.path or b"/") + (b"?" + url.query if url.query else b"")
+def _tls_names(cipher: tuple[str, str, int]) -> tuple[bytes, bytes]:
+    name, version, _ = cipher
+    return version.encode(), name.encode()
 
 
 def _phrase(status: int) -> str:

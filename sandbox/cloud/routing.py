@@ -2,13 +2,12 @@
 
 Pure: no sockets, no moto. `balancers.py` makes these from moto's tables, `proxy.py` and `health.py` follow them.
 Sources of the rules: the Elastic Load Balancing guides on listener rules (condition types, wildcards, priorities).
-Not here yet: authentication actions, HTTPS listeners.
+Not here yet: authentication actions.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import random
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -85,13 +84,14 @@ class Forward:
     def arns(self) -> tuple[str, ...]:
         return tuple(arn for arn, _ in self.groups)
 
-    def choose(self) -> str | None:
-        """The ARN of a group, by weight; None if no group has any."""
-        if len(self.groups) == 1:
-            arn, weight = self.groups[0]
-            return arn if weight else None
-        arns, weights = zip(*self.groups, strict=True) if self.groups else ((), ())
-        return random.choices(arns, weights)[0] if any(weights) else None
+    def choose(self, point: float) -> str | None:
+        """The ARN of the group at this point, from 0 to below 1, of the whole weight; None if there is no weight."""
+        left = point * sum(weight for _, weight in self.groups)
+        for arn, weight in self.groups:
+            if left < weight:
+                return arn
+            left -= weight
+        return None
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class Redirect:
     path: str = "/#{path}"
     query: str = "#{query}"
 
-    def location(self, request: Request, *, port: int) -> str:
+    def location(self, request: Request, *, port: int, protocol: str) -> str:
         """The URL, with AWS's placeholders filled in and a default port left out."""
         known = {
-            "protocol": "http",
+            "protocol": protocol,
             "host": request.host.rpartition(":")[0] or request.host,
             "port": str(port),
             "path": request.path.removeprefix("/"),
@@ -123,10 +123,10 @@ class Redirect:
         def fill(text: str) -> str:
             return re.sub(r"#\{(\w+)\}", lambda match: known.get(match[1], match[0]), text)
 
-        protocol, to_port, query = fill(self.protocol).lower(), fill(self.port), fill(self.query)
-        is_default = (protocol, to_port) in (("http", "80"), ("https", "443"))
+        to_protocol, to_port, query = fill(self.protocol).lower(), fill(self.port), fill(self.query)
+        is_default = (to_protocol, to_port) in (("http", "80"), ("https", "443"))
         place = fill(self.host) + ("" if is_default else f":{to_port}")
-        return f"{protocol}://{place}{fill(self.path)}" + (f"?{query}" if query else "")
+        return f"{to_protocol}://{place}{fill(self.path)}" + (f"?{query}" if query else "")
 
 
 Action = Forward | FixedResponse | Redirect
@@ -139,6 +139,36 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """In PEM: the certificate with the chain behind it, and its key."""
+
+    arn: str
+    chain: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How a listener speaks TLS: a policy of AWS's, and certificates, of which the first is the default."""
+
+    policy: str
+    certificates: tuple[Certificate, ...]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Those of a load balancer that its traffic shows."""
+
+    idle_timeout_seconds: float = 60
+    keep_alive_seconds: float = 3600
+    drops_invalid_fields: bool = False
+    preserves_host: bool = False
+    forwarded_for: str = "append"  # or preserve, remove
+    adds_client_port: bool = False
+    adds_tls_fields: bool = False
+
+
+@dataclass(frozen=True)
 class Listener:
     """A port of a load balancer. `rules` in the order of their priority; the default action comes last."""
 
@@ -147,8 +177,13 @@ class Listener:
     port: int
     default: Action
     rules: tuple[Rule, ...] = ()
-    idle_timeout_seconds: float = 60
+    tls: Tls | None = None
+    attributes: Attributes = Attributes()
     balancer_arn: str = ""
+
+    @property
+    def protocol(self) -> str:
+        return "https" if self.tls else "http"
 
     def action_for(self, request: Request) -> Action:
         for rule in self.rules:
@@ -199,6 +234,7 @@ class Group:
     check: Check = Check()
     members: tuple[Member, ...] = ()
     sticky_seconds: int | None = None
+    is_http_2: bool = False  # gRPC too
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,14 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.cloud import unit, user_data
 from sandbox.cloud.cell import Cell, CellError
 from sandbox.cloud.systemctl import ENVIRONMENT
 
@@ -103,10 +106,22 @@ def _serve(login: Login, listener: socket.socket) -> int:
     Path("/run/systemd/system").mkdir(parents=True)  # sd_booted(3): how programs know that there is a systemctl
     ENVIRONMENT.write_text(json.dumps(login.environment))
     Path("/run/environment").write_text(" ".join(f"{key}={value}" for key, value in login.environment.items()))
-    for unit in login.units:
-        subprocess.run(["/usr/bin/systemctl", "start", unit], check=False)
+    waiting = [name for name in login.units if unit.waits_for_user_data(Path("/"), name)]
+    _start(name for name in login.units if name not in waiting)
+    threading.Thread(target=_run_user_data, args=(login, waiting), daemon=True).start()
     asyncio.run(_listen(login, listener))
     return 0
+
+
+def _start(names: Iterable[str]) -> None:
+    for name in names:
+        subprocess.run(["/usr/bin/systemctl", "start", name], check=False)
+
+
+def _run_user_data(login: Login, waiting: list[str]) -> None:
+    if script := user_data.start(login.environment):
+        user_data.report(script.wait())
+    _start(waiting)
 
 
 async def _listen(login: Login, listener: socket.socket) -> None:

@@ -3,8 +3,9 @@
 A service starts with its machine if it is enabled: a link in `etc/systemd/system/*.wants/`, made by `systemctl enable`.
 Understood: ExecStart, ExecStartPre, Environment, EnvironmentFile, WorkingDirectory, TimeoutStopSec, StateDirectory and
 its like, in `etc/systemd/system/*.service` and drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the
-image's tree; `/usr/bin/python3` is the sandbox's interpreter. Other keys are for a real machine: users, sandboxing,
-ordering, Restart (a process that ends here is a crashed machine, which its Auto Scaling group replaces).
+image's tree; `/usr/bin/python3` is the sandbox's interpreter. Of the ordering only what waits for the user data is
+kept (After=cloud-final.service). Other keys are for a real machine: users, sandboxing, Restart (a process that ends
+here is a crashed machine, which its Auto Scaling group replaces).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _OWN_DIRECTORIES = {
     "RuntimeDirectory": ("run", "RUNTIME_DIRECTORY"),
     "ConfigurationDirectory": ("etc", "CONFIGURATION_DIRECTORY"),
 }
+_CLOUD_INIT_FINAL = frozenset({"cloud-final.service", "cloud-init.target"})
 _INTERPRETERS = ("/usr/bin/python3", "/usr/bin/env python3")
 _DEFAULT_STOP_SECONDS = 90.0  # systemd's DefaultTimeoutStopSec
 
@@ -106,7 +108,7 @@ def read(tree: Path, file: Path) -> Unit:
     """Raises UnitError."""
     settings: dict[str, list[str]] = {}
     for part in (file, *sorted((tree / UNITS / f"{file.name}.d").glob("*.conf"))):
-        for key, value in _service_lines(part):
+        for key, value in _lines(part, "Service"):
             if value:
                 settings.setdefault(key, []).append(value)
             else:
@@ -138,13 +140,21 @@ def read(tree: Path, file: Path) -> Unit:
     )
 
 
-def _service_lines(file: Path) -> list[tuple[str, str]]:
+def waits_for_user_data(tree: Path, name: str) -> bool:
+    file = file_of(tree, name)
+    parts = (file, *sorted((tree / UNITS / f"{name}.d").glob("*.conf"))) if file else ()
+    after = {each for part in parts for key, value in _lines(part, "Unit") if key == "After" for each in value.split()}
+    return bool(after & _CLOUD_INIT_FINAL)
+
+
+def _lines(file: Path, wanted: str) -> list[tuple[str, str]]:
+    """The settings of one section."""
     section, lines = "", []
     text = file.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in map(str.strip, text.splitlines()):
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1]
-        elif section == "Service" and line and line[0] not in "#;" and "=" in line:
+        elif section == wanted and line and line[0] not in "#;" and "=" in line:
             key, _, value = line.partition("=")
             lines.append((key.strip(), value.strip()))
     return lines

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bluegreen.cli.told import plan_in_words, status_in_words
+from bluegreen.model.cost import Cost, CostLine
 from bluegreen.model.launchable import Finding, Standing, Subject
+from bluegreen.model.prices import AS_OF
 from bluegreen.plan import Plan, PlannedStep, PlannedSubnet
 from bluegreen.status import GroupStatus, Status
 
@@ -32,6 +34,8 @@ PLAN = Plan(
         PlannedSubnet(kind="public", zone="us-east-1a", cidr="10.0.0.0/24", free=249),
         PlannedSubnet(kind="private", zone="us-east-1a", cidr="10.0.1.0/24", free=247),
     ),
+    cost=Cost((CostLine("m5.large", 4, 0.096), CostLine("NAT gateway", 1, 0.045))),
+    cost_at_peak=Cost((CostLine("m5.large", 8, 0.096), CostLine("p9.large", 1, None))),
     findings=(Finding(Subject.QUOTA, Standing.BROKEN, "8 vCPUs, and 4 are left", "Ask for more."),),
     refusals=("prod takes no new release now\n  Wait.",),
     watch_seconds=60,
@@ -64,13 +68,17 @@ STATUS = Status(
 )
 
 
-def test_a_plan_tells_steps_machines_time_what_is_missing_and_what_refuses_it() -> None:
+def test_a_plan_tells_steps_machines_cost_time_what_is_missing_and_what_refuses_it() -> None:
     assert plan_in_words(PLAN).splitlines() == [
         "prod: deploy of release 3a14e965 (ami-2); release 5e0ec4aa is active",
         "  step 1 of 1: 10 % of the traffic (active 5e0ec4aa 90 %, candidate 3a14e965 10 %); then watched for 1:00; "
         "then it waits for `bluegreen promote`",
         "  machines: 4 now, 8 at the peak; the subnets have room for 1000",
         "  subnets in us-east-1a: public 10.0.0.0/24, 249 free; private 10.0.1.0/24, 247 free",
+        f"  cost: $ 0.43 an hour (313 a month), 0.77 at the peak, as of {AS_OF} in us-east-1",
+        "        4 x m5.large 0.384, 1 x NAT gateway 0.045",
+        "        without what goes by use: traffic, logs, disks",
+        "        without p9.large: the table of prices lacks it",
         "  watched for 1:00 in all",
         "  the last ones took about 2:30",
         "  broken     quota: 8 vCPUs, and 4 are left",

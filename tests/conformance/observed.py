@@ -148,7 +148,7 @@ def comparable(record: Record) -> Record:
         }  # the program's order is chance
         shown[name if name not in shown else f"{name} (again)"] = resource
     pending = sorted((f"{op['type']} {name_of(op['resource']['urn'])}", op["resource"]) for op in _pending(latest))
-    kept = {k: v for k, v in record.items() if k not in ("state", "things", "calls", "seconds", "command", "export")}
+    kept = {k: v for k, v in record.items() if k not in ("state", "things", "calls", "command", "export")}
     compared = {
         **kept,
         "state": {

@@ -47,8 +47,7 @@ def write(scenario: Scenario, engine: str, steps: list[Record]) -> None:
     """One line for each part of a step: short, and still to be read in a comparison of two versions."""
     lines = []
     for step in steps:
-        kept = {key: value for key, value in step.items() if key != "seconds"}
-        parts = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in kept.items())
+        parts = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in step.items())
         lines.append(f" {{\n{parts}\n }}")
     text = ",\n".join(lines)
     file_of(scenario).write_text(

@@ -117,7 +117,6 @@ def run_step(scenario: Scenario, index: int, workspace: Workspace, before: list[
     command = (*step.command, "--event-log", str(log)) if has_events else step.command
     stdin = json.dumps(before[[s.name for s in scenario.steps].index(step.stdin)]["export"]) if step.stdin else ""
     calls_before, state_before = _calls(workspace), workspace.document
-    started = time.monotonic()
     code, said, complained, beside = _execute(workspace, command, step.meanwhile, len(calls_before), stdin)
     calls, state = _calls(workspace), workspace.document
     events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -125,7 +124,6 @@ def run_step(scenario: Scenario, index: int, workspace: Workspace, before: list[
         "step": step.name,
         "command": list(step.command),
         "code": code,
-        "seconds": round(time.monotonic() - started, 1),
         "errors": error_lines(f"{said}\n{complained}", workspace.root) if not events or code == 255 else [],
         "operations": operations_of(calls[len(calls_before) :], [state_before, state]),
         "events": events_of(events, workspace.root),

@@ -34,8 +34,6 @@ def test_the_engines_agree(scenario: Scenario, tmp_path: Path) -> None:
     found: Differences = {}
     for one, other in zip(real, stand_in, strict=True):
         found |= compared(scenario, one, other)
-        if REAL and one["step"] == "no change":
-            assert other["seconds"] <= one["seconds"], "an up with nothing changed takes the stand-in longer"
     assert not unexplained(found, scenario.explained), told(unexplained(found, scenario.explained))
     for pattern in scenario.explained:
         assert unexplained(found, {pattern: ""}) != found, (

@@ -34,6 +34,8 @@ FINE = LaunchFacts(
     has_instance_profile=True,
     quota=32,
     machines=(Machine(instance_type="t3.small", vcpus=2),),
+    zones=("us-east-1a",),
+    offering=("us-east-1a", "us-east-1b"),
 )
 
 
@@ -56,8 +58,8 @@ def test_a_release_of_which_all_is_there_is_launchable_and_every_line_says_so() 
 
 
 def test_findings_come_in_a_fixed_order() -> None:
-    broken = LaunchFacts(region="us-east-1", image=None, instance_type=None)
-    unknown = replace(FINE, image=DENIED, instance_type=DENIED, has_key_pair=DENIED, quota=DENIED)
+    broken = LaunchFacts(region="us-east-1", image=None, instance_type=None, zones=("us-east-1a",))
+    unknown = replace(FINE, image=DENIED, instance_type=DENIED, offering=DENIED, has_key_pair=DENIED, quota=DENIED)
     for facts in (FINE, broken, unknown):
         assert list(findings(facts)) == list(Subject)
 

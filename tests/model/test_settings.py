@@ -339,6 +339,18 @@ def test_values_of_tags_that_can_not_be_set_are_refused(value: str) -> None:
     assert "tags" in faults(tags={"team": value})
 
 
+def test_an_exemption_names_a_policy_that_there_is_and_has_a_reason() -> None:
+    assert (
+        "there is no policy 'CKV_AWS_15'; did you mean CKV_AWS_150?"
+        in faults(policyExemptions={"CKV_AWS_15": "no"})["policyExemptions"]
+    )
+    assert (
+        "the exemption from CKV_AWS_91 needs a reason"
+        in faults(policyExemptions={"CKV_AWS_91": " "})["policyExemptions"]
+    )
+    assert Settings.parse({"policyExemptions": {"CKV_AWS_91": "no bucket"}}).policy_exemptions
+
+
 def test_more_tags_than_aws_takes_are_refused() -> None:
     assert "41 tags" in faults(tags={f"tag-{number}": "x" for number in range(41)})["tags"]
 

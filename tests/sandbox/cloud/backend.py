@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -84,6 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "/half":
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
                 self.close_connection = True
+            case "/stall":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+                backend.release.wait(20)
+                self.close_connection = True
             case "/garbage":
                 self.wfile.write(b"this is not HTTP\r\n\r\n")
                 self.close_connection = True
@@ -94,6 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "/endless":
                 self._endless()
+            case "/large":
+                self._large(int(self.path.partition("?")[2]))
+            case "/long-head":
+                self._answer(200, b"", **{f"X-{number}": "y" * 8000 for number in range(5)})
+            case "/websocket":
+                self._echo()
             case _:
                 self._answer(404, b"")
 
@@ -122,8 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
             left -= len(part)
             yield part
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -151,6 +164,33 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.server.backend.lost_clients += 1
             self.close_connection = True
+
+    def _large(self, size: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        block = bytes(range(256)) * 4096
+        for _ in range(size // len(block)):
+            self.wfile.write(block)
+
+    def _echo(self) -> None:
+        """Switches protocols and gives back what comes, up to a line `bye`."""
+        if self.headers.get("Upgrade") != "websocket":
+            self._answer(426, b"")
+            return
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Sec-WebSocket-Accept", self.headers["Sec-WebSocket-Key"])
+        self.end_headers()
+        self.close_connection = True
+        self.wfile.write(b"hello\n")
+        while data := self.rfile.read1(65536):
+            with suppress(OSError):
+                self.wfile.write(data)
+            if data.endswith(b"bye\n"):
+                return
+        self.server.backend.lost_clients += 1
 
     def log_message(self, format: str, *args: Any) -> None:
         """pytest's output is for failures."""

@@ -40,6 +40,12 @@ class Site:
         action = weighted(sticky_seconds=sticky_seconds, **weights)
         self.aws.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[action])
 
+    def attribute(self, key: str, value: str) -> None:
+        """Of the load balancer."""
+        self.aws.elb.modify_load_balancer_attributes(
+            LoadBalancerArn=self.balancer, Attributes=[{"Key": key, "Value": value}]
+        )
+
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.address, 8080, timeout=10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -12,9 +13,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import cell
+from sandbox.cloud.moto_gaps.refusals import REFUSED
 from tests.sandbox.cloud.world import Aws, eventually, get, get_json
 
+GUIDE = "https://docs.aws.amazon.com/autoscaling/ec2/userguide"
+REFERENCE = "https://docs.aws.amazon.com/autoscaling/ec2/APIReference"
+SUSPENDED = f"{GUIDE}/understand-how-suspending-processes-affects-other-processes.html"
 
+
+@pytest.mark.documented("instances are launched into the zone with the fewest", f"{GUIDE}/auto-scaling-benefits.html")
 def test_a_group_comes_up_spread_over_its_zones_and_serves(aws: Aws) -> None:
     address, name, _ = aws.served(2, tags={"version": "7"})
     group = aws.group(name)
@@ -33,6 +40,9 @@ def test_creating_a_group_returns_before_its_instances_run(aws: Aws) -> None:
     eventually(lambda: len(aws.instances(name, "InService")) == 1)
 
 
+@pytest.mark.documented(
+    "an activity has a description, a cause, a status, a progress and details", f"{REFERENCE}/API_Activity.html"
+)
 def test_the_history_of_a_launch_reads_as_in_aws(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 1)
     (instance,) = eventually(lambda: aws.instances(name, "InService"))
@@ -42,8 +52,13 @@ def test_the_history_of_a_launch_reads_as_in_aws(aws: Aws) -> None:
     assert activity["Progress"] == 100
     assert "a user request created an AutoScalingGroup changing the desired capacity from 0 to 1." in activity["Cause"]
     assert "was started in response to a difference between desired and actual capacity" in activity["Cause"]
+    assert json.loads(activity["Details"]) == {"Subnet ID": aws.subnets[0], "Availability Zone": "us-east-1a"}
 
 
+@pytest.mark.documented(
+    "an instance is terminated when it has been deregistered, and its requests have ended",
+    f"{GUIDE}/attach-load-balancer-asg.html",
+)
 def test_scaling_out_launches_and_scaling_in_drains_first(aws: Aws) -> None:
     _, name, target_group = aws.served(1)
     aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=2)
@@ -71,6 +86,7 @@ def test_a_terminated_machine_finishes_its_requests_before_it_stops(aws: Aws) ->
     assert answers[0][0] == 200
 
 
+@pytest.mark.documented("an instance that does not run is replaced at once", f"{GUIDE}/health-check-grace-period.html")
 def test_a_crashed_machine_is_replaced_grace_period_or_not(aws: Aws) -> None:
     _, name, target_group = aws.served(1)
     (old,) = aws.instances(name)
@@ -82,6 +98,10 @@ def test_a_crashed_machine_is_replaced_grace_period_or_not(aws: Aws) -> None:
     eventually(lambda: "healthy" in aws.states(target_group))
 
 
+@pytest.mark.documented(
+    "an instance that its load balancer calls unhealthy is replaced after the grace period",
+    f"{GUIDE}/health-check-grace-period.html",
+)
 def test_an_unhealthy_machine_is_replaced_only_after_the_grace_period(aws: Aws) -> None:
     target_group = aws.target_group(HealthCheckPath="/nothing-here")
     balancer = aws.balancer()
@@ -103,6 +123,9 @@ def test_an_instance_terminated_by_hand_is_replaced(aws: Aws) -> None:
     eventually(lambda: old not in aws.machines())
 
 
+@pytest.mark.documented(
+    "a launch that fails is a failed activity with the reason, and is tried again", f"{GUIDE}/ts-as-capacity.html"
+)
 def test_no_capacity_is_a_failed_activity_that_is_tried_again(aws: Aws) -> None:
     aws.sandbox.ask("PUT", "capacity", {"launches": 1})
     try:
@@ -117,6 +140,7 @@ def test_no_capacity_is_a_failed_activity_that_is_tried_again(aws: Aws) -> None:
     eventually(lambda: len(aws.instances(name, "InService")) == 2)
 
 
+@pytest.mark.documented("an image that does not exist fails the launch", f"{GUIDE}/ts-as-ami.html")
 def test_an_image_that_is_gone_is_a_failed_activity(aws: Aws) -> None:
     image = aws.image()
     template = aws.template(image)
@@ -171,6 +195,9 @@ def test_a_machine_that_dies_while_it_boots_never_gets_in_service(aws: Aws, tmp_
     assert "Instance became unhealthy while waiting for instance to be in InService state" in cancelled["StatusMessage"]
 
 
+@pytest.mark.documented(
+    "a group with instances is deleted only by force", f"{REFERENCE}/API_DeleteAutoScalingGroup.html"
+)
 def test_a_group_with_instances_is_not_deleted_without_force(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 1)
     (instance,) = eventually(lambda: aws.instances(name, "InService"))
@@ -190,12 +217,14 @@ def test_an_emptied_group_is_deleted(aws: Aws) -> None:
     assert aws.group(name) is None
 
 
+@pytest.mark.documented("the desired capacity stays within the limits", f"{REFERENCE}/API_SetDesiredCapacity.html")
 def test_a_desired_capacity_outside_the_limits_is_refused(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 0, MaxSize=3)
     with pytest.raises(ClientError, match="is above max value 3"):
         aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=4)
 
 
+@pytest.mark.documented("a new limit moves the desired capacity along", f"{REFERENCE}/API_UpdateAutoScalingGroup.html")
 def test_new_limits_move_the_desired_capacity_along(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 0)
     aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=1)
@@ -217,3 +246,188 @@ def test_a_group_whose_template_names_what_does_not_exist_is_refused(aws: Aws, n
     with pytest.raises(ClientError, match="You must use a valid fully-formed launch template") as refused:
         aws.scaling_group(template, 1)
     assert refused.value.response["Error"]["Message"].endswith(why)
+
+
+def settled(aws: Aws, name: str) -> None:
+    """The rounds have looked at it, several times."""
+    group = aws.group(name)
+    assert group
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=group["DesiredCapacity"] + 1)
+    eventually(lambda: len(aws.instances(name, "InService")) > len(group["Instances"]))
+
+
+def unhealthy_group(aws: Aws, **changes: Any) -> tuple[str, str]:
+    """A group of one that its load balancer calls unhealthy, and that instance."""
+    target_group = aws.target_group(HealthCheckPath="/nothing-here")
+    aws.listener(aws.balancer(), target_group)
+    name = aws.scaling_group(aws.template(aws.image()), 1, target_group=target_group, **changes)
+    eventually(lambda: aws.states(target_group) == ["unhealthy"])
+    return name, aws.instances(name)[0]
+
+
+@pytest.mark.documented(
+    "a group without ELB health checks keeps what its load balancer calls unhealthy",
+    f"{GUIDE}/health-checks-overview.html",
+)
+def test_a_group_of_the_type_ec2_does_not_mind_the_load_balancer(aws: Aws) -> None:
+    name, instance = unhealthy_group(aws, HealthCheckType="EC2", HealthCheckGracePeriod=0)
+    settled(aws, name)
+    assert instance in aws.instances(name, "InService")
+
+
+@pytest.mark.documented(
+    "without a grace period an unhealthy instance is replaced at once", f"{REFERENCE}/API_CreateAutoScalingGroup.html"
+)
+def test_the_grace_period_is_none_unless_set(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1, HealthCheckGracePeriod=None)
+    group = aws.group(name)
+    assert group
+    assert group["HealthCheckGracePeriod"] == 0
+
+
+def suspend(aws: Aws, name: str, *processes: str) -> None:
+    aws.autoscaling.suspend_processes(AutoScalingGroupName=name, ScalingProcesses=list(processes))
+
+
+def resume(aws: Aws, name: str) -> None:
+    aws.autoscaling.resume_processes(AutoScalingGroupName=name)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        pytest.param(
+            "HealthCheck", marks=pytest.mark.documented("HealthCheck suspended: none is called unhealthy", SUSPENDED)
+        ),
+        pytest.param(
+            "ReplaceUnhealthy", marks=pytest.mark.documented("ReplaceUnhealthy suspended: none is replaced", SUSPENDED)
+        ),
+        pytest.param(
+            "Terminate",
+            marks=pytest.mark.documented("Terminate suspended: no unhealthy instance is replaced", SUSPENDED),
+        ),
+    ],
+)
+def test_an_unhealthy_instance_stays_while_a_process_is_suspended(aws: Aws, process: str) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1)
+    (instance,) = eventually(lambda: aws.instances(name, "InService"))
+    suspend(aws, name, process)
+    os.kill(aws.machines()[instance]["pids"][0], signal.SIGKILL)
+    eventually(lambda: instance not in aws.machines())
+    settled(aws, name)
+    group = aws.group(name)
+    assert group
+    kept = {it["InstanceId"]: it["HealthStatus"] for it in group["Instances"]}
+    assert kept[instance] == ("Healthy" if process == "HealthCheck" else "Unhealthy")
+    resume(aws, name)
+    eventually(lambda: instance not in aws.instances(name))
+
+
+@pytest.mark.documented("Launch suspended: the unhealthy are terminated, and replaced when it is resumed", SUSPENDED)
+def test_nothing_is_launched_while_launches_are_suspended(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1)
+    (instance,) = eventually(lambda: aws.instances(name, "InService"))
+    suspend(aws, name, "Launch")
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    eventually(lambda: aws.activities(name)[0]["StatusCode"] == "Successful" and aws.instances(name) == [])
+    assert aws.activities(name)[0]["Description"] == f"Terminating EC2 instance: {instance}"
+    resume(aws, name)
+    eventually(lambda: len(aws.instances(name, "InService")) == 1)
+
+
+@pytest.mark.documented("AddToLoadBalancer suspended: what is launched meanwhile is not registered later", SUSPENDED)
+def test_what_is_launched_without_its_load_balancer_stays_without(aws: Aws) -> None:
+    _, name, target_group = aws.served(1)
+    suspend(aws, name, "AddToLoadBalancer")
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=2)
+    eventually(lambda: len(aws.instances(name, "InService")) == 2)
+    before = set(aws.instances(name))
+    resume(aws, name)
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+    eventually(lambda: len(aws.health(target_group)) == 2)
+    assert len(before & aws.health(target_group).keys()) == 1
+
+
+@pytest.mark.documented(
+    "a group that is out of balance launches first, then terminates", f"{GUIDE}/auto-scaling-benefits.html"
+)
+def test_a_group_out_of_balance_is_balanced_again_unless_suspended(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 2, VPCZoneIdentifier=aws.subnets[0])
+    eventually(lambda: len(aws.instances(name, "InService")) == 2)
+    suspend(aws, name, "AZRebalance")
+    aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, VPCZoneIdentifier=",".join(aws.subnets))
+    old = set(aws.instances(name))
+    resume(aws, name)
+    eventually(lambda: len(it := aws.instances(name)) == 2 and set(it) != old)
+    removal, launch, *_ = aws.activities(name)
+    assert launch["Cause"].endswith(
+        "instances were launched to balance instances in zones us-east-1b with other zones resulting in more than "
+        "desired number of instances in the group."
+    )
+    assert launch["EndTime"] <= removal["StartTime"]
+    assert removal["Cause"].startswith(launch["Cause"])
+    assert "shrinking the capacity from 3 to 2" in removal["Cause"]
+
+
+@pytest.mark.documented(
+    "scale-in protection keeps an instance in a shrinking group", f"{GUIDE}/ec2-auto-scaling-instance-protection.html"
+)
+def test_a_protected_instance_outlives_a_smaller_group(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 2)
+    eventually(lambda: len(aws.instances(name, "InService")) == 2)
+    kept, other = aws.instances(name)
+    aws.autoscaling.set_instance_protection(AutoScalingGroupName=name, InstanceIds=[kept], ProtectedFromScaleIn=True)
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=0)
+    eventually(lambda: aws.instances(name) == [kept])
+    assert other not in aws.instances(name)
+
+
+@pytest.mark.documented(
+    "SetInstanceHealth replaces an instance, after the grace period if it respects that",
+    f"{REFERENCE}/API_SetInstanceHealth.html",
+)
+def test_an_instance_that_a_user_calls_unhealthy_is_replaced(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1, HealthCheckType="EC2")
+    (instance,) = eventually(lambda: aws.instances(name, "InService"))
+    unhealthy = {"InstanceId": instance, "HealthStatus": "Unhealthy"}
+    aws.autoscaling.set_instance_health(**unhealthy)  # its grace period is not over
+    settled(aws, name)
+    assert instance in aws.instances(name, "InService")
+    aws.autoscaling.set_instance_health(**unhealthy, ShouldRespectGracePeriod=False)
+    eventually(lambda: instance not in aws.instances(name))
+    assert any("in response to a user health-check" in it["Cause"] for it in aws.activities(name))
+
+
+@pytest.mark.documented(
+    "an instance that a user terminates is replaced, unless the desired capacity is lowered",
+    f"{REFERENCE}/API_TerminateInstanceInAutoScalingGroup.html",
+)
+def test_an_instance_taken_out_by_hand_is_replaced_or_not(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 2)
+    first, second = eventually(lambda: len(it := aws.instances(name, "InService")) == 2 and it)
+    terminate = aws.autoscaling.terminate_instance_in_auto_scaling_group
+    made = terminate(InstanceId=first, ShouldDecrementDesiredCapacity=True)["Activity"]
+    assert made["Description"] == f"Terminating EC2 instance: {first}"
+    assert made["Cause"].endswith("in response to a user request, shrinking the capacity from 2 to 1.")
+    eventually(lambda: aws.instances(name) == [second])
+    terminate(InstanceId=second, ShouldDecrementDesiredCapacity=False)
+    eventually(lambda: [it for it in aws.instances(name, "InService") if it != second])
+
+
+@pytest.mark.documented(
+    "the history of a deleted group is shown on request only", f"{REFERENCE}/API_DescribeScalingActivities.html"
+)
+def test_a_deleted_groups_history_is_shown_on_request(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1)
+    eventually(lambda: aws.instances(name, "InService"))
+    aws.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+    eventually(lambda: aws.group(name) is None)
+    assert aws.activities(name) == []
+    found = aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=name, IncludeDeletedGroups=True)
+    assert {it["AutoScalingGroupState"] for it in found["Activities"]} == {"Deleted"}
+
+
+@pytest.mark.parametrize("action", sorted(REFUSED))
+def test_what_auto_scaling_lacks_here_it_refuses_by_name(aws: Aws, action: str) -> None:
+    with pytest.raises(ClientError, match=f"The sandbox's Auto Scaling has no {REFUSED[action]}"):
+        getattr(aws.autoscaling, action)(AutoScalingGroupName="any")

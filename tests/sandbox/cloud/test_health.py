@@ -29,6 +29,10 @@ def registered(aws: Aws) -> Callable[..., str]:
     return register
 
 
+@pytest.mark.documented(
+    "a target is unused until a listener names its group",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_target_is_unused_until_a_listener_names_its_group(
     aws: Aws, backend: Backend, registered: Callable[..., str]
 ) -> None:
@@ -40,6 +44,10 @@ def test_a_target_is_unused_until_a_listener_names_its_group(
     assert aws.health(arn) == {backend.address: ("unused", "Target.NotInUse")}
 
 
+@pytest.mark.documented(
+    "a rule puts a target group to use as well",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_rule_puts_a_group_to_use_as_well(aws: Aws, backend: Backend, registered: Callable[..., str]) -> None:
     arn = registered(backend)
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
@@ -52,6 +60,10 @@ def test_a_rule_puts_a_group_to_use_as_well(aws: Aws, backend: Backend, register
     eventually(lambda: aws.states(arn) == ["healthy"])
 
 
+@pytest.mark.documented(
+    "an unhealthy target has a reason and a description",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_failing_target_says_why_and_recovers(aws: Aws, backend: Backend, registered: Callable[..., str]) -> None:
     arn = registered(backend)
     aws.listener(aws.balancer(), arn)
@@ -65,6 +77,10 @@ def test_a_failing_target_says_why_and_recovers(aws: Aws, backend: Backend, regi
     eventually(lambda: aws.states(arn) == ["healthy"])
 
 
+@pytest.mark.documented(
+    "a target is initial until its first checks are done",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_target_that_nobody_listens_at_fails_its_checks(
     aws: Aws, backend: Backend, registered: Callable[..., str]
 ) -> None:
@@ -75,12 +91,20 @@ def test_a_target_that_nobody_listens_at_fails_its_checks(
     eventually(lambda: aws.health(arn)[backend.address] == ("unhealthy", "Target.FailedHealthChecks"))
 
 
+@pytest.mark.documented(
+    "Target.Timeout when a check is answered too late",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_target_that_answers_too_late_times_out(aws: Aws, backend: Backend, registered: Callable[..., str]) -> None:
     arn = registered(backend, HealthCheckPath="/wait")
     aws.listener(aws.balancer(), arn)
     eventually(lambda: aws.health(arn)[backend.address] == ("unhealthy", "Target.Timeout"))
 
 
+@pytest.mark.documented(
+    "a group in which no target is healthy gets its requests all the same: it fails open",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_the_load_balancer_fails_open_when_all_targets_are_unhealthy(
     aws: Aws, backend: Backend, registered: Callable[..., str]
 ) -> None:
@@ -92,6 +116,10 @@ def test_the_load_balancer_fails_open_when_all_targets_are_unhealthy(
     assert get(aws.address(balancer), "/who") == (200, "a")
 
 
+@pytest.mark.documented(
+    "a deregistered target is shown as draining for the whole delay",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html",
+)
 def test_a_deregistered_target_drains_for_the_whole_delay(
     aws: Aws, backend: Backend, registered: Callable[..., str]
 ) -> None:
@@ -133,6 +161,10 @@ def test_a_new_target_that_fails_once_is_still_being_checked() -> None:
     assert target.health is HEALTHY
 
 
+@pytest.mark.documented(
+    "thresholds count consecutive checks, both ways",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_thresholds_count_consecutive_checks_both_ways() -> None:
     target = a_target()
     for outcome in (HEALTHY, FAILED, HEALTHY, FAILED):
@@ -147,6 +179,10 @@ def test_thresholds_count_consecutive_checks_both_ways() -> None:
     assert target.health is HEALTHY
 
 
+@pytest.mark.documented(
+    "a matcher has values, lists and ranges",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html",
+)
 def test_a_matcher_knows_lists_and_ranges() -> None:
     check = Check(matcher="200,202,300-399")
     assert [status for status in (200, 201, 202, 299, 300, 399, 400) if check.accepts(status)] == [200, 202, 300, 399]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,19 +22,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def imds(aws: Aws, instance: str, path: str, *, method: str = "GET", **headers: str) -> tuple[int, str]:
-    request = urllib.request.Request(
-        f"{aws.sandbox.endpoint}/_imds/{instance}/latest/{path}",
-        method=method,
-        headers={f"X-aws-ec2-metadata-{key.replace('_', '-')}": value for key, value in headers.items()},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as fault:
-        return fault.code, ""
 
 
 def run_instance(aws: Aws, **options: object) -> str:
@@ -171,38 +156,6 @@ def test_a_machine_writes_to_its_own_disk_only(aws: Aws) -> None:
     image = aws.sandbox.dir / "images" / aws.machines()[instance]["image"]
     (disk / "opt/app/VERSION").write_text("changed")
     assert (image / "opt/app/VERSION").read_text() != "changed"
-    aws.ec2.terminate_instances(InstanceIds=[instance])
-
-
-def test_metadata_wants_a_token_and_tells_a_machine_about_itself(aws: Aws) -> None:
-    tags = [{"ResourceType": "instance", "Tags": [{"Key": "a/b", "Value": "c"}]}]
-    instance = run_instance(aws, TagSpecifications=tags, UserData="#!/bin/sh\necho hi\n")
-    assert imds(aws, instance, "meta-data/instance-id")[0] == 401
-    assert imds(aws, instance, "api/token", method="PUT")[0] == 400
-    status, token = imds(aws, instance, "api/token", method="PUT", token_ttl_seconds="60")
-    assert status == 200
-    assert imds(aws, instance, "meta-data/instance-id", token=token) == (200, instance)
-    assert imds(aws, instance, "meta-data/placement/availability-zone", token=token) == (200, "us-east-1a")
-    assert imds(aws, instance, "meta-data/local-ipv4", token=token)[1].startswith("10.0.0.")
-    assert imds(aws, instance, "meta-data/tags/instance/a/b", token=token) == (200, "c")
-    assert "a/b" in imds(aws, instance, "meta-data/tags/instance", token=token)[1].split("\n")
-    assert {"ami-id", "placement/"} <= set(imds(aws, instance, "meta-data/", token=token)[1].split("\n"))
-    assert imds(aws, instance, "user-data", token=token) == (200, "#!/bin/sh\necho hi\n")
-    document = json.loads(imds(aws, instance, "dynamic/instance-identity/document", token=token)[1])
-    assert document["instanceId"] == instance
-    assert imds(aws, instance, "meta-data/nothing", token=token)[0] == 404
-    assert imds(aws, "i-00000000", "meta-data/instance-id", token=token)[0] == 404
-    other = run_instance(aws)
-    assert imds(aws, other, "meta-data/instance-id", token=token)[0] == 401
-    aws.ec2.terminate_instances(InstanceIds=[instance, other])
-
-
-def test_tags_stay_hidden_unless_the_instance_shows_them(aws: Aws) -> None:
-    template = aws.template(aws.image(), MetadataOptions={"HttpTokens": "required"})
-    made = aws.ec2.run_instances(LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1)
-    instance = made["Instances"][0]["InstanceId"]
-    _, token = imds(aws, instance, "api/token", method="PUT", token_ttl_seconds="60")
-    assert imds(aws, instance, "meta-data/tags/instance", token=token)[0] == 404
     aws.ec2.terminate_instances(InstanceIds=[instance])
 
 

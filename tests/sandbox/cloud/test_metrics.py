@@ -19,6 +19,8 @@ from tests.sandbox.cloud.world import Aws, eventually, get
 NAMESPACE = "AWS/ApplicationELB"
 _numbers = itertools.count(1)
 
+METRICS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"
+
 
 @pytest.fixture(scope="module")
 def cloudwatch(sandbox: Sandbox, client: Callable[[str], Any]) -> Iterator[Any]:
@@ -86,6 +88,7 @@ def watched(aws: Aws, cloudwatch: Any) -> Iterator[Watched]:
     it.backend.close()
 
 
+@pytest.mark.documented("requests are counted by load balancer, and by target group in it", METRICS)
 def test_requests_are_counted_by_target_group_and_by_load_balancer(watched: Watched) -> None:
     for _ in range(5):
         get(watched.address, "/who")
@@ -96,6 +99,7 @@ def test_requests_are_counted_by_target_group_and_by_load_balancer(watched: Watc
     assert watched.total("RequestCount", [watched.of_group[0]]) == 0, "AWS has no RequestCount by target group alone"
 
 
+@pytest.mark.documented("metrics of errors are published only when there are errors", METRICS)
 def test_errors_are_reported_only_when_there_are_any(watched: Watched) -> None:
     get(watched.address, "/who")
     eventually(lambda: watched.total("RequestCount") == 1)
@@ -118,6 +122,7 @@ def test_errors_of_the_load_balancer_s_own_are_not_the_target_s(watched: Watched
     assert watched.names(watched.of_group).isdisjoint({"HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"})
 
 
+@pytest.mark.documented("metrics of requests are published only when requests flow", METRICS)
 def test_a_load_balancer_without_requests_reports_its_hosts_alone(watched: Watched) -> None:
     eventually(lambda: watched.total("HealthyHostCount", stat="Maximum") >= 1)
     assert watched.names(watched.of_group) == {"HealthyHostCount", "UnHealthyHostCount"}

@@ -33,10 +33,18 @@ def request(**changes: object) -> Request:
         (Condition("of-tomorrow", ("*",)), False),
     ],
 )
+@pytest.mark.documented(
+    "conditions by host, path, header, method, query and source, with wildcards",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html",
+)
 def test_a_condition_holds_as_aws_says(condition: Condition, holds: bool) -> None:
     assert condition.holds(request()) is holds
 
 
+@pytest.mark.documented(
+    "all conditions of a rule must hold",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html",
+)
 def test_all_conditions_of_a_rule_must_hold() -> None:
     rule = Rule((Condition("path-pattern", ("/a/*",)), Condition("http-request-method", ("POST",))), FixedResponse(200))
     listener = Listener("arn", "127.0.0.1", 80, FixedResponse(404), (rule,))
@@ -45,10 +53,10 @@ def test_all_conditions_of_a_rule_must_hold() -> None:
 
 
 def test_no_group_is_chosen_without_a_weight() -> None:
-    assert Forward(()).choose() is None
-    assert Forward((("a", 0),)).choose() is None
-    assert Forward((("a", 0), ("b", 0))).choose() is None
-    assert {Forward((("a", 0), ("b", 5))).choose() for _ in range(50)} == {"b"}
+    assert Forward(()).choose(0.5) is None
+    assert Forward((("a", 0),)).choose(0.5) is None
+    assert Forward((("a", 0), ("b", 0))).choose(0.5) is None
+    assert {Forward((("a", 0), ("b", 5))).choose(point / 50) for point in range(50)} == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +67,12 @@ def test_no_group_is_chosen_without_a_weight() -> None:
         (Redirect(302, host="www.#{host}"), "http://www.shop.example:8080/a/b?x=1&y=2"),
     ],
 )
+@pytest.mark.documented(
+    "a redirect keeps what it does not name",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html",
+)
 def test_a_redirect_fills_in_its_placeholders(redirect: Redirect, location: str) -> None:
-    assert redirect.location(request(), port=8080) == location
+    assert redirect.location(request(), port=8080, protocol="http") == location
 
 
 def test_a_group_is_used_if_any_listener_names_it_in_its_default_action_or_a_rule() -> None:

@@ -68,6 +68,10 @@ def test_nobody_gets_a_cookie_without_stickiness(site: Site) -> None:
     assert visitor.set == []
 
 
+@pytest.mark.documented(
+    "a client stays in its target group by AWSALBTG, whatever the weights",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_a_client_stays_in_its_group_whatever_the_weights(site: Site) -> None:
     blue, green = two_groups(site)
     site.forward(sticky_seconds=HOUR, **{blue: 1, green: 0})
@@ -83,6 +87,10 @@ def test_a_client_stays_in_its_group_whatever_the_weights(site: Site) -> None:
     assert {Visitor(site).ask() for _ in range(10)} == {"green"}
 
 
+@pytest.mark.documented(
+    "the time of a cookie begins anew with each request",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_every_answer_sets_the_cookie_anew(site: Site) -> None:
     blue, green = two_groups(site)
     site.forward(sticky_seconds=2, **{blue: 1, green: 0})
@@ -94,6 +102,10 @@ def test_every_answer_sets_the_cookie_anew(site: Site) -> None:
         assert visitor.ask() == "blue"
 
 
+@pytest.mark.documented(
+    "a cookie with CORS in its name goes with each, SameSite=None",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_the_twin_of_a_cookie_is_as_good(site: Site) -> None:
     blue, green = two_groups(site)
     site.forward(sticky_seconds=HOUR, **{blue: 1, green: 0})
@@ -140,6 +152,10 @@ def test_a_client_whose_time_is_over_is_chosen_for_anew(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "====", "AAAA", "not base 64", 3 * "QUJDREVGR0hJSktM"])
+@pytest.mark.documented(
+    "a cookie that cannot be decoded counts for nothing",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_a_cookie_that_nobody_can_read_counts_for_nothing(site: Site, value: str) -> None:
     blue, green = two_groups(site)
     site.forward(sticky_seconds=HOUR, **{blue: 1, green: 0})
@@ -149,6 +165,10 @@ def test_a_cookie_that_nobody_can_read_counts_for_nothing(site: Site, value: str
     assert len(visitor.set) == 2
 
 
+@pytest.mark.documented(
+    "a client stays with its target by AWSALB, until that is deregistered",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_a_client_stays_with_its_target_until_that_drains(site: Site) -> None:
     arn, _ = site.serve("a", "b", "c")
     stick_to_targets(site, arn, HOUR)
@@ -165,6 +185,10 @@ def test_a_client_stays_with_its_target_until_that_drains(site: Site) -> None:
     assert others != {mine}
 
 
+@pytest.mark.documented(
+    "a client of an unhealthy target is given another, for good",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_a_client_leaves_a_target_that_is_unhealthy_for_good(site: Site) -> None:
     arn, backends = site.serve("a", "b")
     stick_to_targets(site, arn)
@@ -178,6 +202,10 @@ def test_a_client_leaves_a_target_that_is_unhealthy_for_good(site: Site) -> None
     assert {visitor.ask() for _ in range(6)} == {other}
 
 
+@pytest.mark.documented(
+    "stickiness to groups and to targets together",
+    "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html",
+)
 def test_a_target_of_a_sticky_group_is_kept_too(site: Site) -> None:
     blue, _ = site.serve("blue-1", "blue-2")
     green, _ = site.group("green-1", "green-2")

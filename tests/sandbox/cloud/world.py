@@ -124,21 +124,19 @@ class Aws:
 
     def scaling_group(self, template: str, size: int = 2, *, target_group: str | None = None, **changes: Any) -> str:
         name = f"asg-{next(_numbers)}"
-        self.autoscaling.create_auto_scaling_group(
-            **{
-                "AutoScalingGroupName": name,
-                "MinSize": 0,
-                "MaxSize": 10,
-                "DesiredCapacity": size,
-                "LaunchTemplate": {"LaunchTemplateId": template, "Version": "1"},
-                "VPCZoneIdentifier": ",".join(self.subnets),
-                "TargetGroupARNs": [target_group] if target_group else [],
-                "HealthCheckType": "ELB",
-                "HealthCheckGracePeriod": 60,
-                "Tags": [{"Key": "bluegreen:release", "Value": "r1", "PropagateAtLaunch": True}],
-            }
-            | changes
-        )
+        settings = {
+            "AutoScalingGroupName": name,
+            "MinSize": 0,
+            "MaxSize": 10,
+            "DesiredCapacity": size,
+            "LaunchTemplate": {"LaunchTemplateId": template, "Version": "1"},
+            "VPCZoneIdentifier": ",".join(self.subnets),
+            "TargetGroupARNs": [target_group] if target_group else [],
+            "HealthCheckType": "ELB",
+            "HealthCheckGracePeriod": 60,
+            "Tags": [{"Key": "bluegreen:release", "Value": "r1", "PropagateAtLaunch": True}],
+        } | changes
+        self.autoscaling.create_auto_scaling_group(**{key: it for key, it in settings.items() if it is not None})
         self.groups.append(name)
         return name
 

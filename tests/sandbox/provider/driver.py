@@ -10,6 +10,7 @@ import boto3
 from pulumi.runtime.proto import provider_pb2
 
 from sandbox.provider.wire import Props, decode, encode
+from tests.sandbox.cloud.keys import KeyPair
 
 VPC = "aws:ec2/vpc:Vpc"
 SUBNET = "aws:ec2/subnet:Subnet"
@@ -33,6 +34,8 @@ EGRESS_RULE = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
 LISTENER = "aws:lb/listener:Listener"
+LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
+LISTENER_CERTIFICATE = "aws:lb/listenerCertificate:ListenerCertificate"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
@@ -143,6 +146,13 @@ class Driver:
         return decode(getattr(answer, "return"))
 
 
+def certificate(*names: str) -> str:
+    """The ARN of a new one in ACM."""
+    pair = KeyPair.signed_by_itself(*names)
+    made = boto3.client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)
+    return str(made["CertificateArn"])
+
+
 @dataclass
 class Stack:
     """One resource of every type, as the program would have them."""
@@ -187,6 +197,25 @@ class Stack:
         return self.driver.create(
             LISTENER, f"on-{port}", loadBalancerArn=balancer.identifier, port=port, defaultActions=[forward]
         )
+
+    def secure_listener(self, balancer: Resource, **more: Any) -> Resource:
+        """HTTPS, and nothing behind it."""
+        nothing = {"type": "fixed-response", "fixedResponse": {"contentType": "text/plain", "statusCode": "404"}}
+        settings = {"port": 443, "protocol": "HTTPS", "defaultActions": [nothing], **more}
+        if "certificateArn" not in more:
+            settings["certificateArn"] = certificate("shop.example")
+        return self.driver.create(LISTENER, "secure", loadBalancerArn=balancer.identifier, **settings)
+
+    def rule(self, listener: Resource, target_group: Resource, name: str = "api", **more: Any) -> Resource:
+        settings = {
+            "actions": [{"type": "forward", "targetGroupArn": target_group.identifier}],
+            "conditions": [
+                {"hostHeader": {"values": ["api.example"]}},
+                {"pathPattern": {"values": ["/v1/*", "/v2/*"]}},
+            ],
+            **more,
+        }
+        return self.driver.create(LISTENER_RULE, name, listenerArn=listener.identifier, **settings)
 
     def launch_template(self, name: str = "web", **more: Any) -> Resource:
         ebs = {"volumeSize": 8, "volumeType": "gp3", "encrypted": "true", "deleteOnTermination": "true"}
@@ -296,6 +325,9 @@ class Stack:
         balancer = self.load_balancer(dropInvalidHeaderFields=True, tags={"Name": "web"})
         target_group = self.target_group(tags={"Name": "web"})
         self.listener(balancer, target_group)
+        secure = self.secure_listener(balancer)
+        self.rule(secure, target_group, tags={"Name": "api"})
+        create(LISTENER_CERTIFICATE, "api", listenerArn=secure.identifier, certificateArn=certificate("api.example"))
         template = self.launch_template()
         group = create(GROUP, "web", **self.group_inputs(template, target_group))
         metric = {"predefinedMetricType": "ASGAverageCPUUtilization"}

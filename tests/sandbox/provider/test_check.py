@@ -123,8 +123,8 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
         ),
         (
             "Listener",
-            {"defaultActions": [{"type": "redirect", "redirect": {}}]},
-            "defaultActions[0].redirect",
+            {"defaultActions": [{"type": "forward", "jwtValidation": {}}]},
+            "defaultActions[0].jwtValidation",
             "that the sandbox doesn't support",
         ),
         (

@@ -1,7 +1,4 @@
-"""What moto lacks or gets wrong of networks. All seen in moto 5.2.5; an upgrade can drop what it fills.
-
-`fill` replaces methods of moto's classes, so it is called once per process.
-"""
+"""Endpoints, IPv6 of subnets, and the images that public parameters name."""
 
 from __future__ import annotations
 
@@ -13,12 +10,19 @@ from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
-from sandbox.cloud.moto_gaps import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
 _LATEST = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
+
+GAPS = (
+    Gap("endpoint-routes", "gives a gateway endpoint no route in a table that it gets later, nor takes one away"),
+    Gap("endpoint-interfaces", "gives an interface endpoint no interface in a subnet that it gets later"),
+    Gap("subnet-ipv6-state", "wraps the state of a subnet's IPv6 block in itself"),
+    Gap("public-images", "names images in public parameters that it does not have"),
+)
 
 
 def fill(cloud: Cloud) -> None:
@@ -28,7 +32,6 @@ def fill(cloud: Cloud) -> None:
 
 
 def _endpoints() -> None:
-    """moto forgets the routes of a gateway that gets another table or loses one, and the interfaces of the others."""
     modify = VPCEndPoint.modify
 
     @replace(VPCEndPoint, "modify")
@@ -50,8 +53,6 @@ def _endpoints() -> None:
 
 
 def _ipv6() -> None:
-    """moto wraps the state of a subnet's block in itself."""
-
     def held(self: Subnet) -> list[dict[str, Any]]:
         blocks = self.ipv6_cidr_block_associations.values()
         return [it for it in blocks if it["ipv6CidrBlockState"]["State"] == "associated"]
@@ -60,7 +61,6 @@ def _ipv6() -> None:
 
 
 def _public_parameters(cloud: Cloud) -> None:
-    """moto's name images that it does not have."""
     get = SimpleSystemManagerBackend.get_parameter
 
     @replace(SimpleSystemManagerBackend, "get_parameter")

@@ -1,7 +1,7 @@
 """CloudWatch's API in front of `metrics` and `alarms`: what it is asked, and its answers and errors.
 
 moto 5.2.5 parses the requests and keeps the alarms and their tags. It never evaluates an alarm, knows neither metric
-math nor percentiles, and looks for metrics in its own list: all that is replaced here, as in moto_gaps.py.
+math nor percentiles, and looks for metrics in its own list: all that is replaced here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from sandbox.cloud.alarms import Alarm, AlarmError, History
 from sandbox.cloud.metrics import Metric, Metrics, Queries, QueryError, check_period
-from sandbox.cloud.moto_gaps import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.samples import Samples, check_statistic
 
 if TYPE_CHECKING:
@@ -31,9 +31,15 @@ _METRICS_PER_PAGE = 500
 _ALARMS_PER_PAGE = 50
 _HISTORY_PER_PAGE = 100
 
+GAPS = (
+    Gap("alarms", "never evaluates an alarm"),
+    Gap("metric-math", "knows no metric math"),
+    Gap("reserved-namespace", "takes metrics into AWS's own namespaces"),
+    Gap("metrics-of-traffic", "measures no load balancer"),
+)
+
 
 def fill(cloud: Cloud) -> None:
-    """Once per process, like `moto_gaps.fill`."""
     _alarms()
     _metrics(cloud.metrics)
 

@@ -1,8 +1,7 @@
 """Images and their disks across regions and accounts: who sees them, who may copy them, under which key they are.
 
 moto 5.2.5 shows an account its own images only, copies at once, within an account, without disk, key or tags, and
-knows no key that AWS manages. `fill` is called once per process, like `moto_gaps.fill`; all of it runs with
-`Cloud.lock` held.
+knows no key that AWS manages.
 
 Sources: EC2's API reference (CopyImage, ModifyImageAttribute, ModifySnapshotAttribute), its user guide ("Copy an Amazon
 EC2 AMI", "Share an AMI"), the EBS user guide ("Share an Amazon EBS snapshot"). AWS's words are those that users quote:
@@ -29,7 +28,7 @@ from moto.ec2.utils import random_ami_id
 from moto.kms.models import Alias, Key, KmsBackend, kms_backends
 from moto.kms.utils import RESERVED_ALIASES
 
-from sandbox.cloud.moto_gaps import replace
+from sandbox.cloud.moto_gaps.gap import Gap, replace
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -72,6 +71,14 @@ class Copies:
     def remember(self, backend: EC2Backend, token: str | None, image_id: str) -> None:
         if token:
             self._by_token[backend.account_id, backend.region_name, token] = image_id
+
+
+GAPS = (
+    Gap("foreign-images", "shows an account its own images only, whatever is shared with it"),
+    Gap("copy-at-once", "copies images at once, without disk, key or tags"),
+    Gap("managed-keys", "says of every key that a customer manages it"),
+    Gap("sharing-the-unsharable", "shares a snapshot that is encrypted with the default key"),
+)
 
 
 def fill(cloud: Cloud) -> None:

@@ -1,0 +1,75 @@
+"""What a stack costs an hour by AWS's list prices (`bluegreen.model.prices`). Pure.
+
+What goes by use is not in it: traffic, LCUs, what a NAT gateway passes on, logs, and disks, whose size is the image's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bluegreen.model import prices
+from bluegreen.model.alarms import alarms_of
+from bluegreen.model.endpoints import services_of
+from bluegreen.model.settings import Nat, Settings
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """So many of something. `each`: dollars an hour, None where the price is not known."""
+
+    what: str
+    count: int
+    each: float | None
+
+    @property
+    def hourly(self) -> float:
+        return self.count * (self.each or 0.0)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Dollars an hour in all, of what has a price; `unpriced` names what has none."""
+
+    lines: tuple[CostLine, ...]
+
+    @property
+    def hourly(self) -> float:
+        return sum(line.hourly for line in self.lines)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        return tuple(line.what for line in self.lines if line.each is None)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data, with whose prices they are."""
+        return {
+            "hourly": round(self.hourly, 4),
+            "monthly": round(self.hourly * prices.HOURS_OF_A_MONTH, 2),
+            "lines": [asdict(line) for line in self.lines],
+            "unpriced": self.unpriced,
+            "region": prices.REGION,
+            "as_of": prices.AS_OF.isoformat(),
+        }
+
+
+def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Cost:
+    """What a stack of these settings costs while so many machines of each instance type run in so many groups."""
+    return Cost(tuple(line for line in _lines(settings, machines, server_groups) if line.count))
+
+
+def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Iterator[CostLine]:
+    for name, count in sorted(machines.items()):
+        yield CostLine(name, count, prices.machine(name))
+    nat = Nat.NONE if settings.vpc.is_set else settings.nat
+    gateways = {Nat.SINGLE: 1, Nat.PER_ZONE: settings.zones}.get(nat, 0)
+    routers = int(nat is Nat.INSTANCE)
+    yield CostLine("NAT gateway", gateways, prices.NAT_GATEWAY)
+    yield CostLine(f"{settings.nat_instance.type} for NAT", routers, prices.machine(settings.nat_instance.type))
+    endpoints = settings.zones * len(services_of(settings.endpoints))
+    yield CostLine("interface endpoint", endpoints, prices.INTERFACE_ENDPOINT)
+    yield CostLine("load balancer", 1, prices.LOAD_BALANCER)
+    yield CostLine("public address", gateways + routers + settings.zones, prices.PUBLIC_ADDRESS)
+    metrics = sum(1 for alarm in alarms_of(settings.alarms) for query in alarm.queries if not query.expression)
+    yield CostLine("alarm metric", metrics * server_groups, prices.ALARM_METRIC)

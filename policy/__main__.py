@@ -1,0 +1,74 @@
+"""The policies of `bluegreen.model.policies` as a Pulumi policy pack: `pulumi preview --policy-pack policy`.
+
+A stack is exempt from those that its setting `policyExemptions` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    PolicyResource,
+    ReportViolation,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UnknownValueError
+
+from bluegreen.model.policies import POLICIES, Policy, Resource
+from bluegreen.model.settings import NAMESPACE
+
+
+class _Unknown:
+    """In place of a value that a preview does not know."""
+
+
+def _plain(value: Any) -> Any:
+    """A property without the SDK's wrapping, which raises on what is not known."""
+    if isinstance(value, Mapping):
+        return _known({key: _at(value, key) for key in value})
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [each for each in (_at(value, index) for index in range(len(value))) if each is not _Unknown]
+    return value
+
+
+def _at(owner: Any, key: Any) -> Any:
+    try:
+        return _plain(owner[key])
+    except UnknownValueError:
+        return _Unknown
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not _Unknown}
+
+
+def _resource(found: PolicyResource) -> Resource:
+    values = {key: _at(found.props, key) for key in found.props}
+    return Resource(
+        type=found.resource_type,
+        name=found.name,
+        properties=_known(values),
+        unknown=frozenset(key for key, value in values.items() if value is _Unknown),
+        depends_on=frozenset(
+            (other.resource_type, other.name) for others in found.property_dependencies.values() for other in others
+        ),
+    )
+
+
+def _validation(policy: Policy) -> StackValidationPolicy:
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        if policy.id in (pulumi.Config(NAMESPACE).get_object("policyExemptions") or {}):
+            return
+        urns = {(each.resource_type, each.name): each.urn for each in args.resources}
+        for each in policy.violations([_resource(each) for each in args.resources]):
+            report(each.message, urns[each.resource.key])
+
+    return StackValidationPolicy(name=policy.id, description=policy.title, validate=validate)
+
+
+PolicyPack("bluegreen", [_validation(each) for each in POLICIES], EnforcementLevel.MANDATORY)

@@ -1,0 +1,84 @@
+"""What a stack costs: nothing that runs is left out, and nothing without a price is passed over in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.model import prices
+from bluegreen.model.cost import Cost, cost_of
+from bluegreen.model.settings import Settings
+
+
+def cost(machines: dict[str, int] | None = None, groups: int = 1, **config: object) -> Cost:
+    settings = Settings.parse({"ami": "ami-00000001", **config})
+    return cost_of(settings, {"t3.small": 2} if machines is None else machines, groups)
+
+
+def count(found: Cost, what: str) -> int:
+    return sum(line.count for line in found.lines if line.what == what)
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "dollars"),
+    [
+        ("t3.nano", 0.0052),
+        ("t3.small", 0.0208),
+        ("t4g.medium", 0.0336),
+        ("m5.large", 0.096),
+        ("c6g.xlarge", 0.136),
+        ("r6i.4xlarge", 1.008),
+        ("m7a.48xlarge", 11.12832),
+        ("c7g.medium", 0.0363),
+    ],
+)
+def test_a_machine_costs_what_the_price_list_says(instance_type: str, dollars: float) -> None:
+    assert prices.machine(instance_type) == pytest.approx(dollars, rel=0.002)
+
+
+@pytest.mark.parametrize("instance_type", ["p5.48xlarge", "m5.metal", "t3", "t3.huge", "mac1.metal"])
+def test_a_machine_that_the_table_lacks_has_no_price(instance_type: str) -> None:
+    assert prices.machine(instance_type) is None
+
+
+def test_a_machine_without_a_price_is_named() -> None:
+    found = cost({"p5.48xlarge": 2, "t3.small": 1})
+    assert found.unpriced == ("p5.48xlarge",)
+    assert found.hourly == pytest.approx(cost({"t3.small": 1}).hourly)
+
+
+def test_twice_the_machines_cost_twice_as_much() -> None:
+    one, two = cost({"m5.large": 3}), cost({"m5.large": 6})
+    assert two.hourly - one.hourly == pytest.approx(3 * 0.096)
+
+
+def test_a_nat_instance_is_paid_for_as_a_machine_and_so_is_its_address() -> None:
+    found = cost(nat="instance", natInstance={"type": "t4g.nano"})
+    assert (count(found, "t4g.nano for NAT"), count(found, "public address")) == (1, 3)
+    assert found.hourly - cost(nat="none").hourly == pytest.approx(0.0042 + 0.005)
+
+
+def test_an_endpoint_is_paid_for_in_each_zone() -> None:
+    assert count(cost(endpoints=["management", "logs"], zones=3), "interface endpoint") == 12
+
+
+def test_in_an_existing_vpc_a_way_out_is_somebody_else_s() -> None:
+    assert count(cost(vpc={"id": "vpc-00000001"}, nat="single"), "NAT gateway") == 0
+
+
+@pytest.mark.parametrize(("nat", "gateways"), [("none", 0), ("single", 1), ("perZone", 3)])
+def test_each_gateway_is_paid_for_and_so_is_its_address(nat: str, gateways: int) -> None:
+    found = cost(nat=nat, zones=3)
+    assert count(found, "NAT gateway") == gateways
+    assert count(found, "public address") == 3 + gateways
+
+
+def test_the_alarms_of_every_group_are_paid_for() -> None:
+    assert count(cost(groups=2), "alarm metric") == 2 * count(cost(groups=1), "alarm metric") > 0
+    assert count(cost(alarms={"errorPercent": 0, "latencySeconds": 0, "unhealthyHosts": 0}), "alarm metric") == 0
+
+
+def test_a_record_says_whose_prices_they_are_and_of_when() -> None:
+    record = cost().as_record()
+    assert (record["region"], record["as_of"]) == (prices.REGION, prices.AS_OF.isoformat())
+    assert record["monthly"] == pytest.approx(730 * cost().hourly, abs=0.01)
+    assert sum(line["count"] * line["each"] for line in record["lines"]) == pytest.approx(record["hourly"], abs=1e-4)

@@ -1,0 +1,678 @@
+"""moto as it comes: every gap that the sandbox fills is still there. One that has closed is to be dropped."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from sandbox.cloud.moto_gaps import gaps
+from tests.docs.moto_gaps import PAGE, page
+from tests.sandbox.cloud.keys import KeyPair
+
+GAPS = {gap.name: (area, gap) for area, gap in gaps()}
+NO_PROBE = {"image-disks": "moto has no disks to look at"}
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
+Probe = Callable[["Plain"], bool]
+PROBES: dict[str, Probe] = {}
+
+
+class Plain:
+    """moto without the sandbox: a network, an image, and what a probe needs of the rest. Names are new each time."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self.ec2, self.elb, self.autoscaling = self.client("ec2"), self.client("elbv2"), self.client("autoscaling")
+        self.vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.subnets = [self.subnet("a"), self.subnet("b")]
+        self.image = self.ec2.register_image(Name=self.name(), Architecture="x86_64")["ImageId"]
+
+    def client(self, service: str, region: str = "us-east-1", **keys: str) -> Any:
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"} | keys
+        return boto3.client(service, region_name=region, **keys, config=Config(parameter_validation=False))  # type: ignore[call-overload]
+
+    def name(self) -> str:
+        return f"n{next(self._numbers)}"
+
+    def subnet(self, zone: str) -> str:
+        cidr = f"10.0.{next(self._numbers)}.0/24"
+        made = self.ec2.create_subnet(VpcId=self.vpc, CidrBlock=cidr, AvailabilityZone=f"us-east-1{zone}")
+        return str(made["Subnet"]["SubnetId"])
+
+    def run(self, **options: Any) -> str:
+        given = {"ImageId": self.image, "MinCount": 1, "MaxCount": 1, "SubnetId": self.subnets[0]}
+        given = {key: value for key, value in (given | options).items() if value is not None}
+        return str(self.ec2.run_instances(**given)["Instances"][0]["InstanceId"])
+
+    def instance(self, id: str) -> dict[str, Any]:
+        return dict(self.ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0])
+
+    def template(self, **data: Any) -> str:
+        made = self.ec2.create_launch_template(
+            LaunchTemplateName=f"lt-{self.name()}", LaunchTemplateData={"ImageId": self.image} | data
+        )
+        return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+    def launched_by(self, template: str) -> dict[str, Any]:
+        return self.instance(self.run(ImageId=None, LaunchTemplate={"LaunchTemplateId": template}))
+
+    def group(self, **options: Any) -> str:
+        name = self.name()
+        given = {"MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0, "VPCZoneIdentifier": self.subnets[0]}
+        template = {"LaunchTemplateId": self.template(), "Version": "1"}
+        self.autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name, LaunchTemplate=template, **given | options
+        )
+        return name
+
+    def group_of(self, name: str) -> dict[str, Any]:
+        groups = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        return dict(groups[0]) if groups else {}
+
+    def target_group(self, **options: Any) -> str:
+        given = {"Name": self.name(), "Protocol": "HTTP", "Port": 80, "VpcId": self.vpc}
+        return str(self.elb.create_target_group(**given | options)["TargetGroups"][0]["TargetGroupArn"])
+
+    def balancer(self, **options: Any) -> str:
+        given = {"Name": self.name(), "Subnets": self.subnets}
+        return str(self.elb.create_load_balancer(**given | options)["LoadBalancers"][0]["LoadBalancerArn"])
+
+    def listener(self, balancer: str, group: str, port: int = 80) -> str:
+        actions = [{"Type": "forward", "TargetGroupArn": group}]
+        made = self.elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=actions)
+        return str(made["Listeners"][0]["ListenerArn"])
+
+    def health(self, group: str) -> list[str]:
+        found = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return [it["TargetHealth"]["State"] for it in found]
+
+
+def probe(name: str) -> Callable[[Probe], Probe]:
+    """Whether the gap of this name is there."""
+
+    def put(ask: Probe) -> Probe:
+        PROBES[name] = ask
+        return ask
+
+    return put
+
+
+def refuses(call: Callable[..., Any], **arguments: Any) -> bool:
+    try:
+        call(**arguments)
+    except ClientError:
+        return True
+    return False
+
+
+def takes(call: Callable[..., Any], **arguments: Any) -> bool:
+    return not refuses(call, **arguments)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Plain]:
+    with mock_aws():
+        yield Plain()
+
+
+@pytest.mark.parametrize("name", [name for name in GAPS if name not in NO_PROBE])
+def test_moto_still_has_the_gap(plain: Plain, name: str) -> None:
+    area, gap = GAPS[name]
+    assert PROBES[name](plain), (
+        f"moto {version('moto')} closed this gap; drop it from moto_gaps/{area}.py: it {gap.moto}"
+    )
+
+
+def test_every_gap_has_a_probe_or_a_reason_for_none() -> None:
+    assert PROBES.keys() | NO_PROBE.keys() == GAPS.keys()
+    assert len(GAPS) == len(list(gaps()))
+
+
+def test_the_page_lists_the_gaps() -> None:
+    assert PAGE.read_text() == page(), "run `make docs`"
+
+
+def test_a_gap_was_seen_in_the_moto_that_is_installed() -> None:
+    assert {gap.seen_in for _, gap in GAPS.values()} == {version("moto")}
+
+
+@probe("instance-states")
+def instance_states(plain: Plain) -> bool:
+    id = plain.run()
+    was_running = plain.instance(id)["State"]["Name"] == "running"
+    plain.ec2.terminate_instances(InstanceIds=[id])
+    return was_running and plain.instance(id)["State"]["Name"] == "terminated"
+
+
+@probe("root-device")
+def root_device(plain: Plain) -> bool:
+    device = {"DeviceName": "/dev/sda1", "Ebs": {"Encrypted": True}}
+    return refuses(plain.run, BlockDeviceMappings=[device])
+
+
+@probe("template-metadata")
+def template_metadata(plain: Plain) -> bool:
+    found = plain.launched_by(plain.template(MetadataOptions={"HttpTokens": "required"}))
+    return bool(found["MetadataOptions"]["HttpTokens"] != "required")
+
+
+@probe("template-profile")
+def template_profile(plain: Plain) -> bool:
+    name = plain.name()
+    plain.client("iam").create_instance_profile(InstanceProfileName=name)
+    return "IamInstanceProfile" not in plain.launched_by(plain.template(IamInstanceProfile={"Name": name}))
+
+
+@probe("template-interfaces")
+def template_interfaces(plain: Plain) -> bool:
+    group = plain.ec2.create_security_group(GroupName=plain.name(), Description="d", VpcId=plain.vpc)["GroupId"]
+    interface = {"DeviceIndex": 0, "Groups": [group], "SubnetId": plain.subnets[0]}
+    found = plain.launched_by(plain.template(NetworkInterfaces=[interface]))
+    return group not in {it["GroupId"] for it in found["SecurityGroups"]}
+
+
+@probe("termination-protection")
+def termination_protection(plain: Plain) -> bool:
+    return takes(plain.ec2.terminate_instances, InstanceIds=[plain.run(DisableApiTermination=True)])
+
+
+@probe("launch-names")
+def launch_names(plain: Plain) -> bool:
+    return takes(plain.run, KeyName="nobodys")
+
+
+@probe("user-data-size")
+def user_data_size(plain: Plain) -> bool:
+    return takes(plain.run, UserData="x" * 20_000)
+
+
+@probe("console")
+def console(plain: Plain) -> bool:
+    return "2006" in str(plain.ec2.get_console_output(InstanceId=plain.run()))
+
+
+@probe("vcpu-quota")
+def vcpu_quota(plain: Plain) -> bool:
+    quotas = plain.client("service-quotas")
+    is_known = takes(quotas.get_service_quota, ServiceCode="ec2", QuotaCode="L-1216C47A")
+    return not is_known and takes(plain.run, InstanceType="m5.24xlarge")
+
+
+@probe("image-names")
+def image_names(plain: Plain) -> bool:
+    id = plain.run()
+    plain.ec2.create_image(InstanceId=id, Name="same")
+    return takes(plain.ec2.create_image, InstanceId=id, Name="same")
+
+
+@probe("image-tags")
+def image_tags(plain: Plain) -> bool:
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "a", "Value": kind}]} for kind in ("image", "snapshot")]
+    try:
+        return refuses(plain.ec2.create_image, InstanceId=plain.run(), Name=plain.name(), TagSpecifications=tags)
+    except NotImplementedError:
+        return True
+
+
+@probe("group-launches")
+def group_launches(plain: Plain) -> bool:
+    instances = plain.group_of(plain.group(DesiredCapacity=1))["Instances"]
+    return [it["LifecycleState"] for it in instances] == ["InService"]
+
+
+@probe("capacity-limits")
+def capacity_limits(plain: Plain) -> bool:
+    name = plain.group()
+    return takes(plain.autoscaling.set_desired_capacity, AutoScalingGroupName=name, DesiredCapacity=3)
+
+
+@probe("grace-period")
+def grace_period(plain: Plain) -> bool:
+    return bool(plain.group_of(plain.group())["HealthCheckGracePeriod"] == 300)
+
+
+@probe("force-delete")
+def force_delete(plain: Plain) -> bool:
+    return takes(plain.autoscaling.delete_auto_scaling_group, AutoScalingGroupName=plain.group(DesiredCapacity=1))
+
+
+def put_policy(plain: Plain, group: str) -> None:
+    metric = {"PredefinedMetricType": "ASGAverageCPUUtilization"}
+    plain.autoscaling.put_scaling_policy(
+        AutoScalingGroupName=group,
+        PolicyName="p",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingConfiguration={"PredefinedMetricSpecification": metric, "TargetValue": 50},
+    )
+
+
+@probe("policies-left")
+def policies_left(plain: Plain) -> bool:
+    name = plain.group()
+    put_policy(plain, name)
+    plain.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name)
+    return bool(plain.autoscaling.describe_policies(AutoScalingGroupName=name)["ScalingPolicies"])
+
+
+@probe("policies-of-nobody")
+def policies_of_nobody(plain: Plain) -> bool:
+    return takes(lambda: put_policy(plain, "nobody"))
+
+
+@probe("scaling-activities")
+def scaling_activities(plain: Plain) -> bool:
+    name = plain.group(DesiredCapacity=1)
+    try:
+        return not plain.autoscaling.describe_scaling_activities(AutoScalingGroupName=name)["Activities"]
+    except NotImplementedError:
+        return True
+
+
+@probe("health-of-a-stranger")
+def health_of_a_stranger(plain: Plain) -> bool:
+    try:
+        return takes(plain.autoscaling.set_instance_health, InstanceId=plain.run(), HealthStatus="Unhealthy")
+    except (RuntimeError, StopIteration):
+        return True
+
+
+LAUNCHING = {"LifecycleHookName": "h", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
+
+
+@probe("hooks-at-creation")
+def hooks_at_creation(plain: Plain) -> bool:
+    name = plain.group(LifecycleHookSpecificationList=[LAUNCHING])
+    return not plain.autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]
+
+
+@probe("lifecycle-actions")
+def lifecycle_actions(plain: Plain) -> bool:
+    try:
+        plain.autoscaling.complete_lifecycle_action(
+            AutoScalingGroupName="g", LifecycleHookName="h", LifecycleActionResult="CONTINUE", InstanceId="i-0"
+        )
+    except NotImplementedError:
+        return True
+    return False
+
+
+@probe("hook-fields")
+def hook_fields(plain: Plain) -> bool:
+    name = plain.group()
+    plain.autoscaling.put_lifecycle_hook(AutoScalingGroupName=name, **LAUNCHING)
+    (found,) = plain.autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]
+    return "RoleARN" in found
+
+
+@probe("kept-in-vain")
+def kept_in_vain(plain: Plain) -> bool:
+    return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
+
+
+@probe("target-health")
+def target_health(plain: Plain) -> bool:
+    group = plain.target_group()
+    plain.listener(plain.balancer(), group)
+    plain.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": plain.run()}])
+    return plain.health(group) == ["healthy"]
+
+
+@probe("draining")
+def draining(plain: Plain) -> bool:
+    group, target = plain.target_group(), [{"Id": plain.run()}]
+    plain.listener(plain.balancer(), group)
+    plain.elb.register_targets(TargetGroupArn=group, Targets=target)
+    plain.elb.deregister_targets(TargetGroupArn=group, Targets=target)
+    return "draining" not in plain.health(group)
+
+
+@probe("deregister-a-stranger")
+def deregister_a_stranger(plain: Plain) -> bool:
+    return refuses(plain.elb.deregister_targets, TargetGroupArn=plain.target_group(), Targets=[{"Id": plain.run()}])
+
+
+@probe("duplicate-listener")
+def duplicate_listener(plain: Plain) -> bool:
+    balancer, group = plain.balancer(), plain.target_group()
+    plain.listener(balancer, group)
+    return takes(plain.listener, balancer=balancer, group=group)
+
+
+@probe("duplicate-balancer")
+def duplicate_balancer(plain: Plain) -> bool:
+    plain.balancer(Name="same")
+    return takes(plain.balancer, Name="same")
+
+
+@probe("deletion-protection")
+def deletion_protection(plain: Plain) -> bool:
+    balancer = plain.balancer()
+    protection = [{"Key": "deletion_protection.enabled", "Value": "true"}]
+    plain.elb.modify_load_balancer_attributes(LoadBalancerArn=balancer, Attributes=protection)
+    return takes(plain.elb.delete_load_balancer, LoadBalancerArn=balancer)
+
+
+@probe("balancer-address")
+def balancer_address(plain: Plain) -> bool:
+    found = plain.elb.describe_load_balancers(LoadBalancerArns=[plain.balancer()])["LoadBalancers"][0]
+    return bool(found["DNSName"].endswith(".amazonaws.com"))
+
+
+@probe("modified-actions")
+def modified_actions(plain: Plain) -> bool:
+    listener = plain.listener(plain.balancer(), plain.target_group())
+    actions = [{"Type": "forward", "TargetGroupArn": f"{ARN}:targetgroup/nobody/0"}]
+    return takes(plain.elb.modify_listener, ListenerArn=listener, DefaultActions=actions)
+
+
+@probe("mixed-stickiness")
+def mixed_stickiness(plain: Plain) -> bool:
+    groups = [plain.target_group(), plain.target_group()]
+    sticky = [{"Key": "stickiness.enabled", "Value": "true"}]
+    plain.elb.modify_target_group_attributes(TargetGroupArn=groups[0], Attributes=sticky)
+    config = {"TargetGroups": [{"TargetGroupArn": group, "Weight": 1} for group in groups]}
+    return takes(
+        plain.elb.create_listener,
+        LoadBalancerArn=plain.balancer(),
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "ForwardConfig": config}],
+    )
+
+
+@probe("redirect-loops")
+def redirect_loops(plain: Plain) -> bool:
+    same = {"Protocol": "#{protocol}", "Port": "#{port}", "StatusCode": "HTTP_301"}
+    return takes(
+        plain.elb.create_listener,
+        LoadBalancerArn=plain.balancer(),
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "redirect", "RedirectConfig": same}],
+    )
+
+
+def secure_listener(plain: Plain, certificate: str) -> dict[str, Any]:
+    return {
+        "LoadBalancerArn": plain.balancer(),
+        "Protocol": "HTTPS",
+        "Port": 443,
+        "Certificates": [{"CertificateArn": certificate}],
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": plain.target_group()}],
+    }
+
+
+@probe("unissued-certificates")
+def unissued_certificates(plain: Plain) -> bool:
+    acm = plain.client("acm")
+    pending = acm.request_certificate(DomainName="web.example", ValidationMethod="EMAIL")["CertificateArn"]
+    return takes(plain.elb.create_listener, **secure_listener(plain, pending))
+
+
+@probe("certificates-in-use")
+def certificates_in_use(plain: Plain) -> bool:
+    acm, pair = plain.client("acm"), KeyPair.signed_by_itself("web.example")
+    arn = acm.import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
+    plain.elb.create_listener(**secure_listener(plain, arn))
+    return takes(acm.delete_certificate, CertificateArn=arn)
+
+
+@probe("rule-description")
+def rule_description(plain: Plain) -> bool:
+    groups = [
+        plain.ec2.create_security_group(GroupName=plain.name(), Description="d", VpcId=plain.vpc)["GroupId"]
+        for _ in range(2)
+    ]
+    source = {"GroupId": groups[1], "Description": "from there"}
+    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [source]}
+    plain.ec2.authorize_security_group_ingress(GroupId=groups[0], IpPermissions=[rule])
+    filters = [{"Name": "group-id", "Values": [groups[0]]}]
+    rules = plain.ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    return "from there" not in {it.get("Description") for it in rules}
+
+
+@probe("template-tags")
+def template_tags(plain: Plain) -> bool:
+    tags = [{"ResourceType": "launch-template", "Tags": [{"Key": "a", "Value": "b"}]}]
+    made = plain.ec2.create_launch_template(
+        LaunchTemplateName=f"lt-{plain.name()}", LaunchTemplateData={"ImageId": plain.image}, TagSpecifications=tags
+    )["LaunchTemplate"]
+    versions = plain.ec2.describe_launch_template_versions(LaunchTemplateId=made["LaunchTemplateId"])
+    return "TagSpecifications" in versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+
+
+@probe("foreign-images")
+def foreign_images(plain: Plain) -> bool:
+    image = plain.ec2.create_image(InstanceId=plain.run(), Name=plain.name())["ImageId"]
+    permission = {"Add": [{"UserId": "111122223333"}]}
+    plain.ec2.modify_image_attribute(ImageId=image, Attribute="launchPermission", LaunchPermission=permission)
+    role = {"RoleArn": "arn:aws:iam::111122223333:role/r", "RoleSessionName": "s"}
+    keys = plain.client("sts").assume_role(**role)["Credentials"]
+    other = plain.client(
+        "ec2",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    return refuses(other.describe_images, ImageIds=[image])
+
+
+@probe("copy-at-once")
+def copy_at_once(plain: Plain) -> bool:
+    image = plain.ec2.create_image(InstanceId=plain.run(), Name=plain.name())["ImageId"]
+    copied = plain.ec2.copy_image(SourceImageId=image, SourceRegion="us-east-1", Name=plain.name())["ImageId"]
+    return bool(plain.ec2.describe_images(ImageIds=[copied])["Images"][0]["State"] == "available")
+
+
+@probe("managed-keys")
+def managed_keys(plain: Plain) -> bool:
+    plain.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)  # moto makes aws/ebs for it
+    found = plain.client("kms").describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
+    return bool(found["KeyManager"] != "AWS")
+
+
+@probe("sharing-the-unsharable")
+def sharing_the_unsharable(plain: Plain) -> bool:
+    volume = plain.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)["VolumeId"]
+    snapshot = plain.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    return takes(
+        plain.ec2.modify_snapshot_attribute,
+        SnapshotId=snapshot,
+        Attribute="createVolumePermission",
+        OperationType="add",
+        UserIds=["111122223333"],
+    )
+
+
+@probe("alarms")
+def alarms(plain: Plain) -> bool:
+    cloudwatch = plain.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Failures", "Value": 5}])
+    cloudwatch.put_metric_alarm(
+        AlarmName="failures",
+        Namespace="Shop",
+        MetricName="Failures",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return bool(cloudwatch.describe_alarms(AlarmNames=["failures"])["MetricAlarms"][0]["StateValue"] == "OK")
+
+
+@probe("metric-math")
+def metric_math(plain: Plain) -> bool:
+    cloudwatch = plain.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Orders", "Value": 5}])
+    stat = {"Metric": {"Namespace": "Shop", "MetricName": "Orders"}, "Period": 60, "Stat": "Sum"}
+    queries = [{"Id": "m", "MetricStat": stat}, {"Id": "e", "Expression": "m * 2"}]
+    now = datetime.now(UTC)
+    span = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=5)}
+    found = cloudwatch.get_metric_data(MetricDataQueries=queries, **span)["MetricDataResults"]
+    return [10.0] not in [it["Values"] for it in found]
+
+
+@probe("reserved-namespace")
+def reserved_namespace(plain: Plain) -> bool:
+    data = [{"MetricName": "RequestCount", "Value": 5}]
+    return takes(plain.client("cloudwatch").put_metric_data, Namespace="AWS/ApplicationELB", MetricData=data)
+
+
+@probe("metrics-of-traffic")
+def metrics_of_traffic(plain: Plain) -> bool:
+    plain.listener(plain.balancer(), plain.target_group())
+    return not plain.client("cloudwatch").list_metrics(MetricName="HealthyHostCount")["Metrics"]
+
+
+@probe("subnets-in-use")
+def subnets_in_use(plain: Plain) -> bool:
+    subnet = plain.subnet("a")
+    plain.run(SubnetId=subnet)
+    return takes(plain.ec2.delete_subnet, SubnetId=subnet)
+
+
+@probe("security-groups-in-use")
+def security_groups_in_use(plain: Plain) -> bool:
+    group = plain.ec2.create_security_group(GroupName=plain.name(), Description="d", VpcId=plain.vpc)["GroupId"]
+    plain.run(SecurityGroupIds=[group])
+    return takes(plain.ec2.delete_security_group, GroupId=group)
+
+
+@probe("gateways-in-use")
+def gateways_in_use(plain: Plain) -> bool:
+    gateway = plain.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    plain.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=plain.vpc)
+    plain.balancer()
+    return takes(plain.ec2.detach_internet_gateway, InternetGatewayId=gateway, VpcId=plain.vpc)
+
+
+@probe("groups-of-one-balancer")
+def groups_of_one_balancer(plain: Plain) -> bool:
+    group = plain.target_group()
+    plain.listener(plain.balancer(), group)
+    return takes(plain.listener, balancer=plain.balancer(), group=group)
+
+
+@probe("rules-that-are-not")
+def rules_that_are_not(plain: Plain) -> bool:
+    return takes(plain.elb.delete_rule, RuleArn=f"{ARN}:listener-rule/app/l/0/0/0")
+
+
+@probe("targets-that-are-not")
+def targets_that_are_not(plain: Plain) -> bool:
+    return takes(plain.elb.register_targets, TargetGroupArn=plain.target_group(), Targets=[{"Id": "i-0123"}])
+
+
+@probe("two-zones")
+def two_zones(plain: Plain) -> bool:
+    return takes(plain.balancer, Subnets=plain.subnets[:1])
+
+
+@probe("tag-sizes")
+def tag_sizes(plain: Plain) -> bool:
+    tag = {"Key": "aws:x", "Value": "v" * 257}
+    return takes(plain.ec2.create_tags, Resources=[plain.vpc], Tags=[tag])
+
+
+@probe("tags-of-balancers")
+def tags_of_balancers(plain: Plain) -> bool:
+    group, tags = plain.target_group(), [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
+    too_many = takes(plain.elb.add_tags, ResourceArns=[group], Tags=tags)
+    return too_many and refuses(plain.elb.add_tags, ResourceArns=[group], Tags=[{"Key": "one", "Value": "more"}])
+
+
+@probe("balancer-names")
+def balancer_names(plain: Plain) -> bool:
+    return takes(plain.balancer, Name="internal-" + "x" * 33)
+
+
+@probe("rule-priorities")
+def rule_priorities(plain: Plain) -> bool:
+    group = plain.target_group()
+    return takes(
+        plain.elb.create_rule,
+        ListenerArn=plain.listener(plain.balancer(), group),
+        Priority=50_001,
+        Conditions=[{"Field": "path-pattern", "Values": ["/x"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+
+
+@probe("groups-per-action")
+def groups_per_action(plain: Plain) -> bool:
+    listener = plain.listener(plain.balancer(), plain.target_group())
+    config = {"TargetGroups": [{"TargetGroupArn": plain.target_group(), "Weight": 1000} for _ in range(6)]}
+    actions = [{"Type": "forward", "ForwardConfig": config}]
+    return takes(plain.elb.modify_listener, ListenerArn=listener, DefaultActions=actions)
+
+
+@probe("thresholds")
+def thresholds(plain: Plain) -> bool:
+    return takes(plain.target_group, HealthyThresholdCount=11)
+
+
+@probe("template-names")
+def template_names(plain: Plain) -> bool:
+    return takes(plain.ec2.create_launch_template, LaunchTemplateName="x", LaunchTemplateData={"ImageId": plain.image})
+
+
+@probe("template-ids")
+def template_ids(plain: Plain) -> bool:
+    with pytest.raises(ClientError) as refused:
+        plain.ec2.delete_launch_template(LaunchTemplateId="lt-0123")
+    return refused.value.response["Error"]["Code"] != "InvalidLaunchTemplateId.NotFound"
+
+
+@probe("group-names")
+def group_names(plain: Plain) -> bool:
+    return takes(
+        plain.autoscaling.create_auto_scaling_group,
+        AutoScalingGroupName="x" * 256,
+        MinSize=0,
+        MaxSize=0,
+        LaunchTemplate={"LaunchTemplateId": plain.template(), "Version": "1"},
+        VPCZoneIdentifier=plain.subnets[0],
+    )
+
+
+@probe("endpoint-routes")
+def endpoint_routes(plain: Plain) -> bool:
+    service = {"VpcId": plain.vpc, "ServiceName": "com.amazonaws.us-east-1.s3", "VpcEndpointType": "Gateway"}
+    endpoint = plain.ec2.create_vpc_endpoint(**service)["VpcEndpoint"]["VpcEndpointId"]
+    table = plain.ec2.create_route_table(VpcId=plain.vpc)["RouteTable"]["RouteTableId"]
+    plain.ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[table])
+    (found,) = plain.ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    return not any(route.get("GatewayId") == endpoint for route in found["Routes"])
+
+
+@probe("endpoint-interfaces")
+def endpoint_interfaces(plain: Plain) -> bool:
+    service = {"VpcId": plain.vpc, "ServiceName": "com.amazonaws.us-east-1.ssm", "VpcEndpointType": "Interface"}
+    made = plain.ec2.create_vpc_endpoint(**service, SubnetIds=plain.subnets[:1])["VpcEndpoint"]
+    plain.ec2.modify_vpc_endpoint(VpcEndpointId=made["VpcEndpointId"], AddSubnetIds=plain.subnets[1:])
+    (found,) = plain.ec2.describe_vpc_endpoints(VpcEndpointIds=[made["VpcEndpointId"]])["VpcEndpoints"]
+    return len(found["NetworkInterfaceIds"]) == 1
+
+
+@probe("subnet-ipv6-state")
+def subnet_ipv6_state(plain: Plain) -> bool:
+    subnet = plain.subnet("a")
+    plain.ec2.associate_subnet_cidr_block(SubnetId=subnet, Ipv6CidrBlock="2600:1f18::/64")
+    (found,) = plain.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+    return bool(found["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlockState"]["State"] != "associated")
+
+
+@probe("public-images")
+def public_images(plain: Plain) -> bool:
+    name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    image = plain.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    return refuses(plain.ec2.describe_images, ImageIds=[image])
