@@ -144,7 +144,7 @@ class Observer:
             for each in listeners:
                 if purposes.get(each["ListenerArn"]) is purpose:
                     weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
-                    url = f"http://{self._address(balancer)}:{each['Port']}" if has_url else ""
+                    url = f"http://{self._describe_balancer(balancer)['DNSName']}:{each['Port']}" if has_url else ""
                     return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
         return None
 
@@ -167,6 +167,19 @@ class Observer:
                 taken[release] = taken.get(release, 0) + round(100 * weight / whole)
             return {release: share for release, share in taken.items() if share}
         return {}
+
+    @in_our_words
+    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
+        """Whether the load balancer that these target groups (ARNs) are behind has private addresses only; None where
+        they are behind none. Two calls."""
+        found = self._describe_target_groups(list(target_groups))
+        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+        try:
+            return self._describe_balancer(balancers[0]).get("Scheme") == "internal" if balancers else None
+        except ClientError as error:
+            if is_fault(error, "LoadBalancerNotFound"):
+                return None
+            raise
 
     @in_our_words
     def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
@@ -420,9 +433,10 @@ class Observer:
         attributes = {each["Key"]: each["Value"] for each in answer["Attributes"]}
         return attributes.get("deletion_protection.enabled") == "true"
 
-    def _address(self, balancer: str) -> str:
+    def _describe_balancer(self, balancer: str) -> dict[str, Any]:
         answer = self._session.client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer])
-        return str(answer["LoadBalancers"][0]["DNSName"])
+        found: dict[str, Any] = answer["LoadBalancers"][0]
+        return found
 
     def _describe_listeners(self, balancer: str) -> list[dict[str, Any]]:
         """None where the load balancer is gone: on a destroy it goes while this is asked."""

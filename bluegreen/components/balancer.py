@@ -22,13 +22,17 @@ class BalancerArgs:
     """What to make."""
 
     network: Network
-    """Where it lives, in the public subnets."""
+    """Where it lives: in the public subnets, or in the private ones if it is internal."""
     listener_port: int = HTTP_PORT
     """The port that users meet."""
     preview_port: int = 9000
     """The port that shows the release that is being proven."""
     preview_sources: Sequence[str] = ()
     """CIDRs that may reach the preview port."""
+    is_internal: bool = False
+    """Whether it has private addresses only. Fixed while a service runs behind it."""
+    idle_timeout_seconds: int = 60
+    """How long a connection may be silent before it is closed."""
     is_protected: bool = False
     """Whether AWS refuses to delete the load balancer."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -36,21 +40,23 @@ class BalancerArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
-        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `deletionProtection`, `tags`. Raises as `Stack.admit`
-        does."""
+        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `internal`, `idleTimeoutSeconds`,
+        `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
         stack.admit(settings)
         return cls(
             network=network,
             listener_port=settings.listener_port,
             preview_port=settings.preview_port,
             preview_sources=settings.preview_sources,
+            is_internal=settings.internal,
+            idle_timeout_seconds=settings.idle_timeout_seconds,
             is_protected=settings.deletion_protection,
             tags={**settings.tags, **stack.owner(settings.service).tags},
         )
 
 
 class Balancer(pulumi.ComponentResource):
-    """A public Application Load Balancer for one service: it has one production and one preview listener. What they
+    """An Application Load Balancer for one service: it has one production and one preview listener. What they
     forward to is the service's matter."""
 
     security_group_id: pulumi.Output[str]
@@ -78,16 +84,20 @@ class Balancer(pulumi.ComponentResource):
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
         }
         self._service = ""
+        network = args.network
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
+            internal=args.is_internal or None,
             security_groups=[group.id],
-            subnets=args.network.public_subnet_ids,
+            subnets=network.private_subnet_ids if args.is_internal else network.public_subnet_ids,
+            desync_mitigation_mode="strictest",
             drop_invalid_header_fields=True,
+            idle_timeout=args.idle_timeout_seconds,
             enable_deletion_protection=args.is_protected,
             tags=self._tags(name),
             # A public load balancer can't be made before its VPC has an internet gateway.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.public_routes),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=network.public_routes),
         )
         self.arn_suffix = self._balancer.arn_suffix
         self.url = self._url(args.listener_port)

@@ -63,7 +63,7 @@ class Stack:
 
     def admit(self, settings: Settings) -> Admitted:
         """What a service's settings come to. Call it before anything of the service is declared; `from_settings` of the
-        components' args do. One look at AWS, whatever the number of services, and one more where any runs.
+        components' args do. One look at AWS, whatever the number of services, and three more where any runs.
 
         Raises ImageUnset, AwsError where AWS can't be asked, and SettingsError for what the running stack can't become.
         """
@@ -132,6 +132,11 @@ class Stack:
         if ours and self._cidrs and settings.vpc_cidr not in self._cidrs:
             message = f"the stack runs in {', '.join(self._cidrs)}; a load balancer can't move to another VPC"
             raise SettingsError([Fault("bluegreen:vpcCidr", f"{message}. Set it back, or destroy the stack first")])
+        is_internal = self._observer.is_internal([arn for group in ours for arn in group.target_groups])
+        if is_internal is not None and is_internal != settings.internal:
+            runs = "internal" if is_internal else "public"
+            message = f"the stack runs behind a load balancer that is {runs}; one can't become the other"
+            raise SettingsError([Fault("bluegreen:internal", f"{message}. Set it back, or destroy the stack first")])
         return self._observer.active_of(ours)
 
 

@@ -64,6 +64,7 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     gateways = {Nat.NONE: 0, Nat.SINGLE: 1, Nat.PER_ZONE: settings.zones}[settings.nat]
     yield CostLine("NAT gateway", gateways, prices.NAT_GATEWAY)
     yield CostLine("load balancer", 1, prices.LOAD_BALANCER)
-    yield CostLine("public address", gateways + settings.zones, prices.PUBLIC_ADDRESS)
+    of_balancer = 0 if settings.internal else settings.zones
+    yield CostLine("public address", gateways + of_balancer, prices.PUBLIC_ADDRESS)
     metrics = sum(1 for alarm in alarms_of(settings.alarms) for query in alarm.queries if not query.expression)
     yield CostLine("alarm metric", metrics * server_groups, prices.ALARM_METRIC)

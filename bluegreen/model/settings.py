@@ -42,6 +42,9 @@ MAX_SOAK_SECONDS = 24 * 3600
 MAX_STICKINESS_SECONDS = 7 * 24 * 3600
 """Of both kinds (ELB API: TargetGroupStickinessConfig, stickiness.lb_cookie.duration_seconds)."""
 
+MAX_IDLE_SECONDS = 4000
+"""Application Load Balancers guide, "Connection idle timeout"."""
+
 MAX_ALARM_NAMES = 100
 """What one DescribeAlarms takes."""
 
@@ -319,6 +322,8 @@ class Settings(ConfigModel):
     listener_port: Port = 80
     preview_port: Port = 9000
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
+    internal: bool = False
+    idle_timeout_seconds: int = Field(60, ge=1, le=MAX_IDLE_SECONDS)
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
     nat: Nat = Nat.SINGLE

@@ -141,6 +141,12 @@ def test_a_load_balancer_that_aws_refuses_to_delete_is_known_by_its_target_group
     assert world.observer.protected_balancers([]) == ()
 
 
+def test_whether_a_load_balancer_is_internal_is_known_by_its_target_groups(world: World) -> None:
+    assert world.observer.is_internal([world.new, world.old]) is False
+    assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancers"]
+    assert world.observer.is_internal([]) is None
+
+
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:
     world.session.client("elbv2").create_listener(
         LoadBalancerArn=world.balancer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +129,9 @@ class FakeObserver:
 
     def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
         return ("10.0.0.0/16",)
+
+    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
+        return False if self.running else None
 
 
 class FakeHook(pulumi.ResourceHook):
@@ -308,6 +311,28 @@ def test_a_service_that_runs_can_not_move_to_another_vpc(declare: Any, monkeypat
     monkeypatch.setattr(FakeObserver, "running", (group("web"),))
     with pytest.raises(pulumi.RunError, match=r"bluegreen:vpcCidr: the stack runs in 10\.0\.0\.0/16"):
         declare(vpcCidr="10.1.0.0/16")
+
+
+def test_a_service_that_runs_can_not_become_internal(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeObserver, "running", (group("web"),))
+    with pytest.raises(pulumi.RunError, match="bluegreen:internal: the stack runs behind a load balancer that is pub"):
+        declare(internal="true")
+
+
+def test_a_load_balancer_is_public_and_hardened(declare: Any) -> None:
+    declared = declare(zones="2")
+    balancer = declared.one("LoadBalancer")
+    assert "internal" not in balancer, "given to a load balancer that has none, it would be a difference"
+    assert balancer["subnets"] == ["Subnet-web-public-0", "Subnet-web-public-1"]
+    assert (balancer["desyncMitigationMode"], balancer["dropInvalidHeaderFields"]) == ("strictest", True)
+    assert balancer["idleTimeout"] == 60
+
+
+def test_an_internal_load_balancer_lives_in_the_private_subnets(declare: Any) -> None:
+    balancer = declare(internal="true", idleTimeoutSeconds="120").one("LoadBalancer")
+    assert balancer["internal"] is True
+    assert balancer["subnets"] == ["Subnet-web-private-0", "Subnet-web-private-1"]
+    assert balancer["idleTimeout"] == 120
 
 
 @pytest.mark.parametrize("ami", ["", "nope"])
