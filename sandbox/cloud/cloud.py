@@ -20,7 +20,7 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import balancers, certificates, cloudwatch, image_sharing, moto_gaps, quotas
+from sandbox.cloud import authority, balancers, certificates, cloudwatch, image_sharing, moto_gaps, quotas
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.image_sharing import Copies
@@ -82,6 +82,7 @@ class Cloud:
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         moto_gaps.fill(self)
         certificates.fill()
+        authority.fill(authority.Authority(directory))
         image_sharing.fill(self)
         cloudwatch.fill(self)
         self.register_base_images(region)

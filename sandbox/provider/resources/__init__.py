@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.provider.resources import (
     auto_scaling_group,
+    certificate,
     eip,
     internet_gateway,
     launch_template,
@@ -16,12 +17,14 @@ from sandbox.provider.resources import (
     metric_alarm,
     nat_gateway,
     parameter,
+    record,
     route,
     scaling_policy,
     security_group,
     subnet,
     target_group,
     vpc,
+    web_acl_association,
 )
 from sandbox.provider.table import ResourceType
 
@@ -49,5 +52,9 @@ TYPES: Final[dict[str, ResourceType]] = {
         scaling_policy.POLICY,
         metric_alarm.METRIC_ALARM,
         parameter.PARAMETER,
+        certificate.CERTIFICATE,
+        certificate.VALIDATION,
+        record.RECORD,
+        web_acl_association.ASSOCIATION,
     )
 }

@@ -27,6 +27,7 @@ from tests.sandbox.provider.driver import (
     ROUTE,
     ROUTE_TABLE,
     TARGET_GROUP,
+    VALIDATION,
     VPC,
     Driver,
     Resource,
@@ -74,7 +75,8 @@ def test_every_type_lives_its_whole_life(network: Stack, calls: list[str]) -> No
 
     for resource in reversed(made):
         network.driver.delete(resource)
-        assert network.driver.read(resource) is None, resource.token
+        if resource.token != VALIDATION:  # nothing of its own: the certificate stays issued
+            assert network.driver.read(resource) is None, resource.token
         network.driver.delete(resource)
 
 
