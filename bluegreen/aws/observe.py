@@ -12,10 +12,13 @@ from typing import Any
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
+from bluegreen.model.dns import is_zone_id
 from bluegreen.model.observation import (
     Alarm,
+    Certificate,
     Entrance,
     Group,
+    HostedZone,
     Image,
     InstanceType,
     Listener,
@@ -135,17 +138,22 @@ class Observer:
     def entrance(self, target_group: str, purpose: Purpose, *, has_url: bool = True) -> Entrance | None:
         """The listener for this purpose of the load balancer that a target group (ARN) is behind; None where none is.
 
-        Four calls, three where no URL is wanted. A target group that no listener names is behind no load balancer.
+        Of two listeners, the one that names the target group. Four calls, three where no URL is wanted. A target group
+        that no listener names is behind no load balancer.
         """
         found = self._describe_target_groups([target_group])
         for balancer in sorted(arn for each in found for arn in each.get("LoadBalancerArns", [])):
             listeners = self._describe_listeners(balancer)
             purposes = self._purposes([each["ListenerArn"] for each in listeners])
-            for each in listeners:
-                if purposes.get(each["ListenerArn"]) is purpose:
-                    weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
-                    url = f"http://{self._describe_balancer(balancer)['DNSName']}:{each['Port']}" if has_url else ""
-                    return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
+            meant = [
+                (each, dict(weight for action in each["DefaultActions"] for weight in _forwards(action)))
+                for each in listeners
+                if purposes.get(each["ListenerArn"]) is purpose
+            ]
+            for each, weights in sorted(meant, key=lambda pair: target_group not in pair[1]):
+                host = self._describe_balancer(balancer)["DNSName"] if has_url else ""
+                url = f"{each['Protocol'].lower()}://{host}:{each['Port']}" if has_url else ""
+                return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
         return None
 
     @in_our_words
@@ -198,6 +206,61 @@ class Observer:
         A rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
         """
         return self._weights(listener, only_default=True)
+
+    @in_our_words
+    def account(self) -> str:
+        """The caller's. One call."""
+        return str(self._session.client("sts").get_caller_identity()["Account"])
+
+    @in_our_words
+    def certificate(self, arn: str) -> Certificate | None:
+        """A certificate of ACM; None where this region and account have none of that ARN. One call."""
+        try:
+            found = self._session.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
+        except ClientError as error:
+            if is_fault(error, "ResourceNotFoundException", "InvalidArnException"):
+                return None
+            raise
+        return Certificate(
+            arn=arn,
+            status=found["Status"],
+            names=tuple(dict.fromkeys([found["DomainName"], *found.get("SubjectAlternativeNames", [])])),
+            not_after=found.get("NotAfter"),
+        )
+
+    @in_our_words
+    def has_tls_policy(self, name: str) -> bool:
+        """Whether load balancers of the region have a security policy of that name. One call."""
+        try:
+            answer = self._session.client("elbv2").describe_ssl_policies(Names=[name])
+        except ClientError as error:
+            if is_fault(error, "SSLPolicyNotFound"):
+                return False
+            raise
+        return any(each["Name"] == name for each in answer["SslPolicies"])
+
+    @in_our_words
+    def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]:
+        """The account's hosted zones of that id, or of that name: it may have several. One call."""
+        route53 = self._session.client("route53")
+        if is_zone_id(zone):
+            try:
+                found = [route53.get_hosted_zone(Id=zone)["HostedZone"]]
+            except ClientError as error:
+                if is_fault(error, "NoSuchHostedZone"):
+                    return ()
+                raise
+        else:
+            found = route53.list_hosted_zones_by_name(DNSName=zone)["HostedZones"]  # from there on, in order
+        return tuple(
+            HostedZone(
+                id=each["Id"].removeprefix("/hostedzone/"),
+                name=each["Name"].rstrip("."),
+                is_private=each["Config"]["PrivateZone"],
+            )
+            for each in found
+            if is_zone_id(zone) or each["Name"].rstrip(".") == zone
+        )
 
     @in_our_words
     def drain_seconds(self, target_group: str) -> float:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.components.certificate import issue
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
-from bluegreen.model.settings import Settings
+from bluegreen.model.dns import NO_ZONES, Dns, Zones
+from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
-
-HTTP_PORT = 80
+from bluegreen.model.tls import Tls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,12 @@ class BalancerArgs:
     """The port that shows the release that is being proven."""
     preview_sources: Sequence[str] = ()
     """CIDRs that may reach the preview port."""
+    tls: Tls | None = None
+    """HTTPS on both ports; None for HTTP."""
+    dns: Dns | None = None
+    """Names that lead here."""
+    zones: Zones = NO_ZONES
+    """Ids of the hosted zones that are meant."""
     is_internal: bool = False
     """Whether it has private addresses only. Fixed while a service runs behind it."""
     idle_timeout_seconds: int = 60
@@ -40,14 +47,17 @@ class BalancerArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
-        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `internal`, `idleTimeoutSeconds`,
-        `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
-        stack.admit(settings)
+        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `internal`,
+        `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
+        admitted = stack.admit(settings)
         return cls(
             network=network,
-            listener_port=settings.listener_port,
+            listener_port=settings.production_port,
             preview_port=settings.preview_port,
             preview_sources=settings.preview_sources,
+            tls=settings.tls,
+            dns=settings.dns,
+            zones=admitted.zones,
             is_internal=settings.internal,
             idle_timeout_seconds=settings.idle_timeout_seconds,
             is_protected=settings.deletion_protection,
@@ -62,8 +72,12 @@ class Balancer(pulumi.ComponentResource):
     security_group_id: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
     """The load balancer as CloudWatch names it."""
+    address: pulumi.Output[str]
+    """Its own name in DNS."""
     url: pulumi.Output[str]
     preview_url: pulumi.Output[str]
+    is_known_by_domain: bool
+    """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:Balancer", name, None, opts)
@@ -83,6 +97,8 @@ class Balancer(pulumi.ComponentResource):
             Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, [ANYWHERE]),
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
         }
+        if args.tls and args.tls.redirect_port:
+            self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, [ANYWHERE])
         self._service = ""
         network = args.network
         self._balancer = aws.lb.LoadBalancer(
@@ -99,7 +115,16 @@ class Balancer(pulumi.ComponentResource):
             # A public load balancer can't be made before its VPC has an internet gateway.
             opts=pulumi.ResourceOptions(parent=self, depends_on=network.public_routes),
         )
+        self._certificate: pulumi.Input[str] | None = None
+        if args.tls:
+            self._certificate = args.tls.certificate or issue(
+                name, args.tls.domain, args.zones.certificate, self._tags(name), self._child
+            )
         self.arn_suffix = self._balancer.arn_suffix
+        self.address = self._balancer.dns_name
+        self._lead_here()
+        self._domain = args.tls.domain if args.tls else args.dns.names[0] if args.dns else ""
+        self.is_known_by_domain = bool(self._domain)
         self.url = self._url(args.listener_port)
         self.preview_url = self._url(args.preview_port)
         self.register_outputs({"url": self.url, "previewUrl": self.preview_url})
@@ -125,17 +150,58 @@ class Balancer(pulumi.ComponentResource):
 
         `sticky_seconds`: how long a client stays with the group that first answered it, 0 for not at all.
         """
-        port = self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port
-        return aws.lb.Listener(
-            f"{self._name}-{purpose}",
-            load_balancer_arn=self._balancer.arn,
-            port=port,
-            protocol="HTTP",
-            default_actions=[_forward(forward_to, sticky_seconds)],
-            tags={**tags, LISTENER: purpose, "Name": f"{self._name}-{purpose}"},
+        tls = self._args.tls
+        own = pulumi.ResourceOptions(
             # On a destroy the way in outlives the listener, or users would be cut off before anybody is asked.
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=self._rules[purpose])),
+            depends_on=self._rules[purpose]
         )
+        if purpose is Purpose.PREVIEW:
+            # AWS's provider can't make HTTP of a listener that has a TLS policy; nobody misses this one meanwhile.
+            own.replace_on_changes, own.delete_before_replace = ["protocol"], True
+        return aws.lb.Listener(
+            self._listener_name(purpose),
+            load_balancer_arn=self._balancer.arn,
+            port=self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port,
+            protocol="HTTPS" if tls else "HTTP",
+            certificate_arn=self._certificate,
+            ssl_policy=tls.policy if tls else None,
+            default_actions=[_forward(forward_to, sticky_seconds)],
+            tags={**tags, LISTENER: purpose, "Name": self._listener_name(purpose)},
+            opts=pulumi.ResourceOptions.merge(opts, own),
+        )
+
+    def redirect(self, tags: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
+        """Answer HTTP with the way to HTTPS, where there is HTTPS and a port for that."""
+        rules = self._rules.get(Purpose.REDIRECT)
+        if not self._args.tls or not rules:
+            return
+        redirect = aws.lb.ListenerDefaultActionRedirectArgs(
+            protocol="HTTPS", port=str(self._args.listener_port), status_code="HTTP_301"
+        )
+        name = self._listener_name(Purpose.REDIRECT)
+        aws.lb.Listener(
+            name,
+            load_balancer_arn=self._balancer.arn,
+            port=self._args.tls.redirect_port,
+            protocol="HTTP",
+            default_actions=[aws.lb.ListenerDefaultActionArgs(type="redirect", redirect=redirect)],
+            tags={**tags, LISTENER: Purpose.REDIRECT, "Name": name},
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=rules)),
+        )
+
+    def _listener_name(self, purpose: Purpose) -> str:
+        """With its rules' names.
+
+        What is the production listener with HTTP is the redirect with HTTPS, which has a listener of its own: so users
+        of either are served while one becomes the other, in both directions, and no listener must leave its port first.
+        """
+        match purpose:
+            case Purpose.PRODUCTION if self._args.tls:
+                return f"{self._name}-production-tls"
+            case Purpose.REDIRECT:
+                return f"{self._name}-production"
+            case _:
+                return f"{self._name}-{purpose}"
 
     def _tags(self, name: str) -> dict[str, str]:
         return {**self._args.tags, "Name": name}
@@ -144,7 +210,7 @@ class Balancer(pulumi.ComponentResource):
         rules: list[pulumi.Resource] = []
         for source in sources:
             suffix = "" if source == ANYWHERE else "-" + source.replace(".", "-").replace("/", "-")
-            name = f"{self._name}-{purpose}{suffix}"
+            name = f"{self._listener_name(purpose)}{suffix}"
             rule = aws.vpc.SecurityGroupIngressRule(
                 name,
                 security_group_id=self.security_group_id,
@@ -160,8 +226,27 @@ class Balancer(pulumi.ComponentResource):
         return rules
 
     def _url(self, port: int) -> pulumi.Output[str]:
-        suffix = "" if port == HTTP_PORT else f":{port}"
-        return self._balancer.dns_name.apply(lambda name: f"http://{name}{suffix}")
+        scheme, usual = ("https", HTTPS_PORT) if self._args.tls else ("http", HTTP_PORT)
+        suffix = "" if port == usual else f":{port}"
+        return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{suffix}")
+
+    def _lead_here(self) -> None:
+        for name in self._args.dns.names if self._args.dns else ():
+            aws.route53.Record(
+                f"{self._name}-{name}",
+                zone_id=self._args.zones.names,
+                name=name,
+                type="A",
+                aliases=[
+                    {
+                        "name": self._balancer.dns_name,
+                        "zone_id": self._balancer.zone_id,
+                        # There is nothing to fail over to.
+                        "evaluate_target_health": False,
+                    }
+                ],
+                opts=self._child,
+            )
 
 
 def _forward(groups: Sequence[tuple[pulumi.Input[str], int]], sticky_seconds: int) -> aws.lb.ListenerDefaultActionArgs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from pulumi.runtime.config import CONFIG
 
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.checks.balancer import check_balancer
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
-from bluegreen.errors import BluegreenError, Fault, SettingsError
+from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
+from bluegreen.model.dns import NO_ZONES, Zones
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.observation import Group
 from bluegreen.model.release import Release
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs."""
+    runs. `zones`: the hosted zones that the settings mean."""
 
     fleet: Fleet
     live_desired: int | None
+    zones: Zones = NO_ZONES
 
 
 class Stack:
@@ -65,7 +69,8 @@ class Stack:
         """What a service's settings come to. Call it before anything of the service is declared; `from_settings` of the
         components' args do. One look at AWS, whatever the number of services, and three more where any runs.
 
-        Raises ImageUnset, AwsError where AWS can't be asked, and SettingsError for what the running stack can't become.
+        Raises ImageUnset, NotUsable for what AWS has not, or has otherwise, AwsError where AWS can't be asked, and
+        SettingsError for what the running stack can't become.
         """
         for known, admitted in self._admitted:
             if known == settings:
@@ -74,7 +79,8 @@ class Stack:
         self._admission.admit(settings)
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
-        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None)
+        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
+        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None, zones=zones)
         self._admitted.append((settings, admitted))
         return admitted
 
@@ -99,6 +105,11 @@ class Stack:
         opts = pulumi.ResourceOptions(hooks=self.hooks.checking_image())
         template = aws.ec2.LaunchTemplate("image", image_id=image, opts=opts)
         pulumi.export("url", template.arn)  # never known: the outputs of the last update stay
+
+    def refuse(self, error: NotUsable) -> None:
+        """The same for what the config names in AWS."""
+        self.hooks.refuse(error)
+        self.refuse_image("")
 
     def export(self, service: Service) -> None:
         """Put out, as the stack's outputs, what the `bluegreen` command and other systems want to know of a service.

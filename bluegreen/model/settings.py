@@ -22,12 +22,17 @@ from bluegreen.errors import Fault, ImageUnset, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
+from bluegreen.model.dns import Dns
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
+from bluegreen.model.tls import Tls
 from bluegreen.model.window import Window
 
 NAMESPACE = "bluegreen"
+
+HTTP_PORT = 80
+HTTPS_PORT = 443
 
 MAX_TAGS = 40
 """AWS takes 50 for a resource; the others are for our own and for those that AWS adds."""
@@ -319,9 +324,11 @@ class Settings(ConfigModel):
     max_size: int = Field(6, ge=1)
     desired_capacity: int = Field(2, ge=1)
     port: Port = 8080
-    listener_port: Port = 80
+    listener_port: int = Field(0, ge=0, le=65535)
     preview_port: Port = 9000
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
+    tls: Annotated[Tls | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    dns: Annotated[Dns | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     internal: bool = False
     idle_timeout_seconds: int = Field(60, ge=1, le=MAX_IDLE_SECONDS)
     vpc_cidr: NetworkText = "10.0.0.0/16"
@@ -428,6 +435,16 @@ class Settings(ConfigModel):
         return LedgerPlace.parse(self.ledger)
 
     @property
+    def production_port(self) -> int:
+        """The port that users meet."""
+        return self.listener_port or (HTTPS_PORT if self.tls else HTTP_PORT)
+
+    @property
+    def domain(self) -> str:
+        """The name by which the listeners are asked with HTTPS; empty without."""
+        return self.tls.domain if self.tls else ""
+
+    @property
     def preview_sources(self) -> tuple[str, ...]:
         """The networks that may reach the preview listener."""
         return self.preview_cidrs or (self.vpc_cidr,)
@@ -437,9 +454,23 @@ class Settings(ConfigModel):
         if self.min_size > self.max_size:
             message = f"{self.min_size} is more than maxSize ({self.max_size})"
             yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
-        if self.listener_port == self.preview_port:
+        if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
-            yield {"listenerPort", "previewPort"}, Fault(_path("previewPort"), message)
+            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
+        if self.tls and self.tls.redirect_port in (self.production_port, self.preview_port):
+            which = "listenerPort" if self.tls.redirect_port == self.production_port else "previewPort"
+            message = (
+                f"{self.tls.redirect_port} is {which} too; a load balancer listens on a port once (0: no redirect)"
+            )
+            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("tls", "redirectPort"), message)
+        if self.tls and not self.tls.certificate and self.dns:
+            for name in self.dns.names:
+                if name != self.tls.domain:
+                    message = (
+                        f"the certificate that is issued is for {self.tls.domain} alone, not for {name}; give the ARN "
+                        "of one for all names as tls.certificate"
+                    )
+                    yield {"tls", "dns"}, Fault(_path("dns", "names"), message)
         if self.target_stickiness_seconds and not self.group_stickiness_seconds:
             message = (
                 "needs groupStickinessSeconds too: while a listener forwards to two target groups, AWS refuses target "
@@ -466,12 +497,14 @@ class Settings(ConfigModel):
 PARTS: dict[str, type[BaseModel]] = {
     "alarms": AlarmSettings,
     "attest": Attest,
+    "dns": Dns,
     "fleet": FleetConfig,
     "gateCommand": GateCommand,
     "healthCheck": HealthCheck,
     "migration": GateCommand,
     "smokeTests": SmokeTest,
     "steps": Shift,
+    "tls": Tls,
     "windows": Window,
 }
 """What the keys of an object, or of each in a list of them, may be."""

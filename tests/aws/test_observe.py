@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,10 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer, load_balancer_dimension, target_group_dimension
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.observation import Alarm, Entrance, Machine, Traffic
+from bluegreen.model.observation import Alarm, Certificate, Entrance, HostedZone, Machine, Traffic
 from bluegreen.model.tags import LISTENER, Owner, Purpose
+from bluegreen.model.tls import RECOMMENDED_POLICY
+from tests.sandbox.cloud.keys import KeyPair
 
 WEB = Owner(project="bluegreen", stack="dev", service="web")
 
@@ -82,7 +84,10 @@ def recorded_session() -> Iterator[tuple[Session, list[str]]]:
             patch.setenv(name, "test")
         session = Session(SessionSettings(region="us-east-1"))
         calls: list[str] = []
-        for service in ("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"):
+        for service in (
+            *("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"),
+            *("acm", "route53", "sts", "wafv2", "s3"),
+        ):
             events = session.client(service).meta.events
             events.register("before-call", lambda model, **_: calls.append(model.name))
         yield session, calls
@@ -145,6 +150,65 @@ def test_whether_a_load_balancer_is_internal_is_known_by_its_target_groups(world
     assert world.observer.is_internal([world.new, world.old]) is False
     assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancers"]
     assert world.observer.is_internal([]) is None
+
+
+def import_certificate(world: World, *names: str) -> str:
+    pair = KeyPair.signed_by_itself(*names)
+    made = world.session.client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)
+    world.calls.clear()
+    return str(made["CertificateArn"])
+
+
+def test_an_entrance_with_https_says_so_and_is_known_by_the_domain_in_its_certificate(world: World) -> None:
+    world.session.client("elbv2").create_listener(
+        LoadBalancerArn=world.balancer,
+        Port=8443,
+        Protocol="HTTPS",
+        Certificates=[{"CertificateArn": import_certificate(world, "shop.example")}],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": world.new}],
+        Tags=[{"Key": LISTENER, "Value": "production"}],
+    )
+    found = world.observer.entrance(world.new, Purpose.PRODUCTION)
+    assert found, "of two production listeners, the one that names the target group"
+    assert (found.url.partition("//")[0], found.url.rpartition(":")[2], found.address) == ("https:", "8443", "")
+    known = found.known_as("shop.example")
+    assert known.url == "https://shop.example:8443"
+    assert known.address == found.url.removeprefix("https://").removesuffix(":8443")
+    other = world.observer.entrance(world.old, Purpose.PRODUCTION)
+    assert other
+    assert other.listener == world.production
+    assert other.known_as("shop.example") == other, "HTTP proves nobody's name"
+
+
+def test_a_certificate_is_read_with_its_names_and_its_end(world: World) -> None:
+    arn = import_certificate(world, "shop.example", "*.shop.example")
+    found = world.observer.certificate(arn)
+    assert found
+    assert replace(found, not_after=None) == Certificate(
+        arn=arn, status="ISSUED", names=("shop.example", "*.shop.example")
+    )
+    assert found.not_after
+    assert found.not_after > datetime.now(UTC)
+    assert world.observer.certificate(f"{arn}0") is None
+    assert world.calls == ["DescribeCertificate"] * 2
+    assert world.observer.account() == "123456789012"
+
+
+def test_a_tls_policy_is_known_by_its_name(world: World) -> None:
+    assert world.observer.has_tls_policy(RECOMMENDED_POLICY)
+    assert not world.observer.has_tls_policy("ELBSecurityPolicy-2099")
+    assert world.calls == ["DescribeSSLPolicies"] * 2
+
+
+def test_hosted_zones_are_found_by_name_and_by_id(world: World) -> None:
+    route53 = world.session.client("route53")
+    made = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"].rpartition("/")[2]
+    route53.create_hosted_zone(Name="example.org", CallerReference="2")
+    world.calls.clear()
+    public = (HostedZone(id=made, name="example.com"),)
+    assert world.observer.hosted_zones("example.com") == world.observer.hosted_zones(made) == public
+    assert world.observer.hosted_zones("example.net") == world.observer.hosted_zones("ZNOTTHERE") == ()
+    assert world.calls == ["ListHostedZonesByName", "GetHostedZone"] * 2
 
 
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:

@@ -19,7 +19,8 @@ from bluegreen import program
 from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
-from bluegreen.model.observation import Group
+from bluegreen.errors import BluegreenError
+from bluegreen.model.observation import Certificate, Group, HostedZone
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
@@ -27,9 +28,21 @@ from bluegreen.model.tags import Owner
 AMI = "ami-0123456789abcdef0"
 COMPUTED = {
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
-    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "arnSuffix": "app/web/1"},
+    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "zoneId": "ZELB", "arnSuffix": "app/web/1"},
     "aws:lb/targetGroup:TargetGroup": {"arnSuffix": "targetgroup/web/1"},
+    "aws:acm/certificate:Certificate": {
+        "domainValidationOptions": [
+            {
+                "domainName": "shop.example.com",
+                "resourceRecordName": "_d9.shop.example.com.",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": "_c9.acm-validations.aws.",
+            }
+        ]
+    },
 }
+TLS = {"domain": "shop.example.com", "zone": "example.com"}
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
 
 @dataclass
@@ -130,6 +143,21 @@ class FakeObserver:
     def vpc_cidrs(self, owner: Owner) -> tuple[str, ...]:
         return ("10.0.0.0/16",)
 
+    region = "us-east-1"
+    zones: tuple[HostedZone, ...] = (HostedZone(id="Z1", name="example.com"),)
+
+    def account(self) -> str:
+        return "123456789012"
+
+    def certificate(self, arn: str) -> Certificate | None:
+        return Certificate(arn=arn, status="ISSUED", names=("*.example.com",)) if arn == ARN else None
+
+    def has_tls_policy(self, name: str) -> bool:
+        return name.startswith("ELBSecurityPolicy-TLS13")
+
+    def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]:
+        return tuple(each for each in self.zones if zone in (each.id, each.name))
+
     def is_internal(self, target_groups: Iterable[str]) -> bool | None:
         return False if self.running else None
 
@@ -145,11 +173,17 @@ class FakeHook(pulumi.ResourceHook):
 
 class FakeHooks:
     made = 0
+    refused: list[str] = []
 
     def __init__(self, session: object, admission: object, place: object) -> None:
         FakeHooks.made += 1
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
         self._cutover = FakeHook("cutover")
+        self.refusals: list[str] = []
+        FakeHooks.refused = self.refusals
+
+    def refuse(self, error: BluegreenError) -> None:
+        self.refusals.append(str(error))
 
     def checking_image(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_create=[self._image])
