@@ -263,6 +263,32 @@ class Observer:
         )
 
     @in_our_words
+    def bucket_region(self, bucket: str) -> str | None:
+        """The region of a bucket, empty where it is somebody's who does not say; None where there is none. One call."""
+        try:
+            answer = self._session.client("s3").head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if is_fault(error, "404", "NoSuchBucket"):
+                return None
+            if is_fault(error, "301", "403", "400"):
+                headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+                return str(headers.get("x-amz-bucket-region", ""))
+            raise
+        return str(answer.get("BucketRegion", ""))
+
+    @in_our_words
+    def has_web_acl(self, arn: str) -> bool:
+        """Whether the region has this web ACL. One call."""
+        _, _, name, identifier = arn.rpartition(":")[2].split("/")
+        try:
+            self._session.client("wafv2").get_web_acl(Name=name, Scope="REGIONAL", Id=identifier)
+        except ClientError as error:
+            if is_fault(error, "WAFNonexistentItemException"):
+                return False
+            raise
+        return True
+
+    @in_our_words
     def drain_seconds(self, target_group: str) -> float:
         """The deregistration delay of a target group (ARN), 0 where it is gone. One call."""
         try:

@@ -26,6 +26,8 @@ class Sight(Protocol):
     def certificate(self, arn: str) -> Certificate | None: ...
     def has_tls_policy(self, name: str) -> bool: ...
     def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]: ...
+    def bucket_region(self, bucket: str) -> str | None: ...
+    def has_web_acl(self, arn: str) -> bool: ...
 
 
 def check_balancer(sight: Sight, settings: Settings, now: Callable[[], datetime]) -> Zones:
@@ -49,6 +51,10 @@ def check_balancer(sight: Sight, settings: Settings, now: Callable[[], datetime]
         found = _zone(sight, "dns.zone", dns.zone, dns.names, faults, is_private=settings.internal)
         zones = replace(zones, names=found)
         faults += _uncovered(dns, certificate)
+    if settings.access_logs and (wrong := _bucket(sight, settings.access_logs.bucket)):
+        faults.append(_fault("accessLogs.bucket", wrong))
+    if settings.web_acl and (wrong := _web_acl(sight, settings.web_acl)):
+        faults.append(_fault("webAcl", wrong))
     if faults:
         raise NotUsable(faults)
     return zones
@@ -86,6 +92,23 @@ def _uncovered(dns: Dns, certificate: Certificate | None) -> list[Fault]:
     """Names whose users would be warned of the certificate. Of one that is to be issued the settings know."""
     names = [name for name in dns.names if certificate and not covers(certificate, name)]
     return [_fault("dns.names", f"the certificate is not for {name}") for name in names]
+
+
+def _bucket(sight: Sight, bucket: str) -> str:
+    """What is wrong with a bucket for access logs. Whether its policy lets them in, AWS tries itself."""
+    region = sight.bucket_region(bucket)
+    if region is None:
+        return f"there is no bucket {bucket}"
+    if region and region != sight.region:
+        return f"the bucket {bucket} is in {region}, and access logs go to one in {sight.region}"
+    return ""
+
+
+def _web_acl(sight: Sight, arn: str) -> str:
+    region = arn.split(":")[3]
+    if region != sight.region:
+        return f"{arn} is in {region}, and the load balancer in {sight.region}"
+    return "" if sight.has_web_acl(arn) else f"there is no web ACL {arn}"
 
 
 def _fault(path: str, message: str) -> Fault:

@@ -12,6 +12,7 @@ from bluegreen.components.certificate import issue
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
+from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.dns import NO_ZONES, Dns, Zones
 from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
@@ -36,6 +37,10 @@ class BalancerArgs:
     """Names that lead here."""
     zones: Zones = NO_ZONES
     """Ids of the hosted zones that are meant."""
+    access_logs: AccessLogs | None = None
+    """Where it writes down its requests."""
+    web_acl: str = ""
+    """The ARN of the web ACL that stands before it."""
     is_internal: bool = False
     """Whether it has private addresses only. Fixed while a service runs behind it."""
     idle_timeout_seconds: int = 60
@@ -47,8 +52,8 @@ class BalancerArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
-        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `internal`,
-        `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
+        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
+        `internal`, `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
         admitted = stack.admit(settings)
         return cls(
             network=network,
@@ -58,6 +63,8 @@ class BalancerArgs:
             tls=settings.tls,
             dns=settings.dns,
             zones=admitted.zones,
+            access_logs=settings.access_logs,
+            web_acl=settings.web_acl,
             is_internal=settings.internal,
             idle_timeout_seconds=settings.idle_timeout_seconds,
             is_protected=settings.deletion_protection,
@@ -100,7 +107,7 @@ class Balancer(pulumi.ComponentResource):
         if args.tls and args.tls.redirect_port:
             self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, [ANYWHERE])
         self._service = ""
-        network = args.network
+        network, logs = args.network, args.access_logs
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
@@ -110,11 +117,13 @@ class Balancer(pulumi.ComponentResource):
             desync_mitigation_mode="strictest",
             drop_invalid_header_fields=True,
             idle_timeout=args.idle_timeout_seconds,
+            access_logs={"bucket": logs.bucket, "prefix": logs.prefix or None, "enabled": True} if logs else None,
             enable_deletion_protection=args.is_protected,
             tags=self._tags(name),
             # A public load balancer can't be made before its VPC has an internet gateway.
             opts=pulumi.ResourceOptions(parent=self, depends_on=network.public_routes),
         )
+        self._shield = [self._put_behind(args.web_acl)] if args.web_acl else []
         self._certificate: pulumi.Input[str] | None = None
         if args.tls:
             self._certificate = args.tls.certificate or issue(
@@ -153,7 +162,7 @@ class Balancer(pulumi.ComponentResource):
         tls = self._args.tls
         own = pulumi.ResourceOptions(
             # On a destroy the way in outlives the listener, or users would be cut off before anybody is asked.
-            depends_on=self._rules[purpose]
+            depends_on=[*self._rules[purpose], *self._shield]
         )
         if purpose is Purpose.PREVIEW:
             # AWS's provider can't make HTTP of a listener that has a TLS policy; nobody misses this one meanwhile.
@@ -229,6 +238,16 @@ class Balancer(pulumi.ComponentResource):
         scheme, usual = ("https", HTTPS_PORT) if self._args.tls else ("http", HTTP_PORT)
         suffix = "" if port == usual else f":{port}"
         return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{suffix}")
+
+    def _put_behind(self, web_acl: str) -> pulumi.Resource:
+        # The end of an association leaves the load balancer with none, whoever has made the next one by then.
+        first = pulumi.ResourceOptions(delete_before_replace=True)
+        return aws.wafv2.WebAclAssociation(
+            self._name,
+            resource_arn=self._balancer.arn,
+            web_acl_arn=web_acl,
+            opts=pulumi.ResourceOptions.merge(self._child, first),
+        )
 
     def _lead_here(self) -> None:
         for name in self._args.dns.names if self._args.dns else ():

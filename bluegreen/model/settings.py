@@ -19,12 +19,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
+from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
 from bluegreen.model.dns import Dns
 from bluegreen.model.ledger_place import LedgerPlace
-from bluegreen.model.schema import ConfigModel, decoded, refusal
+from bluegreen.model.schema import ConfigModel, bucket_name, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
 from bluegreen.model.window import Window
@@ -87,10 +88,15 @@ def _instance_type(value: str) -> str:
     return value
 
 
-def _bucket(value: str) -> str:
-    """S3 User Guide, "General purpose bucket naming rules"."""
-    if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
-        raise refusal(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+def _web_acl(value: str) -> str:
+    """One of AWS WAF's (version 2), of a region: those of CloudFront are global."""
+    if value and not re.fullmatch(
+        r"arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/[\w-]+/[\w-]+", value, re.ASCII
+    ):
+        raise refusal(
+            f"{value!r} is not the ARN of a regional web ACL; one looks like "
+            "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/NAME/ID"
+        )
     return value
 
 
@@ -329,6 +335,8 @@ class Settings(ConfigModel):
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
     tls: Annotated[Tls | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     dns: Annotated[Dns | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    access_logs: Annotated[AccessLogs | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    web_acl: Annotated[str, AfterValidator(_web_acl)] = ""
     internal: bool = False
     idle_timeout_seconds: int = Field(60, ge=1, le=MAX_IDLE_SECONDS)
     vpc_cidr: NetworkText = "10.0.0.0/16"
@@ -364,7 +372,7 @@ class Settings(ConfigModel):
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
-    artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
+    artifact_bucket: Annotated[str, AfterValidator(bucket_name)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
     deletion_protection: bool = False
@@ -495,6 +503,7 @@ class Settings(ConfigModel):
 
 
 PARTS: dict[str, type[BaseModel]] = {
+    "accessLogs": AccessLogs,
     "alarms": AlarmSettings,
     "attest": Attest,
     "dns": Dns,

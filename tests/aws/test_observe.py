@@ -211,6 +211,38 @@ def test_hosted_zones_are_found_by_name_and_by_id(world: World) -> None:
     assert world.calls == ["ListHostedZonesByName", "GetHostedZone"] * 2
 
 
+def test_a_bucket_is_known_with_its_region(world: World) -> None:
+    s3 = world.session.client("s3")
+    s3.create_bucket(Bucket="my-bucket")
+    s3.create_bucket(Bucket="far-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    world.calls.clear()
+    assert world.observer.bucket_region("my-bucket") == "us-east-1"
+    assert world.observer.bucket_region("far-bucket") == "eu-west-1"
+    assert world.observer.bucket_region("no-bucket") is None
+    assert world.calls == ["HeadBucket"] * 3
+
+
+@pytest.mark.parametrize("code", [301, 400, 403])
+def test_a_bucket_of_somebody_else_s_says_its_region_at_most(world: World, code: int) -> None:
+    for headers, region in (({"x-amz-bucket-region": "eu-west-1"}, "eu-west-1"), ({}, "")):
+        with Stubber(world.session.client("s3")) as stub:
+            stub.add_client_error(
+                "head_bucket", str(code), http_status_code=code, response_meta={"HTTPHeaders": headers}
+            )
+            assert world.observer.bucket_region("their-bucket") == region
+
+
+def test_a_web_acl_is_known_by_its_arn(world: World) -> None:
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"}
+    made = world.session.client("wafv2").create_web_acl(
+        Name="web", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility
+    )
+    world.calls.clear()
+    assert world.observer.has_web_acl(made["Summary"]["ARN"])
+    assert not world.observer.has_web_acl(made["Summary"]["ARN"] + "0")
+    assert world.calls == ["GetWebACL"] * 2
+
+
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:
     world.session.client("elbv2").create_listener(
         LoadBalancerArn=world.balancer,

@@ -158,6 +158,12 @@ class FakeObserver:
     def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]:
         return tuple(each for each in self.zones if zone in (each.id, each.name))
 
+    def bucket_region(self, bucket: str) -> str | None:
+        return {"my-logs": "us-east-1", "far-logs": "eu-west-1", "their-logs": ""}.get(bucket)
+
+    def has_web_acl(self, arn: str) -> bool:
+        return arn.endswith("/known")
+
     def is_internal(self, target_groups: Iterable[str]) -> bool | None:
         return False if self.running else None
 

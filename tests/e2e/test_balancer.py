@@ -72,6 +72,7 @@ def records(project: Project) -> set[tuple[str, str]]:
         ({"tls": {**TLS, "zone": "example.org"}}, "bluegreen:tls.zone: there is no hosted zone example.org"),
         ({"tls": {**TLS, "policy": "ELBSecurityPolicy-2099"}}, "has no TLS policy ELBSecurityPolicy-2099"),
         ({"dns": {**DNS, "names": ["shop.example.org"]}}, "shop.example.org is not in the hosted zone example.com"),
+        ({"access_logs": {"bucket": "no-logs"}}, "bluegreen:accessLogs.bucket: there is no bucket no-logs"),
         ({"internal": True}, "bluegreen:internal: the stack runs behind a load balancer that is public"),
     ],
 )
@@ -86,6 +87,37 @@ def test_what_can_not_be_is_refused_and_nothing_is_changed(
     assert refused.has_no_traceback, refused.output
     assert not refused.writes
     assert served.outputs == before
+
+
+def test_access_logs_and_a_web_acl_come_and_go(served: Project) -> None:
+    waf, elb = served.aws("wafv2"), served.aws("elbv2")
+    served.aws("s3").create_bucket(Bucket="my-access")
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"}
+    acls = [
+        waf.create_web_acl(Name=name, Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility)
+        for name in ("one", "other")
+    ]
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    arn = balancer["LoadBalancerArn"]
+
+    def acl() -> str:
+        return str(waf.get_web_acl_for_resource(ResourceArn=arn).get("WebACL", {}).get("Name", ""))
+
+    def attributes() -> dict[str, str]:
+        found = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+        return {each["Key"]: each["Value"] for each in found}
+
+    on = served.up(access_logs={"bucket": "my-access"}, web_acl=acls[0]["Summary"]["ARN"], idle_timeout_seconds=120)
+    assert on.code == 0, on.output
+    assert (acl(), attributes()["access_logs.s3.bucket"]) == ("one", "my-access")
+    assert attributes()["idle_timeout.timeout_seconds"] == "120"
+    assert attributes()["routing.http.desync_mitigation_mode"] == "strictest"
+    changed = served.up(web_acl=acls[1]["Summary"]["ARN"])
+    assert changed.code == 0, changed.output
+    assert acl() == "other"
+    off = served.up(access_logs=None, web_acl=None, idle_timeout_seconds=None)
+    assert off.code == 0, off.output
+    assert (acl(), attributes()["access_logs.s3.enabled"]) == ("", "false")
 
 
 def test_https_is_turned_on_with_a_certificate_that_dns_validates_and_no_request_fails(served: Project) -> None:
