@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -40,9 +41,10 @@ def address(project: Project) -> str:
 def ask(project: Project, port: int = HTTPS) -> dict[str, str]:
     """What the service answers to users whose DNS leads them here."""
     context = ssl.create_default_context(cafile=str(project.sandbox.dir / TRUSTED))
-    connection = http.client.HTTPSConnection(DOMAIN, port, timeout=10)
+    domain = urlsplit(project.outputs["url"]).hostname or ""
+    connection = http.client.HTTPSConnection(domain, port, timeout=10)
     raw = socket.create_connection((address(project), port), timeout=10)
-    connection.sock = context.wrap_socket(raw, server_hostname=DOMAIN)
+    connection.sock = context.wrap_socket(raw, server_hostname=domain)
     connection.request("GET", "/version")
     found: dict[str, str] = json.loads(connection.getresponse().read())
     connection.close()
@@ -140,14 +142,27 @@ def test_https_is_turned_on_with_a_certificate_that_dns_validates_and_no_request
 
 def test_a_release_is_proven_and_watched_over_https(served: Project) -> None:
     old = served.release
-    changed = served.up(ami=served.image("2"))
+    served.configure(strategy="canary", steps=[{"weight": 50}])
+    changed = served.bluegreen("deploy", served.stack, "--ami", served.image("2"))
     assert changed.code == 0, changed.output
     assert "smoke tests passed: /version 1 times" in changed.output
-    assert "attest: " in changed.output
+    assert changed.output.count("attest: seen ") == 2, "of the shift, and of the cutover"
     assert ask(served)["release"] == served.release != old
     status = served.bluegreen("status", served.stack)
     assert status.code == 0, status.output
     assert f"https://{DOMAIN}:{HTTPS}" in status.output
+
+
+def test_another_domain_is_another_certificate_on_the_same_listeners(served: Project) -> None:
+    before = {port: each["ListenerArn"] for port, each in listeners(served).items()}
+    tls, dns = {**TLS, "domain": "www.example.com"}, {**DNS, "names": ["www.example.com"]}
+    changed = served.up(tls=tls, dns=dns)
+    assert changed.code == 0, changed.output
+    assert ask(served)["release"] == ask(served, 9000)["release"] == served.release
+    assert {port: each["ListenerArn"] for port, each in listeners(served).items()} == before
+    (certificate,) = served.aws("acm").list_certificates()["CertificateSummaryList"]
+    assert certificate["DomainName"] == "www.example.com"
+    assert (DOMAIN, "A") not in records(served)
 
 
 def test_a_certificate_that_nobody_trusts_lets_no_release_through(
