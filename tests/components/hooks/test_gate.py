@@ -203,6 +203,11 @@ def test_the_very_first_release_awaits_nothing(world: World) -> None:
 def test_a_listener_that_takes_another_one_s_traffic_over_is_gated_against_that(world: World, arn: str) -> None:
     """HTTPS and HTTP have a listener each: a new one, or one that was the redirect, begins with all of the traffic."""
 
+    def weights(listener: str) -> dict[str, int]:
+        return {} if listener == "arn:redirect" else dict(world.live)
+
+    world.default_weights = weights  # type: ignore[method-assign]
+
     async def update() -> None:
         was = {"defaultActions": [{"type": "redirect", "redirect": {"statusCode": "HTTP_301"}}]}
         args = listener(arn, new=1)
