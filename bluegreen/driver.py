@@ -400,7 +400,7 @@ class Driver:
             self._stack.say(f"staying at `{step.name}` for {step.watch_seconds} s; Ctrl-C leaves it there")
         try:
             self._keep_watch(
-                Shift(owner=self._stack.owner, release=watched.version, shares=shares),
+                Shift(owner=self._stack.owner, release=watched.version, shares=shares, domain=settings.domain),
                 settings.attest,
                 SoakPolicy.from_settings(settings),
                 step.watch_seconds,

@@ -106,6 +106,10 @@ class ArtifactError(BluegreenError):
         return cls(_counted(where, sorted(faults)), next_step)
 
 
+class NotUsable(SettingsError):
+    """What the config names in AWS is not there, or does not fit. A destroy can do without it."""
+
+
 class ContentError(BluegreenError):
     """A directory that should go into an image can't: it is not there, or it holds what no image can."""
 

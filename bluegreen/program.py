@@ -14,7 +14,7 @@ from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.components.stack import Stack
-from bluegreen.errors import BluegreenError, ImageUnset
+from bluegreen.errors import BluegreenError, ImageUnset, NotUsable
 
 INTERRUPTED = 130
 
@@ -28,8 +28,8 @@ def run(declare: Callable[[Stack], None]) -> None:
     """Run a Pulumi program that declares services. Call it once, and declare all of them in `declare`.
 
     Hooks are registered first. What goes wrong (BluegreenError) ends the program with one message, and an interrupt
-    (Ctrl-C, or a gate that failed) without a page of traceback. Where a service has no image, an update is refused
-    before anything is changed, and a destroy goes on.
+    (Ctrl-C, or a gate that failed) without a page of traceback. Where a service has no image, or what its settings name
+    is not there, an update is refused before anything is changed, and a destroy goes on.
     """
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -38,6 +38,8 @@ def run(declare: Callable[[Stack], None]) -> None:
             declare(stack)
         except ImageUnset as error:
             stack.refuse_image(error.image)
+        except NotUsable as error:
+            stack.refuse(error)
     except BluegreenError as error:
         raise pulumi.RunError(str(error)) from None
 

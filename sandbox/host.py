@@ -30,7 +30,18 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_BOOT_SECONDS = 1.0
 DEFAULT_METRIC_SECONDS = 2  # a soak of minutes is rehearsed in seconds; 60 is real time
 LONGEST_METRIC_SECONDS = 3600
-_STARTED_HERE = ("calls.jsonl", "images", "machines", "pulumi-home", "sandbox.json", "sandbox.log", "state", "system")
+TRUSTED = "trusted.pem"  # certificate authorities: the sandbox's own, and those of this computer
+_STARTED_HERE = (
+    "calls.jsonl",
+    "images",
+    "machines",
+    "pulumi-home",
+    "sandbox.json",
+    "sandbox.log",
+    "state",
+    "system",
+    TRUSTED,
+)
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
@@ -210,6 +221,7 @@ class Sandbox:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "SSL_CERT_FILE": str(self.dir / TRUSTED),
             "AWS_POLL_DELAY_SECONDS": "1",  # Packer's; machines boot in a second here
             "PKR_VAR_ssh_port": str(self.ssh_port),
             "ANSIBLE_REMOTE_PORT": str(self.ssh_port),

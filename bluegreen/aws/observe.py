@@ -12,10 +12,13 @@ from typing import Any
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
+from bluegreen.model.dns import is_zone_id
 from bluegreen.model.observation import (
     Alarm,
+    Certificate,
     Entrance,
     Group,
+    HostedZone,
     Image,
     InstanceType,
     Listener,
@@ -184,17 +187,22 @@ class Observer:
     def entrance(self, target_group: str, purpose: Purpose, *, has_url: bool = True) -> Entrance | None:
         """The listener for this purpose of the load balancer that a target group (ARN) is behind; None where none is.
 
-        Four calls, three where no URL is wanted. A target group that no listener names is behind no load balancer.
+        Of two listeners, the one that names the target group. Four calls, three where no URL is wanted. A target group
+        that no listener names is behind no load balancer.
         """
         found = self._describe_target_groups([target_group])
         for balancer in sorted(arn for each in found for arn in each.get("LoadBalancerArns", [])):
             listeners = self._describe_listeners(balancer)
             purposes = self._purposes([each["ListenerArn"] for each in listeners])
-            for each in listeners:
-                if purposes.get(each["ListenerArn"]) is purpose:
-                    weights = dict(weight for action in each["DefaultActions"] for weight in _forwards(action))
-                    url = f"http://{self._address(balancer)}:{each['Port']}" if has_url else ""
-                    return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
+            meant = [
+                (each, dict(weight for action in each["DefaultActions"] for weight in _forwards(action)))
+                for each in listeners
+                if purposes.get(each["ListenerArn"]) is purpose
+            ]
+            for each, weights in sorted(meant, key=lambda pair: target_group not in pair[1]):
+                host = self._describe_balancer(balancer)["DNSName"] if has_url else ""
+                url = f"{each['Protocol'].lower()}://{host}:{each['Port']}" if has_url else ""
+                return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
         return None
 
     @in_our_words
@@ -218,6 +226,19 @@ class Observer:
         return {}
 
     @in_our_words
+    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
+        """Whether the load balancer that these target groups (ARNs) are behind has private addresses only; None where
+        they are behind none. Two calls."""
+        found = self._describe_target_groups(list(target_groups))
+        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+        try:
+            return self._describe_balancer(balancers[0]).get("Scheme") == "internal" if balancers else None
+        except ClientError as error:
+            if is_fault(error, "LoadBalancerNotFound"):
+                return None
+            raise
+
+    @in_our_words
     def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
         """The load balancers (ARNs) that these target groups (ARNs) are behind and that AWS refuses to delete.
 
@@ -234,6 +255,87 @@ class Observer:
         A rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
         """
         return self._weights(listener, only_default=True)
+
+    @in_our_words
+    def account(self) -> str:
+        """The caller's. One call."""
+        return str(self._session.client("sts").get_caller_identity()["Account"])
+
+    @in_our_words
+    def certificate(self, arn: str) -> Certificate | None:
+        """A certificate of ACM; None where this region and account have none of that ARN. One call."""
+        try:
+            found = self._session.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
+        except ClientError as error:
+            if is_fault(error, "ResourceNotFoundException", "InvalidArnException"):
+                return None
+            raise
+        return Certificate(
+            arn=arn,
+            status=found["Status"],
+            names=tuple(dict.fromkeys([found["DomainName"], *found.get("SubjectAlternativeNames", [])])),
+            not_after=found.get("NotAfter"),
+        )
+
+    @in_our_words
+    def has_tls_policy(self, name: str) -> bool:
+        """Whether load balancers of the region have a security policy of that name. One call."""
+        try:
+            answer = self._session.client("elbv2").describe_ssl_policies(Names=[name])
+        except ClientError as error:
+            if is_fault(error, "SSLPolicyNotFound"):
+                return False
+            raise
+        return any(each["Name"] == name for each in answer["SslPolicies"])
+
+    @in_our_words
+    def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]:
+        """The account's hosted zones of that id, or of that name: it may have several. One call."""
+        route53 = self._session.client("route53")
+        if is_zone_id(zone):
+            try:
+                found = [route53.get_hosted_zone(Id=zone)["HostedZone"]]
+            except ClientError as error:
+                if is_fault(error, "NoSuchHostedZone"):
+                    return ()
+                raise
+        else:
+            found = route53.list_hosted_zones_by_name(DNSName=zone)["HostedZones"]  # from there on, in order
+        return tuple(
+            HostedZone(
+                id=each["Id"].removeprefix("/hostedzone/"),
+                name=each["Name"].rstrip("."),
+                is_private=each["Config"]["PrivateZone"],
+            )
+            for each in found
+            if is_zone_id(zone) or each["Name"].rstrip(".") == zone
+        )
+
+    @in_our_words
+    def bucket_region(self, bucket: str) -> str | None:
+        """The region of a bucket, empty where it is somebody's who does not say; None where there is none. One call."""
+        try:
+            answer = self._session.client("s3").head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if is_fault(error, "404", "NoSuchBucket"):
+                return None
+            if is_fault(error, "301", "403", "400"):
+                headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+                return str(headers.get("x-amz-bucket-region", ""))
+            raise
+        return str(answer.get("BucketRegion", ""))
+
+    @in_our_words
+    def has_web_acl(self, arn: str) -> bool:
+        """Whether the region has this web ACL. One call."""
+        _, _, name, identifier = arn.rpartition(":")[2].split("/")
+        try:
+            self._session.client("wafv2").get_web_acl(Name=name, Scope="REGIONAL", Id=identifier)
+        except ClientError as error:
+            if is_fault(error, "WAFNonexistentItemException"):
+                return False
+            raise
+        return True
 
     @in_our_words
     def drain_seconds(self, target_group: str) -> float:
@@ -471,9 +573,10 @@ class Observer:
         attributes = {each["Key"]: each["Value"] for each in answer["Attributes"]}
         return attributes.get("deletion_protection.enabled") == "true"
 
-    def _address(self, balancer: str) -> str:
+    def _describe_balancer(self, balancer: str) -> dict[str, Any]:
         answer = self._session.client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer])
-        return str(answer["LoadBalancers"][0]["DNSName"])
+        found: dict[str, Any] = answer["LoadBalancers"][0]
+        return found
 
     def _describe_listeners(self, balancer: str) -> list[dict[str, Any]]:
         """None where the load balancer is gone: on a destroy it goes while this is asked."""

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from bluegreen.checks.patience import delay_after
-from bluegreen.checks.probe import Probe, probe
+from bluegreen.checks.probe import Probe, probe, probe_at
 from bluegreen.checks.smoke import SmokeRun
 from bluegreen.errors import GateFailed
 from bluegreen.model.command import Ended, GateCommand
@@ -99,6 +100,7 @@ class Gate:
     began: datetime  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     probe: Probe = probe
+    probe_at: Callable[[str], Probe] = probe_at
 
     async def prove(self, cutover: Cutover, policy: GatePolicy) -> Moves:
         """Return, with what it will do, once every server group that gains traffic by this cutover is proven.
@@ -192,13 +194,13 @@ class Gate:
     ) -> None:
         """Smoke tests, then the user's command. `began`: when the gate did: its deadline is of the smoke tests too."""
         group, proofs = candidate.group, policy.proofs
-        preview = await self._preview(target_group, candidate)
+        preview = await self._preview(target_group, candidate, policy)
         if proofs.smoke_tests:
             smoke = SmokeRun(
                 name=group.name,
                 url=preview.url,
                 release=group.release,
-                probe=self.probe,
+                probe=self.probe_at(preview.address) if preview.address else self.probe,
                 report=self.report,
                 sleep=self.sleep,
                 waited=lambda: self.clock() - began,
@@ -213,7 +215,7 @@ class Gate:
     async def _migrate(
         self, migration: GateCommand, target_group: str, candidate: Candidate, cutover: Cutover, policy: GatePolicy
     ) -> None:
-        preview = await self._preview(target_group, candidate)
+        preview = await self._preview(target_group, candidate, policy)
         ended = await self.run_command(migration, _variables(preview, candidate.group, cutover, policy))
         self._insist(judge_command(migration, ended, "migration"), candidate)
         told = told_schema(ended.last_lines)
@@ -253,13 +255,13 @@ class Gate:
                 "`bluegreen abort` gives a candidate up.",
             )
 
-    async def _preview(self, target_group: str, candidate: Candidate) -> Entrance:
+    async def _preview(self, target_group: str, candidate: Candidate, policy: GatePolicy) -> Entrance:
         """Where the candidate is shown to those who prove it, and nothing else is."""
         began = self.clock()
         while True:
             preview = await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PREVIEW)
             if preview and preview.shows_only(target_group):
-                return preview
+                return preview.known_as(policy.proofs.domain)
             if (waited := self.clock() - began) >= VISIBLE_AFTER_SECONDS:
                 break
             await self.sleep(delay_after(waited))
@@ -319,6 +321,7 @@ def _variables(entrance: Entrance, group: Group, cutover: Cutover, policy: GateP
     """What a user's command finds in its environment."""
     return {
         "BLUEGREEN_PREVIEW_URL": entrance.url,
+        "BLUEGREEN_PREVIEW_ADDRESS": entrance.address or urlsplit(entrance.url).hostname or "",
         "BLUEGREEN_RELEASE": group.release,
         "BLUEGREEN_IMAGE": policy.images.get(group.release, ""),
         "BLUEGREEN_SERVICE": cutover.owner.service,

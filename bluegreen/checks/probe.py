@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrusted
 
 Probe = Callable[[str, float], Outcome]
 """One GET: URL and timeout in seconds in, what came of it out. Blocks."""
@@ -18,17 +20,27 @@ MOST_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
-def probe(url: str, timeout_seconds: float) -> Outcome:
-    """GET over a connection of its own, with no redirect followed.
+def probe(url: str, timeout_seconds: float, address: str = "") -> Outcome:
+    """GET over a connection of its own, with no redirect followed. `address`: where to connect, if not the URL's host.
 
-    No proxy of the environment either: it would answer for a load balancer that can't be reached.
+    No proxy of the environment either: it would answer for a load balancer that can't be reached. A certificate must be
+    good for the URL's host and signed by somebody whom this machine trusts (SSL_CERT_FILE may name others).
     """
     began = time.monotonic()
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_seconds)
+    is_secure = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if is_secure else 80)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
     try:
-        connection.connect()
+        connection.sock = socket.create_connection((address or host, port), timeout_seconds)
+        if is_secure:
+            connection.default_port = 443
+            connection.sock = _trust().wrap_socket(connection.sock, server_hostname=host)
+    except ssl.SSLError as error:
+        connection.close()
+        return Untrusted(f"{parts.netloc}: {_distrust(error)}")
     except OSError as error:
+        connection.close()
         return Unreachable(f"{parts.netloc}: {_why(error, timeout_seconds)}")
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -51,6 +63,22 @@ def probe(url: str, timeout_seconds: float) -> Outcome:
         connection.close()
     text = body[:MOST_BYTES].decode(errors="replace")
     return Answer(status=response.status, body=text, headers=headers, seconds=time.monotonic() - began)
+
+
+def probe_at(address: str) -> Probe:
+    """The same, connected to another address than the URL's host."""
+    return functools.partial(probe, address=address)
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _distrust(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is no good ({error.verify_message})"
+    return f"no TLS ({error.reason or error})"
 
 
 def _why(error: OSError, timeout_seconds: float) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from bluegreen.checks.attest import AttestRun
 from bluegreen.checks.patience import delay_after
-from bluegreen.checks.probe import Probe, probe
+from bluegreen.checks.probe import Probe, probe, probe_at
 from bluegreen.errors import WatchFailed
 from bluegreen.model.attest import Attest
 from bluegreen.model.history import Kind
@@ -49,12 +49,13 @@ class Record(Protocol):
 class Shift:
     """A change of a production listener that was made: `release` has gained traffic by it.
 
-    `shares`: percent of the traffic by release, of those that have any.
+    `shares`: percent of the traffic by release, of those that have any. `domain`: by which users reach it with HTTPS.
     """
 
     owner: Owner
     release: str
     shares: Mapping[str, int]
+    domain: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class Watch:
     now: Callable[[], datetime]  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     probe: Probe = probe
+    probe_at: Callable[[str], Probe] = probe_at
 
     async def keep(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         """Attest, where the app says which release it is, then soak, where it has `seconds`. Raises AwsError too."""
@@ -97,7 +99,7 @@ class Watch:
             next_step = "Run `pulumi refresh`, so that the state says what is there, then `pulumi up`."
             self._fail(Kind.ATTEST_FAILED, version, f"{name} is behind no production listener", {}, next_step)
         if attest.is_on:
-            await self._attest(shift, attest, entrance.url)
+            await self._attest(shift, attest, entrance.known_as(shift.domain))
         if seconds:
             watched = _Watched(
                 name=name,
@@ -109,12 +111,13 @@ class Watch:
             )
             await self._soak(watched, policy, seconds)
 
-    async def _attest(self, shift: Shift, attest: Attest, url: str) -> None:
+    async def _attest(self, shift: Shift, attest: Attest, entrance: Entrance) -> None:
+        url = entrance.url
         run = AttestRun(
             url=url,
             attest=attest,
             wanted=shift.shares,
-            probe=self.probe,
+            probe=self.probe_at(entrance.address) if entrance.address else self.probe,
             report=self.report,
             clock=self.clock,
             sleep=self.sleep,

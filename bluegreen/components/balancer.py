@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.components.certificate import issue
 from bluegreen.components.network import ANYWHERE, ANYWHERE_IPV6, Network
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
-from bluegreen.model.settings import Settings
+from bluegreen.model.access_logs import AccessLogs
+from bluegreen.model.dns import NO_ZONES, Dns, Zones
+from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
+from bluegreen.model.tls import Tls
 
-HTTP_PORT = 80
 SUFFIXES = {ANYWHERE: "", ANYWHERE_IPV6: "-ipv6"}
 """Of a rule's name, by its source; another's is the network."""
 
@@ -24,13 +27,27 @@ class BalancerArgs:
     """What to make."""
 
     network: Network
-    """Where it lives, in the public subnets."""
+    """Where it lives: in the public subnets, or in the private ones if it is internal."""
     listener_port: int = HTTP_PORT
     """The port that users meet."""
     preview_port: int = 9000
     """The port that shows the release that is being proven."""
     preview_sources: Sequence[str] = ()
     """CIDRs that may reach the preview port."""
+    tls: Tls | None = None
+    """HTTPS on both ports; None for HTTP."""
+    dns: Dns | None = None
+    """Names that lead here."""
+    zones: Zones = NO_ZONES
+    """Ids of the hosted zones that are meant."""
+    access_logs: AccessLogs | None = None
+    """Where it writes down its requests."""
+    web_acl: str = ""
+    """The ARN of the web ACL that stands before it."""
+    is_internal: bool = False
+    """Whether it has private addresses only. Fixed while a service runs behind it."""
+    idle_timeout_seconds: int = 60
+    """How long a connection may be silent before it is closed."""
     is_protected: bool = False
     """Whether AWS refuses to delete the load balancer."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -38,28 +55,39 @@ class BalancerArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
-        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `deletionProtection`, `tags`. Raises as `Stack.admit`
-        does."""
-        stack.admit(settings)
+        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
+        `internal`, `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
+        admitted = stack.admit(settings)
         return cls(
             network=network,
-            listener_port=settings.listener_port,
+            listener_port=settings.production_port,
             preview_port=settings.preview_port,
             preview_sources=settings.preview_cidrs or (network.cidr,),
+            tls=settings.tls,
+            dns=settings.dns,
+            zones=admitted.zones,
+            access_logs=settings.access_logs,
+            web_acl=settings.web_acl,
+            is_internal=settings.internal,
+            idle_timeout_seconds=settings.idle_timeout_seconds,
             is_protected=settings.deletion_protection,
             tags={**settings.tags, **stack.owner(settings.service).tags},
         )
 
 
 class Balancer(pulumi.ComponentResource):
-    """A public Application Load Balancer for one service: it has one production and one preview listener. What they
+    """An Application Load Balancer for one service: it has one production and one preview listener. What they
     forward to is the service's matter."""
 
     security_group_id: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
     """The load balancer as CloudWatch names it."""
+    address: pulumi.Output[str]
+    """Its own name in DNS."""
     url: pulumi.Output[str]
     preview_url: pulumi.Output[str]
+    is_known_by_domain: bool
+    """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:Balancer", name, None, opts)
@@ -79,19 +107,36 @@ class Balancer(pulumi.ComponentResource):
             Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, args.network.anywhere),
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
         }
+        if args.tls and args.tls.redirect_port:
+            self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, args.network.anywhere)
         self._service = ""
+        network, logs = args.network, args.access_logs
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
+            internal=args.is_internal or None,
             security_groups=[group.id],
-            subnets=args.network.public_subnet_ids,
+            subnets=network.private_subnet_ids if args.is_internal else network.public_subnet_ids,
+            desync_mitigation_mode="strictest",
             drop_invalid_header_fields=True,
+            idle_timeout=args.idle_timeout_seconds,
+            access_logs={"bucket": logs.bucket, "prefix": logs.prefix or None, "enabled": True} if logs else None,
             enable_deletion_protection=args.is_protected,
             tags=self._tags(name),
             # A public load balancer can't be made before its VPC has an internet gateway.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.public_routes),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=network.public_routes),
         )
+        self._shield = [self._put_behind(args.web_acl)] if args.web_acl else []
+        self._certificate: pulumi.Input[str] | None = None
+        if args.tls:
+            self._certificate = args.tls.certificate or issue(
+                name, args.tls.domain, args.zones.certificate, self._tags(name), self._child
+            )
         self.arn_suffix = self._balancer.arn_suffix
+        self.address = self._balancer.dns_name
+        self._lead_here()
+        self._domain = args.tls.domain if args.tls else args.dns.names[0] if args.dns else ""
+        self.is_known_by_domain = bool(self._domain)
         self.url = self._url(args.listener_port)
         self.preview_url = self._url(args.preview_port)
         self.register_outputs({"url": self.url, "previewUrl": self.preview_url})
@@ -117,17 +162,58 @@ class Balancer(pulumi.ComponentResource):
 
         `sticky_seconds`: how long a client stays with the group that first answered it, 0 for not at all.
         """
-        port = self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port
-        return aws.lb.Listener(
-            f"{self._name}-{purpose}",
-            load_balancer_arn=self._balancer.arn,
-            port=port,
-            protocol="HTTP",
-            default_actions=[_forward(forward_to, sticky_seconds)],
-            tags={**tags, LISTENER: purpose, "Name": f"{self._name}-{purpose}"},
+        tls = self._args.tls
+        own = pulumi.ResourceOptions(
             # On a destroy the way in outlives the listener, or users would be cut off before anybody is asked.
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=self._rules[purpose])),
+            depends_on=[*self._rules[purpose], *self._shield]
         )
+        if purpose is Purpose.PREVIEW:
+            # AWS's provider can't make HTTP of a listener that has a TLS policy; nobody misses this one meanwhile.
+            own.replace_on_changes, own.delete_before_replace = ["protocol"], True
+        return aws.lb.Listener(
+            self._listener_name(purpose),
+            load_balancer_arn=self._balancer.arn,
+            port=self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port,
+            protocol="HTTPS" if tls else "HTTP",
+            certificate_arn=self._certificate,
+            ssl_policy=tls.policy if tls else None,
+            default_actions=[_forward(forward_to, sticky_seconds)],
+            tags={**tags, LISTENER: purpose, "Name": self._listener_name(purpose)},
+            opts=pulumi.ResourceOptions.merge(opts, own),
+        )
+
+    def redirect(self, tags: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
+        """Answer HTTP with the way to HTTPS, where there is HTTPS and a port for that."""
+        rules = self._rules.get(Purpose.REDIRECT)
+        if not self._args.tls or not rules:
+            return
+        redirect = aws.lb.ListenerDefaultActionRedirectArgs(
+            protocol="HTTPS", port=str(self._args.listener_port), status_code="HTTP_301"
+        )
+        name = self._listener_name(Purpose.REDIRECT)
+        aws.lb.Listener(
+            name,
+            load_balancer_arn=self._balancer.arn,
+            port=self._args.tls.redirect_port,
+            protocol="HTTP",
+            default_actions=[aws.lb.ListenerDefaultActionArgs(type="redirect", redirect=redirect)],
+            tags={**tags, LISTENER: Purpose.REDIRECT, "Name": name},
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=rules)),
+        )
+
+    def _listener_name(self, purpose: Purpose) -> str:
+        """With its rules' names.
+
+        What is the production listener with HTTP is the redirect with HTTPS, which has a listener of its own: so users
+        of either are served while one becomes the other, in both directions, and no listener must leave its port first.
+        """
+        match purpose:
+            case Purpose.PRODUCTION if self._args.tls:
+                return f"{self._name}-production-tls"
+            case Purpose.REDIRECT:
+                return f"{self._name}-production"
+            case _:
+                return f"{self._name}-{purpose}"
 
     def _tags(self, name: str) -> dict[str, str]:
         return {**self._args.tags, "Name": name}
@@ -136,7 +222,7 @@ class Balancer(pulumi.ComponentResource):
         rules: list[pulumi.Resource] = []
         for source in sources:
             suffix = SUFFIXES.get(source, "-" + source.replace(".", "-").replace("/", "-"))
-            name = f"{self._name}-{purpose}{suffix}"
+            name = f"{self._listener_name(purpose)}{suffix}"
             rule = aws.vpc.SecurityGroupIngressRule(
                 name,
                 security_group_id=self.security_group_id,
@@ -153,8 +239,37 @@ class Balancer(pulumi.ComponentResource):
         return rules
 
     def _url(self, port: int) -> pulumi.Output[str]:
-        suffix = "" if port == HTTP_PORT else f":{port}"
-        return self._balancer.dns_name.apply(lambda name: f"http://{name}{suffix}")
+        scheme, usual = ("https", HTTPS_PORT) if self._args.tls else ("http", HTTP_PORT)
+        suffix = "" if port == usual else f":{port}"
+        return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{suffix}")
+
+    def _put_behind(self, web_acl: str) -> pulumi.Resource:
+        # The end of an association leaves the load balancer with none, whoever has made the next one by then.
+        first = pulumi.ResourceOptions(delete_before_replace=True)
+        return aws.wafv2.WebAclAssociation(
+            self._name,
+            resource_arn=self._balancer.arn,
+            web_acl_arn=web_acl,
+            opts=pulumi.ResourceOptions.merge(self._child, first),
+        )
+
+    def _lead_here(self) -> None:
+        for name in self._args.dns.names if self._args.dns else ():
+            aws.route53.Record(
+                f"{self._name}-{name}",
+                zone_id=self._args.zones.names,
+                name=name,
+                type="A",
+                aliases=[
+                    {
+                        "name": self._balancer.dns_name,
+                        "zone_id": self._balancer.zone_id,
+                        # There is nothing to fail over to.
+                        "evaluate_target_health": False,
+                    }
+                ],
+                opts=self._child,
+            )
 
 
 def _forward(groups: Sequence[tuple[pulumi.Input[str], int]], sticky_seconds: int) -> aws.lb.ListenerDefaultActionArgs:

@@ -45,7 +45,7 @@ from bluegreen.model.observation import Group
 from bluegreen.model.record import gate_evidence, image_evidence
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
-from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner
+from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner, Purpose
 from bluegreen.model.verdict import Hopeless, Ready
 from bluegreen.model.window import Window, admit
 
@@ -115,6 +115,7 @@ class Hooks:
         self._leases: dict[Owner, asyncio.Future[None]] = {}
         self._protections: dict[Owner, asyncio.Future[None]] = {}
         self._failed = ""
+        self._refusal: BluegreenError | None = None
         self._directory = Path(pulumi.get_root_directory())
         self._run = Run.of_environment(self._directory, pulumi.get_stack(), os.environ, datetime.now(UTC))
         self._ledger = open_ledger(place, session, self._run, pulumi.get_project(), _tell_place)
@@ -153,6 +154,10 @@ class Hooks:
         self._cutover_hook = pulumi.ResourceHook(CUTOVER_HOOK, self._note_cutover)
         self._guard_hook = pulumi.ResourceHook(GUARD_HOOK, self._guard_group)
 
+    def refuse(self, error: BluegreenError) -> None:
+        """Whatever is checked before a launch template is made, it fails with this."""
+        self._refusal = error
+
     def checking_image(self) -> pulumi.ResourceHookBinding:
         """For a launch template."""
         return pulumi.ResourceHookBinding(before_create=[self._image_hook])
@@ -189,6 +194,8 @@ class Hooks:
             root_device=devices[0].get("deviceName", ""),
         )
         with self._remembering_failure(IMAGE_HOOK):
+            if self._refusal:
+                raise self._refusal
             await self._admission.passed()
             history = await asyncio.to_thread(self._read_first)
             for policy in self._services.values():
@@ -263,13 +270,14 @@ class Hooks:
         inputs = args.new_inputs or {}
         owner = Owner.from_tags(inputs["tags"])
         weights = forward_weights(inputs["defaultActions"])
-        cutover = Cutover(owner=owner, listener=args.id or None, weights=weights)
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
             if not os.environ.get(RUN_VARIABLE):  # the driver has asked when it began; its later steps go on
                 self._check_windows(service, service.fleet.previewed.release.version)
             await self._check_lease(service)
+            listener = await self._listener_until_now(owner, args)
+            cutover = Cutover(owner=owner, listener=listener, weights=weights)
             began = time.monotonic()
             try:
                 policy = await asyncio.to_thread(self._policy, service)
@@ -278,16 +286,29 @@ class Hooks:
                 raise await self._with_evidence(failed, owner, time.monotonic() - began) from None
             await self._check_lease(service)  # again: that may have taken long
             if moves.gained:
-                awaits = self._awaited(service) if args.id else []
+                awaits = self._awaited(service) if listener else []
                 await asyncio.to_thread(self._note_passed, service, moves, awaits, time.monotonic() - began)
         self._moved[owner] = TrafficMoved(
             at=time.monotonic(),
-            listener=args.id or "",
+            listener=listener or "",
             has_gained=bool(moves.gained),
             lost=moves.lost,
             now_on=max(weights, key=weights.__getitem__),
             sticky_seconds=service.sticky_seconds,
         )
+
+    async def _listener_until_now(self, owner: Owner, args: pulumi.ResourceHookArgs) -> str | None:
+        """The production listener (ARN) whose traffic this one takes over: itself, but for one that is new or was a
+        redirect, since HTTPS and HTTP have a listener each. None where nothing has served yet."""
+        before = (args.old_inputs or {}).get("defaultActions")
+        if args.id and (before is None or forward_weights(before)):
+            return args.id
+        for group in await asyncio.to_thread(self._observer.groups, owner):
+            for arn in group.target_groups:
+                found = await asyncio.to_thread(self._observer.entrance, arn, Purpose.PRODUCTION)
+                if found and found.weights:
+                    return found.listener
+        return args.id or None
 
     async def _leased(self, owner: Owner) -> None:
         """Nothing is deleted beside another deployment of the stack. Asked once a run."""
@@ -468,7 +489,8 @@ class Hooks:
         if not has_moved and not await asyncio.to_thread(self._group_of, previewed, owner):
             return  # what is declared was never made: this is a destroy
         is_shift = service.fleet.candidate is not None  # the driver watches those
-        shift = Shift(owner=owner, release=previewed, shares=service.shares)
+        domain = service.gate.proofs.domain
+        shift = Shift(owner=owner, release=previewed, shares=service.shares, domain=domain)
         attest = service.gate.proofs.attest
         seconds = 0 if is_shift or is_proven else service.soak_seconds
         watch = replace(self._watch, record=self._note_good_news) if is_proven else self._watch

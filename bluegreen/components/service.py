@@ -119,6 +119,7 @@ class Service(pulumi.ComponentResource):
             depends_on=[server_group.group for server_group in server_groups.values()],
             hooks=args.hooks.gated(owner, args.policy),
         )
+        args.balancer.redirect(self._tags, pulumi.ResourceOptions(parent=self, depends_on=[production]))
         # 6. the policies and alarms; 7. the guard and 8. the deletions follow, of every group that is declared no more
         for plan, server_group in server_groups.items():
             server_group.scale(after=[production], may_scale_in=plan.may_scale_in)
@@ -143,6 +144,7 @@ class Service(pulumi.ComponentResource):
             "previewUrl": self.preview_url,
             "activeRelease": self.active_release,
             "serverGroups": self.server_groups,
+            **({"address": self._args.balancer.address} if self._args.balancer.is_known_by_domain else {}),
         }
 
     def _publish(self, owner: Owner, after: aws.lb.Listener) -> None:

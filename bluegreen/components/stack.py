@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from pulumi.runtime.config import CONFIG
 
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.checks.balancer import check_balancer
 from bluegreen.checks.place import find_place
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
-from bluegreen.errors import BluegreenError, Fault, SettingsError
+from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
+from bluegreen.model.dns import NO_ZONES, Zones
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place, faults_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.observation import Group, Vpc
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs."""
+    runs. `zones`: the hosted zones that the settings mean."""
 
     fleet: Fleet
     live_desired: int | None
+    zones: Zones = NO_ZONES
 
 
 class Stack:
@@ -67,9 +71,10 @@ class Stack:
 
     def admit(self, settings: Settings) -> Admitted:
         """What a service's settings come to. Call it before anything of the service is declared; `from_settings` of the
-        components' args do. One look at AWS, whatever the number of services, and one more where any runs.
+        components' args do. One look at AWS, whatever the number of services, and three more where any runs.
 
-        Raises ImageUnset, AwsError where AWS can't be asked, and SettingsError for what the running stack can't become.
+        Raises ImageUnset, NotUsable for what AWS has not, or has otherwise, AwsError where AWS can't be asked, and
+        SettingsError for what the running stack can't become.
         """
         for known, admitted in self._admitted:
             if known == settings:
@@ -79,7 +84,8 @@ class Stack:
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
-        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None)
+        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
+        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None, zones=zones)
         self._admitted.append((settings, admitted))
         return admitted
 
@@ -145,6 +151,11 @@ class Stack:
         template = aws.ec2.LaunchTemplate("image", image_id=image, opts=opts)
         pulumi.export("url", template.arn)  # never known: the outputs of the last update stay
 
+    def refuse(self, error: NotUsable) -> None:
+        """The same for what the config names in AWS."""
+        self.hooks.refuse(error)
+        self.refuse_image("")
+
     def export(self, service: Service) -> None:
         """Put out, as the stack's outputs, what the `bluegreen` command and other systems want to know of a service.
 
@@ -178,6 +189,11 @@ class Stack:
             cidrs = [vpc.cidr for vpc in self._vpcs]
             if cidrs and settings.vpc_cidr not in cidrs:
                 raise _moved("vpcCidr", f"the stack runs in {', '.join(cidrs)}")
+        is_internal = self._observer.is_internal([arn for group in ours for arn in group.target_groups])
+        if is_internal is not None and is_internal != settings.internal:
+            runs = "internal" if is_internal else "public"
+            message = f"the stack runs behind a load balancer that is {runs}; one can't become the other"
+            raise SettingsError([Fault("bluegreen:internal", f"{message}. Set it back, or destroy the stack first")])
         return self._observer.active_of(ours)
 
 

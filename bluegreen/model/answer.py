@@ -1,4 +1,4 @@
-"""What came of one HTTP request: an answer, a broken one, or no connection.
+"""What came of one HTTP request: an answer, a broken one, or no connection that can be trusted.
 
 Pure: who asks is `bluegreen.checks.probe`.
 """
@@ -62,4 +62,11 @@ class Unreachable:
     why: str
 
 
-Outcome = Answer | Broken | Unreachable
+@dataclass(frozen=True)
+class Untrusted:
+    """A connection was made, and TLS was not: most of all, the certificate is not good for the name."""
+
+    why: str
+
+
+Outcome = Answer | Broken | Unreachable | Untrusted

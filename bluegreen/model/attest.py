@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrusted
 from bluegreen.model.schema import ConfigModel, refusal, request_path
 from bluegreen.model.verdict import Ready, Wait
 
@@ -116,6 +116,9 @@ def judge_sample(attest: Attest, outcomes: Sequence[Outcome], wanted: Mapping[st
     answers = [each for each in outcomes if isinstance(each, Answer)]
     if not answers:
         unreachable = [each.why for each in outcomes if isinstance(each, Unreachable)]
+        untrusted = [each.why for each in outcomes if isinstance(each, Untrusted)]
+        if untrusted:
+            return Wait(f"not trusted: {untrusted[0]}")
         broken = [each.why for each in outcomes if isinstance(each, Broken)]
         return Wait(f"can't connect: to {unreachable[0]}" if unreachable else f"no whole answer: {broken[0]}")
     split = Split.of(attest.release_in(answer, attest.path) for answer in answers)

@@ -70,6 +70,7 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     endpoints = settings.zones * len(services_of(settings.endpoints))
     yield CostLine("interface endpoint", endpoints, prices.INTERFACE_ENDPOINT)
     yield CostLine("load balancer", 1, prices.LOAD_BALANCER)
-    yield CostLine("public address", gateways + routers + settings.zones, prices.PUBLIC_ADDRESS)
+    of_balancer = 0 if settings.internal else settings.zones
+    yield CostLine("public address", gateways + routers + of_balancer, prices.PUBLIC_ADDRESS)
     metrics = sum(1 for alarm in alarms_of(settings.alarms) for query in alarm.queries if not query.expression)
     yield CostLine("alarm metric", metrics * server_groups, prices.ALARM_METRIC)

@@ -65,7 +65,7 @@ MOST_INSTANCES_NAMED = 3
 class Proofs:
     """What a candidate must show through the preview listener, beside healthy machines.
 
-    `preview_sources`: the networks that may reach that listener.
+    `preview_sources`: the networks that may reach that listener. `domain`: what it is asked by, if it speaks HTTPS.
     """
 
     smoke_tests: tuple[SmokeTest, ...] = ()
@@ -73,6 +73,7 @@ class Proofs:
     command: GateCommand | None = None
     attest: Attest = NOTHING
     preview_sources: tuple[str, ...] = ()
+    domain: str = ""
 
     @property
     def are_none(self) -> bool:
@@ -112,6 +113,7 @@ class GatePolicy:
                 command=settings.gate_command,
                 attest=settings.attest,
                 preview_sources=settings.preview_sources,
+                domain=settings.domain,
             ),
             images={plan.release.version: plan.release.image for plan in fleet.groups},
             proven=frozenset(settings.fleet.seen_healthy),

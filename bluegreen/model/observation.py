@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from bluegreen.model.tags import Purpose
 
@@ -116,14 +117,45 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class Entrance:
-    """Where a listener is met, and what its default action forwards to: weights by target group ARN."""
+    """Where a listener is met, and what its default action forwards to: weights by target group ARN.
+
+    `address`: whom to connect to, where the host of the URL is another, for which its certificate is.
+    """
 
     listener: str  # ARN
     url: str
     weights: dict[str, int] = field(default_factory=dict)
+    address: str = ""
+
+    def known_as(self, domain: str) -> Entrance:
+        """The same, asked by the name that is in its certificate. Whether DNS leads there already is no matter."""
+        parts = urlsplit(self.url)
+        if not domain or parts.scheme != "https":
+            return self
+        port = f":{parts.port}" if parts.port else ""
+        return replace(self, url=f"https://{domain}{port}", address=parts.hostname or "")
 
     def shows_only(self, target_group: str) -> bool:
         return {arn for arn, weight in self.weights.items() if weight} == {target_group}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A certificate in ACM. `status` as in its API: ISSUED, PENDING_VALIDATION, EXPIRED... `names` may be wildcards."""
+
+    arn: str
+    status: str
+    names: tuple[str, ...]
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostedZone:
+    """A zone in Route 53. `name` without the period at its end."""
+
+    id: str
+    name: str
+    is_private: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,13 @@ def decoded(value: object) -> object:
         raise refusal(f"should be JSON, as `pulumi config set --path` writes it ({error})") from None
 
 
+def bucket_name(value: str) -> str:
+    """S3 User Guide, "General purpose bucket naming rules"."""
+    if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
+        raise refusal(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    return value
+
+
 def request_path(value: str) -> str:
     """A path that may stand in a request line, with its query."""
     if not re.fullmatch(r"/[!-~]{0,1023}", value) or "#" in value:

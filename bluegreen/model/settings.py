@@ -19,21 +19,27 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
+from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
+from bluegreen.model.dns import Dns
 from bluegreen.model.endpoints import checked_services
 from bluegreen.model.existing_vpc import OWN, ExistingVpc
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
-from bluegreen.model.schema import ConfigModel, decoded, refusal
+from bluegreen.model.schema import ConfigModel, bucket_name, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
+from bluegreen.model.tls import Tls
 from bluegreen.model.window import Window
 from bluegreen.model.zones import checked_zones
 
 NAMESPACE = "bluegreen"
+
+HTTP_PORT = 80
+HTTPS_PORT = 443
 
 MAX_TAGS = 40
 """AWS takes 50 for a resource; the others are for our own and for those that AWS adds."""
@@ -47,6 +53,9 @@ MAX_SOAK_SECONDS = 24 * 3600
 
 MAX_STICKINESS_SECONDS = 7 * 24 * 3600
 """Of both kinds (ELB API: TargetGroupStickinessConfig, stickiness.lb_cookie.duration_seconds)."""
+
+MAX_IDLE_SECONDS = 4000
+"""Application Load Balancers guide, "Connection idle timeout"."""
 
 MAX_ALARM_NAMES = 100
 """What one DescribeAlarms takes."""
@@ -85,10 +94,15 @@ def _instance_type(value: str) -> str:
     return value
 
 
-def _bucket(value: str) -> str:
-    """S3 User Guide, "General purpose bucket naming rules"."""
-    if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
-        raise refusal(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+def _web_acl(value: str) -> str:
+    """One of AWS WAF's (version 2), of a region: those of CloudFront are global."""
+    if value and not re.fullmatch(
+        r"arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/[\w-]+/[\w-]+", value, re.ASCII
+    ):
+        raise refusal(
+            f"{value!r} is not the ARN of a regional web ACL; one looks like "
+            "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/NAME/ID"
+        )
     return value
 
 
@@ -334,9 +348,15 @@ class Settings(ConfigModel):
     max_size: int = Field(6, ge=1)
     desired_capacity: int = Field(2, ge=1)
     port: Port = 8080
-    listener_port: Port = 80
+    listener_port: int = Field(0, ge=0, le=65535)
     preview_port: Port = 9000
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
+    tls: Annotated[Tls | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    dns: Annotated[Dns | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    access_logs: Annotated[AccessLogs | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    web_acl: Annotated[str, AfterValidator(_web_acl)] = ""
+    internal: bool = False
+    idle_timeout_seconds: int = Field(60, ge=1, le=MAX_IDLE_SECONDS)
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
     zone_names: Annotated[tuple[str, ...], BeforeValidator(decoded), AfterValidator(checked_zones)] = ()
@@ -376,7 +396,7 @@ class Settings(ConfigModel):
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
-    artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
+    artifact_bucket: Annotated[str, AfterValidator(bucket_name)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
     deletion_protection: bool = False
@@ -448,6 +468,16 @@ class Settings(ConfigModel):
         return LedgerPlace.parse(self.ledger)
 
     @property
+    def production_port(self) -> int:
+        """The port that users meet."""
+        return self.listener_port or (HTTPS_PORT if self.tls else HTTP_PORT)
+
+    @property
+    def domain(self) -> str:
+        """The name by which the listeners are asked with HTTPS; empty without."""
+        return self.tls.domain if self.tls else ""
+
+    @property
     def preview_sources(self) -> tuple[str, ...]:
         """The networks that may reach the preview listener; none for that of an existing VPC, whatever it is."""
         return self.preview_cidrs or (() if self.vpc.is_set else (self.vpc_cidr,))
@@ -457,9 +487,23 @@ class Settings(ConfigModel):
         if self.min_size > self.max_size:
             message = f"{self.min_size} is more than maxSize ({self.max_size})"
             yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
-        if self.listener_port == self.preview_port:
+        if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
-            yield {"listenerPort", "previewPort"}, Fault(_path("previewPort"), message)
+            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
+        if self.tls and self.tls.redirect_port in (self.production_port, self.preview_port):
+            which = "listenerPort" if self.tls.redirect_port == self.production_port else "previewPort"
+            message = (
+                f"{self.tls.redirect_port} is {which} too; a load balancer listens on a port once (0: no redirect)"
+            )
+            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("tls", "redirectPort"), message)
+        if self.tls and not self.tls.certificate and self.dns:
+            for name in self.dns.names:
+                if name != self.tls.domain:
+                    message = (
+                        f"the certificate that is issued is for {self.tls.domain} alone, not for {name}; give the ARN "
+                        "of one for all names as tls.certificate"
+                    )
+                    yield {"tls", "dns"}, Fault(_path("dns", "names"), message)
         if self.target_stickiness_seconds and not self.group_stickiness_seconds:
             message = (
                 "needs groupStickinessSeconds too: while a listener forwards to two target groups, AWS refuses target "
@@ -503,8 +547,10 @@ class Settings(ConfigModel):
 
 
 PARTS: dict[str, type[BaseModel]] = {
+    "accessLogs": AccessLogs,
     "alarms": AlarmSettings,
     "attest": Attest,
+    "dns": Dns,
     "fleet": FleetConfig,
     "flowLogs": FlowLogs,
     "gateCommand": GateCommand,
@@ -513,6 +559,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "natInstance": NatInstance,
     "smokeTests": SmokeTest,
     "steps": Shift,
+    "tls": Tls,
     "vpc": ExistingVpc,
     "windows": Window,
 }

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrusted
 from bluegreen.model.attest import Attest
 from bluegreen.model.schema import ConfigModel, refusal, request_path, status_codes
 
@@ -60,6 +60,8 @@ def judge(test: SmokeTest, outcome: Outcome) -> SmokeFault | None:
     match outcome:
         case Unreachable(why):
             return SmokeFault(f"can't connect to {why}", is_unreachable=True)
+        case Untrusted(why):
+            return SmokeFault(f"can't be trusted: {why}")
         case Broken(why):
             return SmokeFault(f"answers wrongly: {why}")
         case Answer():
@@ -71,6 +73,8 @@ def judge_release(attest: Attest, path: str, outcome: Outcome, release: str) -> 
     match outcome:
         case Unreachable(why):
             return SmokeFault(f"can't connect to {why}", is_unreachable=True)
+        case Untrusted(why):
+            return SmokeFault(f"can't be trusted: {why}")
         case Answer() if (named := attest.release_in(outcome, path)) not in (None, release):
             return SmokeFault(f"the preview listener still shows another release: {named} answers, not {release}")
         case _:

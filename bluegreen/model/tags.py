@@ -39,6 +39,7 @@ class Purpose(StrEnum):
 
     PRODUCTION = "production"
     PREVIEW = "preview"
+    REDIRECT = "redirect"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,6 +155,18 @@ class Aws:
         return self.clients.client("ssm")
 
     @property
+    def acm(self) -> Any:
+        return self.clients.client("acm")
+
+    @property
+    def route53(self) -> Any:
+        return self.clients.client("route53")
+
+    @property
+    def wafv2(self) -> Any:
+        return self.clients.client("wafv2")
+
+    @property
     def sts(self) -> Any:
         return self.clients.client("sts")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,10 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer, load_balancer_dimension, target_group_dimension
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.observation import Alarm, Entrance, Machine, Traffic, Vpc, WayOut
+from bluegreen.model.observation import Alarm, Certificate, Entrance, HostedZone, Machine, Traffic, Vpc, WayOut
 from bluegreen.model.tags import LISTENER, Owner, Purpose
+from bluegreen.model.tls import RECOMMENDED_POLICY
+from tests.sandbox.cloud.keys import KeyPair
 
 WEB = Owner(project="bluegreen", stack="dev", service="web")
 
@@ -82,7 +84,10 @@ def recorded_session() -> Iterator[tuple[Session, list[str]]]:
             patch.setenv(name, "test")
         session = Session(SessionSettings(region="us-east-1"))
         calls: list[str] = []
-        for service in ("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"):
+        for service in (
+            *("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"),
+            *("acm", "route53", "sts", "wafv2", "s3"),
+        ):
             events = session.client(service).meta.events
             events.register("before-call", lambda model, **_: calls.append(model.name))
         yield session, calls
@@ -139,6 +144,103 @@ def test_a_load_balancer_that_aws_refuses_to_delete_is_known_by_its_target_group
     )
     assert world.observer.protected_balancers([world.old, world.new]) == (world.balancer,)
     assert world.observer.protected_balancers([]) == ()
+
+
+def test_whether_a_load_balancer_is_internal_is_known_by_its_target_groups(world: World) -> None:
+    assert world.observer.is_internal([world.new, world.old]) is False
+    assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancers"]
+    assert world.observer.is_internal([]) is None
+
+
+def import_certificate(world: World, *names: str) -> str:
+    pair = KeyPair.signed_by_itself(*names)
+    made = world.session.client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)
+    world.calls.clear()
+    return str(made["CertificateArn"])
+
+
+def test_an_entrance_with_https_says_so_and_is_known_by_the_domain_in_its_certificate(world: World) -> None:
+    world.session.client("elbv2").create_listener(
+        LoadBalancerArn=world.balancer,
+        Port=8443,
+        Protocol="HTTPS",
+        Certificates=[{"CertificateArn": import_certificate(world, "shop.example")}],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": world.new}],
+        Tags=[{"Key": LISTENER, "Value": "production"}],
+    )
+    found = world.observer.entrance(world.new, Purpose.PRODUCTION)
+    assert found, "of two production listeners, the one that names the target group"
+    assert (found.url.partition("//")[0], found.url.rpartition(":")[2], found.address) == ("https:", "8443", "")
+    known = found.known_as("shop.example")
+    assert known.url == "https://shop.example:8443"
+    assert known.address == found.url.removeprefix("https://").removesuffix(":8443")
+    other = world.observer.entrance(world.old, Purpose.PRODUCTION)
+    assert other
+    assert other.listener == world.production
+    assert other.known_as("shop.example") == other, "HTTP proves nobody's name"
+
+
+def test_a_certificate_is_read_with_its_names_and_its_end(world: World) -> None:
+    arn = import_certificate(world, "shop.example", "*.shop.example")
+    found = world.observer.certificate(arn)
+    assert found
+    assert replace(found, not_after=None) == Certificate(
+        arn=arn, status="ISSUED", names=("shop.example", "*.shop.example")
+    )
+    assert found.not_after
+    assert found.not_after > datetime.now(UTC)
+    assert world.observer.certificate(f"{arn}0") is None
+    assert world.calls == ["DescribeCertificate"] * 2
+    assert world.observer.account() == "123456789012"
+
+
+def test_a_tls_policy_is_known_by_its_name(world: World) -> None:
+    assert world.observer.has_tls_policy(RECOMMENDED_POLICY)
+    assert not world.observer.has_tls_policy("ELBSecurityPolicy-2099")
+    assert world.calls == ["DescribeSSLPolicies"] * 2
+
+
+def test_hosted_zones_are_found_by_name_and_by_id(world: World) -> None:
+    route53 = world.session.client("route53")
+    made = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"].rpartition("/")[2]
+    route53.create_hosted_zone(Name="example.org", CallerReference="2")
+    world.calls.clear()
+    public = (HostedZone(id=made, name="example.com"),)
+    assert world.observer.hosted_zones("example.com") == world.observer.hosted_zones(made) == public
+    assert world.observer.hosted_zones("example.net") == world.observer.hosted_zones("ZNOTTHERE") == ()
+    assert world.calls == ["ListHostedZonesByName", "GetHostedZone"] * 2
+
+
+def test_a_bucket_is_known_with_its_region(world: World) -> None:
+    s3 = world.session.client("s3")
+    s3.create_bucket(Bucket="my-bucket")
+    s3.create_bucket(Bucket="far-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    world.calls.clear()
+    assert world.observer.bucket_region("my-bucket") == "us-east-1"
+    assert world.observer.bucket_region("far-bucket") == "eu-west-1"
+    assert world.observer.bucket_region("no-bucket") is None
+    assert world.calls == ["HeadBucket"] * 3
+
+
+@pytest.mark.parametrize("code", [301, 400, 403])
+def test_a_bucket_of_somebody_else_s_says_its_region_at_most(world: World, code: int) -> None:
+    for headers, region in (({"x-amz-bucket-region": "eu-west-1"}, "eu-west-1"), ({}, "")):
+        with Stubber(world.session.client("s3")) as stub:
+            stub.add_client_error(
+                "head_bucket", str(code), http_status_code=code, response_meta={"HTTPHeaders": headers}
+            )
+            assert world.observer.bucket_region("their-bucket") == region
+
+
+def test_a_web_acl_is_known_by_its_arn(world: World) -> None:
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"}
+    made = world.session.client("wafv2").create_web_acl(
+        Name="web", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility
+    )
+    world.calls.clear()
+    assert world.observer.has_web_acl(made["Summary"]["ARN"])
+    assert not world.observer.has_web_acl(made["Summary"]["ARN"] + "0")
+    assert world.calls == ["GetWebACL"] * 2
 
 
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:

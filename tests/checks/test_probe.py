@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from bluegreen.checks.probe import MOST_BYTES, probe
-from bluegreen.model.answer import Answer, Broken, Unreachable
+from bluegreen.checks import probe as probe_module
+from bluegreen.checks.probe import MOST_BYTES, probe, probe_at
+from bluegreen.model.answer import Answer, Broken, Unreachable, Untrusted
+from tests.sandbox.cloud.keys import KeyPair
 
 TIMEOUT_SECONDS = 5.0
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -139,3 +143,71 @@ def test_a_body_without_end_is_cut() -> None:
         seen = probe(url, TIMEOUT_SECONDS)
     assert isinstance(seen, Answer)
     assert len(seen.body) == MOST_BYTES
+
+
+@contextmanager
+def serving_tls(directory: Path, pair: KeyPair) -> Iterator[int]:
+    """A server that answers with this certificate; its port."""
+    file = directory / "server.pem"
+    file.write_bytes(pair.key + pair.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+            host = secure.recv(65536).decode().partition("Host: ")[2].partition("\r\n")[0]
+            secure.sendall(OK + f"X-Host: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyPair]:
+    """A certificate that this machine trusts."""
+    made = KeyPair.signed_by_itself("shop.example")
+    (tmp_path / "trusted.pem").write_bytes(made.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    probe_module._trust.cache_clear()
+    yield made
+    probe_module._trust.cache_clear()
+
+
+def test_a_load_balancer_is_asked_by_the_name_in_its_certificate(tmp_path: Path, pair: KeyPair) -> None:
+    with serving_tls(tmp_path, pair) as port:
+        seen = probe_at("127.0.0.1")(f"https://shop.example:{port}/", TIMEOUT_SECONDS)
+    assert isinstance(seen, Answer)
+    assert seen.headers["x-host"] == f"shop.example:{port}"
+
+
+def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, pair: KeyPair) -> None:
+    with serving_tls(tmp_path, pair) as port:
+        seen = probe_at("127.0.0.1")(f"https://other.example:{port}/", TIMEOUT_SECONDS)
+    assert isinstance(seen, Untrusted)
+    assert seen.why.startswith(f"other.example:{port}: its certificate is no good (Hostname mismatch")
+
+
+def test_a_certificate_that_nobody_has_signed_is_not_trusted(tmp_path: Path, pair: KeyPair) -> None:
+    with serving_tls(tmp_path, KeyPair.signed_by_itself("shop.example")) as port:
+        seen = probe_at("127.0.0.1")(f"https://shop.example:{port}/", TIMEOUT_SECONDS)
+    assert seen == Untrusted(f"shop.example:{port}: its certificate is no good (self-signed certificate)")
+
+
+def test_what_speaks_no_tls_is_not_trusted() -> None:
+    with serving(lambda connection: connection.sendall(OK + b"\r\n")) as url:
+        seen = probe(url.replace("http:", "https:"), TIMEOUT_SECONDS)
+    assert isinstance(seen, Untrusted)
+    assert "no TLS (" in seen.why

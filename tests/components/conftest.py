@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from bluegreen import program
 from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
-from bluegreen.model.observation import Group, Subnet, Vpc
+from bluegreen.errors import BluegreenError
+from bluegreen.model.observation import Certificate, Group, HostedZone, Subnet, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -31,9 +32,21 @@ COMPUTED = {
     },
     "aws:ec2/instance:Instance": {"primaryNetworkInterfaceId": "eni-nat"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
-    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "arnSuffix": "app/web/1"},
+    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "web.elb.test", "zoneId": "ZELB", "arnSuffix": "app/web/1"},
     "aws:lb/targetGroup:TargetGroup": {"arnSuffix": "targetgroup/web/1"},
+    "aws:acm/certificate:Certificate": {
+        "domainValidationOptions": [
+            {
+                "domainName": "shop.example.com",
+                "resourceRecordName": "_d9.shop.example.com.",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": "_c9.acm-validations.aws.",
+            }
+        ]
+    },
 }
+TLS = {"domain": "shop.example.com", "zone": "example.com"}
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
 
 @dataclass
@@ -148,6 +161,29 @@ class FakeObserver:
     def region(self) -> str:
         return "us-east-1"
 
+    hosted: tuple[HostedZone, ...] = (HostedZone(id="Z1", name="example.com"),)
+
+    def account(self) -> str:
+        return "123456789012"
+
+    def certificate(self, arn: str) -> Certificate | None:
+        return Certificate(arn=arn, status="ISSUED", names=("*.example.com",)) if arn == ARN else None
+
+    def has_tls_policy(self, name: str) -> bool:
+        return name.startswith("ELBSecurityPolicy-TLS13")
+
+    def hosted_zones(self, zone: str) -> tuple[HostedZone, ...]:
+        return tuple(each for each in self.hosted if zone in (each.id, each.name))
+
+    def bucket_region(self, bucket: str) -> str | None:
+        return {"my-logs": "us-east-1", "far-logs": "eu-west-1", "their-logs": ""}.get(bucket)
+
+    def has_web_acl(self, arn: str) -> bool:
+        return arn.endswith("/known")
+
+    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
+        return False if self.running else None
+
 
 class FakeHook(pulumi.ResourceHook):
     """The SDK's mocks have no engine to register hooks with: this one takes itself for registered."""
@@ -160,11 +196,17 @@ class FakeHook(pulumi.ResourceHook):
 
 class FakeHooks:
     made = 0
+    refused: list[str] = []
 
     def __init__(self, session: object, admission: object, place: object) -> None:
         FakeHooks.made += 1
         self._image, self._gate, self._guard = FakeHook("image"), FakeHook("gate"), FakeHook("guard")
         self._cutover = FakeHook("cutover")
+        self.refusals: list[str] = []
+        FakeHooks.refused = self.refusals
+
+    def refuse(self, error: BluegreenError) -> None:
+        self.refusals.append(str(error))
 
     def launching_in(self, service: str, zones: object) -> None:
         """Nothing is launched."""

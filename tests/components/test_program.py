@@ -131,6 +131,28 @@ def test_a_service_that_runs_can_not_move_to_another_vpc(declare: Any, monkeypat
         declare(vpcCidr="10.1.0.0/16")
 
 
+def test_a_service_that_runs_can_not_become_internal(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeObserver, "running", (group("web"),))
+    with pytest.raises(pulumi.RunError, match="bluegreen:internal: the stack runs behind a load balancer that is pub"):
+        declare(internal="true")
+
+
+def test_a_load_balancer_is_public_and_hardened(declare: Any) -> None:
+    declared = declare(zones="2")
+    balancer = declared.one("LoadBalancer")
+    assert "internal" not in balancer, "given to a load balancer that has none, it would be a difference"
+    assert balancer["subnets"] == ["Subnet-web-public-0", "Subnet-web-public-1"]
+    assert (balancer["desyncMitigationMode"], balancer["dropInvalidHeaderFields"]) == ("strictest", True)
+    assert balancer["idleTimeout"] == 60
+
+
+def test_an_internal_load_balancer_lives_in_the_private_subnets(declare: Any) -> None:
+    balancer = declare(internal="true", idleTimeoutSeconds="120").one("LoadBalancer")
+    assert balancer["internal"] is True
+    assert balancer["subnets"] == ["Subnet-web-private-0", "Subnet-web-private-1"]
+    assert balancer["idleTimeout"] == 120
+
+
 @pytest.mark.parametrize("ami", ["", "nope"])
 def test_without_a_usable_image_nothing_but_the_refusal_is_declared(declare: Any, ami: str) -> None:
     declared = declare(ami=ami)

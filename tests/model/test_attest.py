@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrusted
 from bluegreen.model.attest import DEFAULT, NOTHING, Attest, Split, judge_sample, sample_size
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
@@ -117,6 +117,8 @@ def test_nobody_who_can_be_reached_is_told_apart_from_wrong_answers() -> None:
     assert isinstance(broken, Wait)
     assert "no whole answer" in broken.summary
     assert "connect" not in broken.summary
+    untrusted = judge_sample(HEADED, [Untrusted("web.test:443: its certificate is no good (expired)")] * 20, SOLE)
+    assert untrusted == Wait("not trusted: web.test:443: its certificate is no good (expired)")
     wrong = judge_sample(HEADED, answers((20, A)), SOLE)
     assert isinstance(wrong, Wait)
     assert wrong.summary == f"seen {A} 100 %, wanted {B} 100 %"

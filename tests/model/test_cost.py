@@ -72,6 +72,10 @@ def test_each_gateway_is_paid_for_and_so_is_its_address(nat: str, gateways: int)
     assert count(found, "public address") == 3 + gateways
 
 
+def test_an_internal_load_balancer_pays_for_no_public_address() -> None:
+    assert count(cost(nat="single", zones=3, internal=True), "public address") == 1
+
+
 def test_the_alarms_of_every_group_are_paid_for() -> None:
     assert count(cost(groups=2), "alarm metric") == 2 * count(cost(groups=1), "alarm metric") > 0
     assert count(cost(alarms={"errorPercent": 0, "latencySeconds": 0, "unhealthyHosts": 0}), "alarm metric") == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable
+from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrusted
 from bluegreen.model.attest import NOTHING, Attest
 from bluegreen.model.smoke import SmokeTest, judge, judge_release
 
@@ -115,3 +115,11 @@ def test_who_answers_can_not_be_known_without_a_connection() -> None:
     )
     assert seen
     assert seen.is_unreachable
+
+
+def test_who_has_no_certificate_that_is_trusted_has_not_answered() -> None:
+    outcome = Untrusted("shop.example:9000: its certificate is no good (expired)")
+    for seen in (judge(SmokeTest(), outcome), judge_release(NOTHING, "/", outcome, OURS)):
+        assert seen
+        assert str(seen) == "can't be trusted: shop.example:9000: its certificate is no good (expired)"
+        assert not seen.is_unreachable

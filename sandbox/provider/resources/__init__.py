@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.provider.resources import (
     auto_scaling_group,
+    certificate,
     egress_gateway,
     eip,
     flow_log,
@@ -21,6 +22,7 @@ from sandbox.provider.resources import (
     metric_alarm,
     nat_gateway,
     parameter,
+    record,
     route,
     scaling_policy,
     security_group,
@@ -28,6 +30,7 @@ from sandbox.provider.resources import (
     target_group,
     vpc,
     vpc_endpoint,
+    web_acl_association,
 )
 from sandbox.provider.table import ResourceType
 
@@ -63,5 +66,9 @@ TYPES: Final[dict[str, ResourceType]] = {
         scaling_policy.POLICY,
         metric_alarm.METRIC_ALARM,
         parameter.PARAMETER,
+        certificate.CERTIFICATE,
+        certificate.VALIDATION,
+        record.RECORD,
+        web_acl_association.ASSOCIATION,
     )
 }

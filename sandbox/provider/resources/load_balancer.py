@@ -19,6 +19,7 @@ from sandbox.provider.resources.elbv2 import (
 from sandbox.provider.table import (
     TAGS,
     ResourceType,
+    block,
     boolean,
     integer,
     names,
@@ -70,7 +71,25 @@ def _settle_balancer(aws: Aws, identifier: str, news: Props) -> None:
     with doing(aws.elbv2, f"waiting for {what}"):
         state = lambda: str((_balancer(aws, identifier) or {"State": {"Code": "deleted"}})["State"]["Code"])  # noqa: E731
         aws.wait(what, "active", state, timeout=aws.timeout(10 * MINUTE), failing=("failed", "deleted"))
-    _modify_balancer(aws, identifier, attributes_to_set(_BALANCER_ATTRIBUTES, news, None))
+    _modify_balancer(aws, identifier, [*attributes_to_set(_BALANCER_ATTRIBUTES, news, None), *_logging(news, {})])
+
+
+def _logging(news: Props, olds: Props) -> list[dict[str, str]]:
+    """Where the access logs go; what is said no more is turned off."""
+    before, logs = olds.get("accessLogs") or {}, news.get("accessLogs") or {}
+    if before == logs:
+        return []
+    if not logs.get("enabled"):
+        return [{"Key": "access_logs.s3.enabled", "Value": "false"}]
+    values = {"enabled": "true", "bucket": logs["bucket"], "prefix": logs.get("prefix") or ""}
+    return [{"Key": f"access_logs.s3.{name}", "Value": value} for name, value in values.items()]
+
+
+def _logging_read(live: list[dict[str, str]]) -> Props:
+    values = {line["Key"].removeprefix("access_logs.s3."): line["Value"] for line in live}
+    if values.get("enabled") != "true":
+        return {"accessLogs": None}
+    return {"accessLogs": {"bucket": values["bucket"], "enabled": True, "prefix": values.get("prefix") or None}}
 
 
 def _modify_balancer(aws: Aws, identifier: str, attributes: list[dict[str, str]]) -> None:
@@ -99,12 +118,13 @@ def _read_balancer(aws: Aws, identifier: str, known: Props) -> Props | None:
         "securityGroups": found.get("SecurityGroups", []),
         "subnets": [zone["SubnetId"] for zone in found["AvailabilityZones"]],
         **attributes_read(LOAD_BALANCER.properties, _BALANCER_ATTRIBUTES, live),
+        **_logging_read(live),
         **tags,
     }
 
 
 def _update_balancer(aws: Aws, identifier: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
-    _modify_balancer(aws, identifier, attributes_to_set(_BALANCER_ATTRIBUTES, news, olds))
+    _modify_balancer(aws, identifier, [*attributes_to_set(_BALANCER_ATTRIBUTES, news, olds), *_logging(news, olds)])
     setting = f"setting ELBv2 Load Balancer ({identifier})"
     if "securityGroups" in changed:
         with doing(aws.elbv2, f"{setting} security groups"):
@@ -135,6 +155,10 @@ LOAD_BALANCER = ResourceType(
         ),
         "securityGroups": text_set(computed=True),
         "subnets": text_set(required=True),
+        "accessLogs": block(
+            {"bucket": text(required=True), "enabled": boolean(default=False), "prefix": text()},
+            suppresses=lambda old, new: not (new or {}).get("enabled") and not (old or {}).get("enabled"),
+        ),
         "clientKeepAlive": integer(default=3600, at_least=60, at_most=604800),
         "desyncMitigationMode": text(default="defensive", choices=("monitor", "defensive", "strictest")),
         "dropInvalidHeaderFields": boolean(default=False),
@@ -157,7 +181,7 @@ LOAD_BALANCER = ResourceType(
         **TAGS,
     },
     refused=names(
-        "accessLogs connectionLogs customerOwnedIpv4Pool dnsRecordClientRoutingPolicy "
+        "connectionLogs customerOwnedIpv4Pool dnsRecordClientRoutingPolicy "
         "enablePrefixForIpv6SourceNat enforceSecurityGroupInboundRulesOnPrivateLinkTraffic healthCheckLogs "
         "ipamPools minimumLoadBalancerCapacity namePrefix secondaryIpsAutoAssignedPerSubnet subnetMappings"
     ),

@@ -189,7 +189,7 @@ def test_a_shift_of_a_rollout_awaits_no_soak_of_the_guards(world: World) -> None
 
 
 def test_the_very_first_release_awaits_nothing(world: World) -> None:
-    world.groups_there = (group(NEW, "tg-new"),)
+    world.groups_there, world.live = (group(NEW, "tg-new"),), {}
 
     async def update() -> None:
         await call(declared(world.run()).before_create, listener("", new=1))
@@ -197,6 +197,27 @@ def test_the_very_first_release_awaits_nothing(world: World) -> None:
     asyncio.run(update())
     (passed,) = world.events
     assert passed.evidence["awaits"] == []
+
+
+@pytest.mark.parametrize("arn", ["", "arn:redirect"])
+def test_a_listener_that_takes_another_one_s_traffic_over_is_gated_against_that(world: World, arn: str) -> None:
+    """HTTPS and HTTP have a listener each: a new one, or one that was the redirect, begins with all of the traffic."""
+
+    def weights(listener: str) -> dict[str, int]:
+        return {} if listener == "arn:redirect" else dict(world.live)
+
+    world.default_weights = weights  # type: ignore[method-assign]
+
+    async def update() -> None:
+        was = {"defaultActions": [{"type": "redirect", "redirect": {"statusCode": "HTTP_301"}}]}
+        args = listener(arn, new=1)
+        args.old_inputs = was if arn else None
+        await call(declared(world.run()).before_update, args)
+
+    asyncio.run(update())
+    (passed,) = world.events
+    assert passed.evidence["before"]["weights"] == {OLD.version: 100}
+    assert passed.evidence["awaits"] == ["soak"]
 
 
 def test_a_cutover_is_recorded_once_the_listener_has_changed(world: World) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from botocore.client import BaseClient
+from moto import settings
 from moto.server import ThreadedMotoServer
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
@@ -23,6 +24,7 @@ from tests.sandbox.provider.driver import Driver, Stack
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    settings.ACM_VALIDATION_WAIT = 0  # moto's own issues certificates by the clock
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -41,6 +41,10 @@ GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 PARAMETER = "aws:ssm/parameter:Parameter"
+CERTIFICATE = "aws:acm/certificate:Certificate"
+VALIDATION = "aws:acm/certificateValidation:CertificateValidation"
+RECORD = "aws:route53/record:Record"
+WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
 
 
 @dataclass
@@ -153,6 +157,21 @@ def certificate(*names: str) -> str:
     return str(made["CertificateArn"])
 
 
+def hosted_zone(name: str) -> str:
+    """The id of a new one in Route 53."""
+    made = boto3.client("route53").create_hosted_zone(Name=name, CallerReference=name)
+    return str(made["HostedZone"]["Id"]).removeprefix("/hostedzone/")
+
+
+def web_acl(name: str) -> str:
+    """The ARN of a new one in WAF."""
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": name}
+    made = boto3.client("wafv2").create_web_acl(
+        Name=name, Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility
+    )
+    return str(made["Summary"]["ARN"])
+
+
 @dataclass
 class Stack:
     """One resource of every type, as the program would have them."""
@@ -263,6 +282,14 @@ class Stack:
         settings = {"name": "/bluegreen/shop/dev/web/image", "type": "String", "insecureValue": "ami-1", **more}
         return self.driver.create(PARAMETER, "image", **settings)
 
+    def certificate(self, **more: Any) -> Resource:
+        return self.driver.create(CERTIFICATE, "web", domainName="shop.example", validationMethod="DNS", **more)
+
+    def record(self, zone: str, **more: Any) -> Resource:
+        settings = {"name": "www.shop.example", "type": "CNAME", "ttl": 60, "records": ["elsewhere.example"], **more}
+        known = {name: value for name, value in settings.items() if value is not None}
+        return self.driver.create(RECORD, "www", zoneId=zone, **known)
+
     def everything(self) -> list[Resource]:
         create, vpc = self.driver.create, self.vpc.identifier
         gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
@@ -340,4 +367,11 @@ class Stack:
         )
         self.alarm(tags={"Name": "web"})
         self.parameter(tags={"Name": "web"})
+        issued = self.certificate(tags={"Name": "web"})
+        create(VALIDATION, "web", certificateArn=issued.identifier)
+        zone = hosted_zone("shop.example")
+        self.record(zone)
+        alias = {"name": balancer.state["dnsName"], "zoneId": balancer.state["zoneId"], "evaluateTargetHealth": True}
+        create(RECORD, "web", zoneId=zone, name="shop.example", type="A", aliases=[alias])
+        create(WEB_ACL_ASSOCIATION, "web", webAclArn=web_acl("web"), resourceArn=balancer.identifier)
         return self.driver.made

@@ -31,6 +31,7 @@ from tests.sandbox.provider.driver import (
     SECURITY_GROUP,
     SUBNET,
     TARGET_GROUP,
+    VALIDATION,
     VPC,
     Driver,
     Resource,
@@ -477,6 +478,8 @@ IMPORTS: Final = {
 class TestImport:
     def test_every_type_is_imported_by_its_documented_id(self, network: Stack) -> None:
         for made in network.everything():
+            if made.token == VALIDATION:  # can't be imported
+                continue
             found = network.driver.read(Resource(made.token, made.name, _id_to_import(made), {}, {}))
             assert found is not None, made.token
             assert found.identifier == made.identifier, made.token

@@ -83,6 +83,8 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ): "left out it would be SimpleScaling, which is refused",
         ("aws:autoscaling/policy:Policy", "targetTrackingConfiguration", "required"): "no other policy is supported",
         ("aws:ssm/parameter:Parameter", "insecureValue", "required"): REFUSES_OTHERS,
+        ("aws:acm/certificate:Certificate", "domainName", "required"): REFUSES_OTHERS,
+        ("aws:acm/certificate:Certificate", "validationMethod", "required"): REFUSES_OTHERS,
         ("aws:ssm/parameter:Parameter", "arn", "output"): "as an argument it is refused",
     }
     | {
