@@ -34,6 +34,7 @@ class ServerGroupArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     grace_seconds: int
+    instance_profile: pulumi.Input[str] | None  # by name
     hooks: Hooks
     after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -182,8 +183,8 @@ class ServerGroup(pulumi.ComponentResource):
             instance_type=launch.instance_type,
             key_name=launch.key_pair or None,
             iam_instance_profile=(
-                aws.ec2.LaunchTemplateIamInstanceProfileArgs(name=launch.instance_profile)
-                if launch.instance_profile
+                aws.ec2.LaunchTemplateIamInstanceProfileArgs(name=self._args.instance_profile)
+                if self._args.instance_profile is not None
                 else None
             ),
             user_data=base64.b64encode(launch.user_data.encode()).decode() if launch.user_data else None,

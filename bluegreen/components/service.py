@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from bluegreen.components.balancer import Balancer
 from bluegreen.components.hooks import Hooks, ServicePolicy
+from bluegreen.components.machine_role import make_instance_profile
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.parameters import publish
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
@@ -41,6 +42,10 @@ class ServiceArgs:
     """What the active group runs at now, None where none runs."""
     is_published: bool = True
     """Whether there are SSM parameters of it."""
+    region: str = ""
+    """Where it runs."""
+    artifact_bucket: str = ""
+    """Where its artifacts are, if not in the stack's own bucket."""
     serial: int = 0
     """Of the config that `fleet` comes from."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +68,8 @@ class ServiceArgs:
             alarms=settings.alarms,
             live_desired=admitted.live_desired,
             is_published=settings.publish,
+            region=stack.region,
+            artifact_bucket=settings.artifact_bucket,
             serial=settings.fleet.serial,
             tags=settings.tags,
         )
@@ -100,6 +107,8 @@ class Service(pulumi.ComponentResource):
         self._tags = {**args.tags, **owner.tags}
         self._machines_security_group = self._make_machines_security_group()
         fleet = args.fleet
+        rights = sorted({plan.release.launch.instance_role for plan in fleet.groups} - {""})
+        self._profiles = {each: self._make_profile(owner, each) for each in rights}
 
         # 1. the target groups
         server_groups = {plan: self._server_group(plan) for plan in fleet.groups}
@@ -157,8 +166,14 @@ class Service(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after]))
         publish(owner, values, self._tags, opts)
 
-    def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
+    def _make_profile(self, owner: Owner, rights: str) -> pulumi.Output[str]:
         args = self._args
+        return make_instance_profile(
+            rights, owner=owner, region=args.region, bucket=args.artifact_bucket, tags=self._tags, opts=self._child
+        ).name
+
+    def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
+        args, launch = self._args, plan.release.launch
         return ServerGroup(
             ServerGroupArgs(
                 plan=plan,
@@ -167,6 +182,7 @@ class Service(pulumi.ComponentResource):
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
                 grace_seconds=args.policy.gate.deadline_seconds,
+                instance_profile=self._profiles.get(launch.instance_role, launch.instance_profile or None),
                 hooks=args.hooks,
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).

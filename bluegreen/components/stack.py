@@ -58,6 +58,10 @@ class Stack:
         """Of the config that the engine hands to the program. Raises SettingsError with all its faults, AwsError."""
         return cls(Settings.parse(_config(NAMESPACE)), Session(SessionSettings.parse(_config("aws"))))
 
+    @property
+    def region(self) -> str:
+        return self._observer.region
+
     def owner(self, service: str) -> Owner:
         return Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=service)
 

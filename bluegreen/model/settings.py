@@ -22,6 +22,7 @@ from bluegreen.errors import Fault, ImageUnset, SettingsError
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
+from bluegreen.model.instance_role import InstanceRole
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.schema import ConfigModel, decoded, refusal
@@ -364,6 +365,7 @@ class Settings(ConfigModel):
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
+    instance_role: Annotated[InstanceRole | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     artifact_bucket: Annotated[str, AfterValidator(_bucket)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
@@ -455,6 +457,11 @@ class Settings(ConfigModel):
             )
             keys = {"targetStickinessSeconds", "groupStickinessSeconds"}
             yield keys, Fault(_path("targetStickinessSeconds"), message)
+        if self.instance_profile and self.instance_role:
+            message = (
+                f"machines have one role, and instanceProfile names {self.instance_profile}; leave out one of the two"
+            )
+            yield {"instanceRole", "instanceProfile"}, Fault(_path("instanceRole"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -477,6 +484,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "fleet": FleetConfig,
     "gateCommand": GateCommand,
     "healthCheck": HealthCheck,
+    "instanceRole": InstanceRole,
     "migration": GateCommand,
     "smokeTests": SmokeTest,
     "steps": Shift,

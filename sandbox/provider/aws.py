@@ -143,6 +143,10 @@ class Aws:
         return self.clients.client("cloudwatch")
 
     @property
+    def iam(self) -> Any:
+        return self.clients.client("iam")
+
+    @property
     def ssm(self) -> Any:
         return self.clients.client("ssm")
 

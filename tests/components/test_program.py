@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ class Aws(pulumi.runtime.Mocks):
             if self.torn_reads:
                 raise TornRead(self.torn_reads.pop())
             return {"name": args.args["name"], "outputs": self.last_outputs, "secretOutputNames": []}
+        if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+            return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:user/ci", "id": "x", "userId": "x"}
         assert args.token == "aws:index/getAvailabilityZones:getAvailabilityZones"
         return {"names": ["us-east-1c", "us-east-1a", "us-east-1b"], "zoneIds": [], "id": "x", "region": "us-east-1"}
 
@@ -116,6 +119,7 @@ class Aws(pulumi.runtime.Mocks):
 class FakeObserver:
     running: tuple[Group, ...] = ()
     calls: list[str] = []
+    region = "us-east-1"
 
     def __init__(self, session: object) -> None:
         self.calls.clear()
@@ -380,6 +384,43 @@ def test_machines_have_the_key_pair_and_the_instance_profile_that_are_named(decl
 
 def test_machines_have_no_key_pair_and_no_role_unless_told(declare: Any) -> None:
     assert {"keyName", "iamInstanceProfile"}.isdisjoint(declare().one("LaunchTemplate"))
+
+
+RIGHTS = {"parameters": True, "sessions": True}
+
+
+def test_machines_get_a_role_of_their_own_with_the_rights_that_are_named(declare: Any) -> None:
+    declared = declare(instanceRole=RIGHTS)
+    (role,) = declared.of("Role")
+    statements = json.loads(declared.one("RolePolicy")["policy"])["Statement"]
+    assert [each["Sid"] for each in statements] == ["Parameters", "Sessions"]
+    ours = "arn:aws:ssm:us-east-1:123456789012:parameter/bluegreen/bluegreen/dev/web"
+    assert statements[0]["Resource"] == [ours, f"{ours}/*"]
+    assert "ec2.amazonaws.com" in role.inputs["assumeRolePolicy"]
+    assert declared.one("InstanceProfile")["role"] == role.name
+    assert declared.one("LaunchTemplate")["iamInstanceProfile"] == {"name": role.name}
+
+
+def test_a_profile_is_there_only_once_its_role_has_its_rights(declare: Any) -> None:
+    declared = declare(instanceRole=RIGHTS)
+    (policy,) = declared.of("RolePolicy")
+    profile = declared.requests[f"InstanceProfile {policy.name}"]
+    assert any(urn.endswith(f"RolePolicy::{policy.name}") for urn in profile.dependencies)
+
+
+def test_releases_keep_the_rights_that_they_were_made_with_and_share_a_role_where_they_are_the_same(
+    declare: Any,
+) -> None:
+    other = "ami-0123456789abcdef1"
+    active = Release.from_settings(Settings.parse({"ami": AMI, "instanceRole": RIGHTS}))
+    same = Release.from_settings(Settings.parse({"ami": other, "instanceRole": RIGHTS}))
+    fewer = Release.from_settings(Settings.parse({"ami": other, "instanceRole": {"sessions": True}}))
+    for candidate, roles in ((same, 1), (fewer, 2)):
+        fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+        declared = declare(instanceRole=RIGHTS, fleet=fleet)
+        assert len(declared.of("Role")) == roles
+        profiles = {each.inputs["iamInstanceProfile"]["name"] for each in declared.of("LaunchTemplate")}
+        assert len(profiles) == roles
 
 
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:

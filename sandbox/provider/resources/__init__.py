@@ -7,6 +7,8 @@ from typing import Final
 from sandbox.provider.resources import (
     auto_scaling_group,
     eip,
+    iam_role,
+    instance_profile,
     internet_gateway,
     launch_template,
     listener,
@@ -48,6 +50,9 @@ TYPES: Final[dict[str, ResourceType]] = {
         auto_scaling_group.GROUP,
         scaling_policy.POLICY,
         metric_alarm.METRIC_ALARM,
+        iam_role.ROLE,
+        iam_role.ROLE_POLICY,
+        instance_profile.INSTANCE_PROFILE,
         parameter.PARAMETER,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,13 @@ GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 PARAMETER = "aws:ssm/parameter:Parameter"
+ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+INSTANCE_PROFILE = "aws:iam/instanceProfile:InstanceProfile"
+
+
+def policy_document(statement: Props) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @dataclass
@@ -289,4 +297,9 @@ class Stack:
         )
         self.alarm(tags={"Name": "web"})
         self.parameter(tags={"Name": "web"})
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
+        role = create(ROLE, "web", assumeRolePolicy=policy_document(trust))
+        reads = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
+        create(ROLE_POLICY, "web", role=role.identifier, policy=policy_document(reads))
+        create(INSTANCE_PROFILE, "web", role=role.identifier, tags={"Name": "web"})
         return self.driver.made
