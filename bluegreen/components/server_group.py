@@ -16,10 +16,12 @@ import pulumi_aws as aws
 from bluegreen.components.hooks import Hooks
 from bluegreen.model.alarms import PERIOD_SECONDS, Query, alarms_of
 from bluegreen.model.fleet import ServerGroupPlan
+from bluegreen.model.scaling import Scaling, Step, Unit
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import PORT, RELEASE, SERVER_GROUP
 
-CPU_TARGET_PERCENT = 60.0
+UNCHANGED = -1
+"""The provider's word for a size that a scheduled action leaves alone."""
 DELETE_SECONDS_BESIDES_DRAIN = 900
 """The provider waits that long for machines to end, after they have drained."""
 
@@ -120,26 +122,111 @@ class ServerGroup(pulumi.ComponentResource):
             ),
         )
 
-    def scale(self, after: Sequence[pulumi.Resource], may_scale_in: bool) -> None:
-        """Attach the scaling policies, once `after` is there."""
+    def scale(
+        self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], may_scale_in: bool, settings: Scaling
+    ) -> None:
+        """Attach the scaling policies, once `after` is there. `balancer`: its metrics' name."""
+        if settings.cpu_percent:
+            self._track(self._release.name, settings.cpu_percent, may_scale_in, after, "ASGAverageCPUUtilization")
+        if settings.requests_per_target:
+            name = f"{self._release.name}-requests"
+            label = pulumi.Output.concat(balancer, "/", self.target_group.arn_suffix)
+            wanted = settings.requests_per_target
+            self._track(name, wanted, may_scale_in, after, "ALBRequestCountPerTarget", label)
+        for step in settings.steps:
+            self._follow(step, may_scale_in, after, balancer)
+        for schedule in () if self._args.plan.capacity.is_zero else settings.schedules:
+            name = f"{self._release.name}-{schedule.name}"
+            aws.autoscaling.Schedule(
+                name,
+                scheduled_action_name=name,
+                autoscaling_group_name=self.group.name,
+                recurrence=schedule.recurrence,
+                time_zone=schedule.zone,
+                min_size=schedule.min_size,
+                max_size=UNCHANGED,
+                desired_capacity=UNCHANGED,
+                opts=self._part(name, after),
+            )
+
+    def _track(
+        self,
+        name: str,
+        target: float,
+        may_scale_in: bool,
+        after: Sequence[pulumi.Resource],
+        metric: str,
+        label: pulumi.Input[str] | None = None,
+    ) -> None:
         aws.autoscaling.Policy(
-            self._release.name,
+            name,
             autoscaling_group_name=self.group.name,
             policy_type="TargetTrackingScaling",
             target_tracking_configuration=aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
                 predefined_metric_specification=(
                     aws.autoscaling.PolicyTargetTrackingConfigurationPredefinedMetricSpecificationArgs(
-                        predefined_metric_type="ASGAverageCPUUtilization"
+                        predefined_metric_type=metric, resource_label=label
                     )
                 ),
-                target_value=CPU_TARGET_PERCENT,
+                target_value=target,
                 disable_scale_in=not may_scale_in,
             ),
-            # AWS takes a policy away with its group. Until then it stays on the group, even where the guard keeps that
-            # after the policy has left the state; and the name lets the next `up` take it over again.
-            name=self._release.name,
-            opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarding_part()),
+            name=name,
+            opts=self._part(name, after),
         )
+
+    def _follow(
+        self, step: Step, may_scale_in: bool, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str]
+    ) -> None:
+        name = f"{self._release.name}-{step.name}"
+        policy = aws.autoscaling.Policy(
+            name,
+            autoscaling_group_name=self.group.name,
+            policy_type="StepScaling",
+            adjustment_type="PercentChangeInCapacity" if step.unit is Unit.PERCENT else "ChangeInCapacity",
+            metric_aggregation_type="Average",
+            step_adjustments=[
+                aws.autoscaling.PolicyStepAdjustmentArgs(
+                    metric_interval_lower_bound=None if low is None else f"{low:g}",
+                    metric_interval_upper_bound=None if high is None else f"{high:g}",
+                    scaling_adjustment=by,
+                )
+                for low, high, by in step.bounds
+            ],
+            enabled=may_scale_in or not step.shrinks,
+            name=name,
+            opts=self._part(name, after),
+        )
+        own = pulumi.Output.all(
+            **{
+                "{{group}}": self.group.name,
+                "{{targetGroup}}": self.target_group.arn_suffix,
+                "{{loadBalancer}}": balancer,
+            }
+        )
+        # Not named as the release's own alarms are: a soak has no business with it.
+        aws.cloudwatch.MetricAlarm(
+            f"scaling-{name}",
+            alarm_description=f"Scales {self._release.name} ({step.name})",
+            comparison_operator=(
+                "GreaterThanOrEqualToThreshold" if step.above is not None else "LessThanOrEqualToThreshold"
+            ),
+            threshold=step.threshold,
+            evaluation_periods=step.minutes,
+            namespace=step.namespace,
+            metric_name=step.metric,
+            dimensions=own.apply(step.dimensions_of) if step.dimensions else None,
+            statistic=step.statistic,
+            period=PERIOD_SECONDS,
+            alarm_actions=[policy.arn],
+            tags={**self._tags(), "Name": f"scaling-{name}", SERVER_GROUP: self.group.name},
+            opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part(f"scaling-{name}")),
+        )
+
+    def _part(self, name: str, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        """Of what AWS takes away with the group. Until then it stays on the group, even where the guard keeps that
+        after the part has left the state; and its name lets the next `up` take it over again."""
+        return self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarding_part(name))
 
     def alarm(self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], settings: AlarmSettings) -> None:
         """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name."""
@@ -158,7 +245,9 @@ class ServerGroup(pulumi.ComponentResource):
                     _metric_query(query, of_balancer if query.is_of_balancer else of_group) for query in alarm.queries
                 ],
                 tags={**self._tags(), "Name": f"{self._release.name}-{alarm.name}", SERVER_GROUP: self.group.name},
-                opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part()),
+                opts=self._with(
+                    depends_on=after, hooks=self._args.hooks.guarding_part(f"{self._release.name}-{alarm.name}")
+                ),
             )
         self.register_outputs(self.outputs)
 

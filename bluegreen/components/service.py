@@ -18,6 +18,8 @@ from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
 from bluegreen.components.stack import Stack
 from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.fleet import Fleet, ServerGroupPlan
+from bluegreen.model.scaling import DEFAULT as DEFAULT_SCALING
+from bluegreen.model.scaling import Scaling
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.tags import Owner, Purpose
 
@@ -38,6 +40,8 @@ class ServiceArgs:
     """What gate and guard ask of this service."""
     alarms: AlarmSettings
     """From where on the alarms of a release go off."""
+    scaling: Scaling = DEFAULT_SCALING
+    """How its server groups follow their load."""
     live_desired: int | None = None
     """What the active group runs at now, None where none runs."""
     is_published: bool = True
@@ -66,6 +70,7 @@ class ServiceArgs:
             hooks=stack.hooks,
             policy=ServicePolicy.from_settings(settings, admitted.fleet),
             alarms=settings.alarms,
+            scaling=settings.scaling,
             live_desired=admitted.live_desired,
             is_published=settings.publish,
             region=stack.region,
@@ -130,8 +135,9 @@ class Service(pulumi.ComponentResource):
         )
         # 6. the policies and alarms; 7. the guard and 8. the deletions follow, of every group that is declared no more
         for plan, server_group in server_groups.items():
-            server_group.scale(after=[production], may_scale_in=plan.may_scale_in)
-            server_group.alarm(after=[production], balancer=args.balancer.arn_suffix, settings=args.alarms)
+            suffix = args.balancer.arn_suffix
+            server_group.scale([production], suffix, may_scale_in=plan.may_scale_in, settings=args.scaling)
+            server_group.alarm([production], suffix, settings=args.alarms)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
         self.url, self.preview_url = args.balancer.url, args.balancer.preview_url

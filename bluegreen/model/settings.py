@@ -19,12 +19,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
+from bluegreen.model import scaling as scalings
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.command import GateCommand
 from bluegreen.model.instance_role import InstanceRole
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.policies import POLICIES
+from bluegreen.model.scaling import Scaling
 from bluegreen.model.schema import ConfigModel, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.window import Window
@@ -346,6 +348,7 @@ class Settings(ConfigModel):
     soak_seconds: int = Field(0, ge=0, le=MAX_SOAK_SECONDS)
     alarms: Annotated[AlarmSettings, BeforeValidator(decoded)] = AlarmSettings()
     soak_alarms: Annotated[tuple[AlarmName, ...], BeforeValidator(decoded), AfterValidator(_few_alarms)] = ()
+    scaling: Annotated[Scaling, BeforeValidator(decoded)] = scalings.DEFAULT
     auto_rollback: bool = True
     group_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
@@ -447,6 +450,8 @@ class Settings(ConfigModel):
         if self.min_size > self.max_size:
             message = f"{self.min_size} is more than maxSize ({self.max_size})"
             yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
+        for path, message in scalings.faults(self.scaling, self.min_size, self.max_size):
+            yield {"scaling", "minSize", "maxSize"}, Fault(f"{_path('scaling')}.{path}", message)
         if self.listener_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort"}, Fault(_path("previewPort"), message)
@@ -486,6 +491,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "healthCheck": HealthCheck,
     "instanceRole": InstanceRole,
     "migration": GateCommand,
+    "scaling": Scaling,
     "smokeTests": SmokeTest,
     "steps": Shift,
     "windows": Window,

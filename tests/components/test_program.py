@@ -166,7 +166,7 @@ class FakeHooks:
     def guarding_machines(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard], before_update=[self._guard])
 
-    def guarding_part(self) -> pulumi.ResourceHookBinding:
+    def guarding_part(self, name: str) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard])
 
 
@@ -384,6 +384,82 @@ def test_machines_have_the_key_pair_and_the_instance_profile_that_are_named(decl
 
 def test_machines_have_no_key_pair_and_no_role_unless_told(declare: Any) -> None:
     assert {"keyName", "iamInstanceProfile"}.isdisjoint(declare().one("LaunchTemplate"))
+
+
+QUEUE = {
+    "name": "queue",
+    "namespace": "Shop",
+    "metric": "Waiting",
+    "dimensions": {"Group": "{{group}}"},
+    "above": 100,
+    "changes": [{"by": 1}, {"beyond": 50, "by": 3}],
+}
+IDLE = {"name": "idle", "namespace": "Shop", "metric": "Waiting", "below": 1, "changes": [{"by": -1}]}
+MORNING = {"name": "morning", "recurrence": "0 8 * * mon-fri", "zone": "Europe/Berlin", "minSize": 4}
+SCALING = {"cpuPercent": 50, "requestsPerTarget": 600, "steps": [QUEUE, IDLE], "schedules": [MORNING]}
+
+
+def test_unless_told_otherwise_a_group_is_scaled_as_it_always_was(declare: Any) -> None:
+    declared = declare()
+    (policy,) = declared.of("Policy")
+    configuration = policy.inputs["targetTrackingConfiguration"]
+    assert configuration["predefinedMetricSpecification"] == {"predefinedMetricType": "ASGAverageCPUUtilization"}
+    assert configuration["targetValue"] == 60
+    assert policy.inputs["name"] == policy.name == f"web-{declared.outputs['activeRelease']['version']}"
+    assert not declared.of("Schedule")
+
+
+def test_a_group_follows_cpu_requests_and_any_metric(declare: Any) -> None:
+    declared = declare(scaling=SCALING)
+    name = f"web-{declared.outputs['activeRelease']['version']}"
+    assert {each.name for each in declared.of("Policy")} == {name, f"{name}-requests", f"{name}-queue", f"{name}-idle"}
+    tracked = declared.one("Policy", f"{name}-requests")["targetTrackingConfiguration"]
+    assert tracked["predefinedMetricSpecification"] == {
+        "predefinedMetricType": "ALBRequestCountPerTarget",
+        "resourceLabel": "app/web/1/targetgroup/web/1",
+    }
+    assert tracked["targetValue"] == 600
+    assert declared.one("Policy", f"{name}-queue")["stepAdjustments"] == [
+        {"metricIntervalLowerBound": "0", "metricIntervalUpperBound": "50", "scalingAdjustment": 1},
+        {"metricIntervalLowerBound": "50", "scalingAdjustment": 3},
+    ]
+    alarm = declared.one("MetricAlarm", f"scaling-{name}-queue")
+    assert alarm["alarmActions"] == [f"arn:Policy:{name}-queue"]
+    assert alarm["dimensions"] == {"Group": name}
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("GreaterThanOrEqualToThreshold", 100)
+    action = declared.one("Schedule", f"{name}-morning")
+    assert (action["minSize"], action["maxSize"], action["desiredCapacity"]) == (4, -1, -1)
+
+
+def test_what_scales_a_group_attaches_once_the_traffic_is_on_it_and_is_guarded(declare: Any) -> None:
+    declared = declare(scaling=SCALING)
+    production = next(
+        at for at, each in enumerate(declared.resources) if each.typ.endswith(":Listener") and "production" in each.name
+    )
+    for kind in ("Policy", "Schedule"):
+        for each in declared.of(kind):
+            assert declared.resources.index(each) > production
+            assert declared.bound[f"{kind} {each.name}"] == "guard"
+            assert declared.requests[f"{kind} {each.name}"].deletedWith
+    assert all(declared.bound[f"MetricAlarm {each.name}"] == "guard" for each in declared.of("MetricAlarm"))
+
+
+def test_only_the_sole_active_group_shrinks(declare: Any) -> None:
+    active, candidate = (Release.from_settings(Settings(ami=ami)) for ami in (AMI, "ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+    for kept, may in ((fleet, False), ({"serial": 1}, True)):
+        policies = [each.inputs for each in declare(scaling=SCALING, fleet=kept).of("Policy")]
+        enabled = {each["name"].rpartition("-")[2]: each["enabled"] for each in policies if "enabled" in each}
+        assert enabled == {"queue": True, "idle": may}
+        tracking = [each["targetTrackingConfiguration"] for each in policies if "targetTrackingConfiguration" in each]
+        assert {each["disableScaleIn"] for each in tracking} == {not may}
+
+
+def test_a_standby_without_machines_gets_none_by_the_clock(declare: Any) -> None:
+    old = Release.from_settings(Settings(ami="ami-0123456789abcdef1"))
+    for size, schedules in (("zero", 1), ("full", 2)):
+        fleet = {"serial": 1, "standbys": [{"release": old.as_record(), "size": size}]}
+        assert len(declare(scaling=SCALING, fleet=fleet).of("Schedule")) == schedules
 
 
 RIGHTS = {"parameters": True, "sessions": True}

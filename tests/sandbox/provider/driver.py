@@ -32,6 +32,7 @@ LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+SCHEDULE = "aws:autoscaling/schedule:Schedule"
 PARAMETER = "aws:ssm/parameter:Parameter"
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -294,6 +295,30 @@ class Stack:
             autoscalingGroupName=group.identifier,
             policyType="TargetTrackingScaling",
             targetTrackingConfiguration={"predefinedMetricSpecification": metric, "targetValue": 60},
+        )
+        create(
+            POLICY,
+            "queue",
+            autoscalingGroupName=group.identifier,
+            policyType="StepScaling",
+            adjustmentType="ChangeInCapacity",
+            metricAggregationType="Average",
+            enabled=False,
+            stepAdjustments=[
+                {"metricIntervalLowerBound": "0", "metricIntervalUpperBound": "50", "scalingAdjustment": 1},
+                {"metricIntervalLowerBound": "50", "scalingAdjustment": 3},
+            ],
+        )
+        create(
+            SCHEDULE,
+            "morning",
+            autoscalingGroupName=group.identifier,
+            scheduledActionName="morning",
+            recurrence="0 8 * * mon-fri",
+            timeZone="Europe/Berlin",
+            minSize=2,
+            maxSize=-1,
+            desiredCapacity=-1,
         )
         self.alarm(tags={"Name": "web"})
         self.parameter(tags={"Name": "web"})
