@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from bluegreen.components.parameters import publish
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
 from bluegreen.components.stack import Stack
 from bluegreen.errors import Fault, SettingsError
+from bluegreen.model.dashboard import Line, body_of, name_of
 from bluegreen.model.fleet import Fleet, ServerGroupPlan
 from bluegreen.model.scaling import DEFAULT as DEFAULT_SCALING
 from bluegreen.model.scaling import Scaling
@@ -40,6 +42,10 @@ class ServiceArgs:
     """What gate and guard ask of this service."""
     alarms: AlarmSettings
     """From where on the alarms of a release go off."""
+    alarm_actions: Sequence[str] = ()
+    """ARNs of SNS topics that hear of the alarms."""
+    has_dashboard: bool = False
+    """Whether it has a CloudWatch dashboard."""
     scaling: Scaling = DEFAULT_SCALING
     """How its server groups follow their load."""
     live_desired: int | None = None
@@ -70,6 +76,8 @@ class ServiceArgs:
             hooks=stack.hooks,
             policy=ServicePolicy.from_settings(settings, admitted.fleet),
             alarms=settings.alarms,
+            alarm_actions=(settings.alarm_topic,) if settings.alarm_topic else (),
+            has_dashboard=settings.dashboard,
             scaling=settings.scaling,
             live_desired=admitted.live_desired,
             is_published=settings.publish,
@@ -137,7 +145,9 @@ class Service(pulumi.ComponentResource):
         for plan, server_group in server_groups.items():
             suffix = args.balancer.arn_suffix
             server_group.scale([production], suffix, may_scale_in=plan.may_scale_in, settings=args.scaling)
-            server_group.alarm([production], suffix, settings=args.alarms)
+            server_group.alarm([production], suffix, args.alarms, actions=args.alarm_actions)
+        if args.has_dashboard:
+            self._show(owner, server_groups, after=production)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
         self.url, self.preview_url = args.balancer.url, args.balancer.preview_url
@@ -159,6 +169,25 @@ class Service(pulumi.ComponentResource):
             "activeRelease": self.active_release,
             "serverGroups": self.server_groups,
         }
+
+    def _show(self, owner: Owner, server_groups: Mapping[ServerGroupPlan, ServerGroup], after: aws.lb.Listener) -> None:
+        args, roles = self._args, [(plan.release.version, plan.role.value) for plan in server_groups]
+        suffixes = [each.target_group.arn_suffix for each in server_groups.values()]
+
+        def body(known: list[str]) -> str:
+            balancer, *groups = known
+            lines = [
+                Line(version=version, role=role, target_group=group)
+                for (version, role), group in zip(roles, groups, strict=True)
+            ]
+            return json.dumps(body_of(lines, region=args.region, balancer=balancer, alarms=args.alarms))
+
+        aws.cloudwatch.Dashboard(
+            self.name,
+            dashboard_name=name_of(owner),
+            dashboard_body=pulumi.Output.all(args.balancer.arn_suffix, *suffixes).apply(body),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after])),
+        )
 
     def _publish(self, owner: Owner, after: aws.lb.Listener) -> None:
         """While a candidate is proven, the parameters name the release that serves."""
@@ -187,6 +216,8 @@ class Service(pulumi.ComponentResource):
                 vpc_id=args.network.vpc_id,
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
+                region=args.region,
+                counts_machines=args.alarms.capacity_minutes > 0,
                 grace_seconds=args.policy.gate.deadline_seconds,
                 instance_profile=self._profiles.get(launch.instance_role, launch.instance_profile or None),
                 hooks=args.hooks,

@@ -75,6 +75,9 @@ class Stack:
             if known == settings:
                 return admitted
         fleet = Fleet.from_settings(settings.checked())
+        if (topic := settings.alarm_topic) and (there := topic.split(":")[3]) != self.region:
+            message = f"{topic} is in {there}, and alarms of {self.region} go to topics of {self.region} only"
+            raise SettingsError([Fault("bluegreen:alarmTopic", message)])
         self._admission.admit(settings)
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)

@@ -158,6 +158,22 @@ class AutoScaling:
         backend.autoscaling_groups.pop(group.name, None)
         self._courses.pop(group.arn, None)
 
+    def measures(self) -> Iterator[tuple[str, str, str, float]]:
+        """What the groups report of themselves that are told to: home, group, metric, value."""
+        for account in list(autoscaling_backends.values()):
+            for backend in list(account.values()):
+                for group in list(backend.autoscaling_groups.values()):
+                    states = Counter(state.lifecycle_state for state in group.instance_states)
+                    sizes = {
+                        "GroupMinSize": group.min_size,
+                        "GroupMaxSize": group.max_size,
+                        "GroupDesiredCapacity": group.desired_capacity,
+                        "GroupInServiceInstances": states["InService"],
+                        "GroupTotalInstances": states.total(),
+                    }
+                    for name in sizes.keys() & set(group.metrics):
+                        yield f"{group.region}:{group.account_id}", group.name, name, float(sizes[name] or 0)
+
     # -- the rounds
 
     def advance(self) -> None:

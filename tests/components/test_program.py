@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import signal
@@ -19,6 +20,7 @@ from pulumi.runtime.settings import SETTINGS
 from bluegreen import program
 from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
 from bluegreen.components import stack as stack_module
+from bluegreen.components.certificate_alarm import alarm_on_certificate
 from bluegreen.components.hooks import ServicePolicy
 from bluegreen.model.observation import Group
 from bluegreen.model.release import Release
@@ -460,6 +462,118 @@ def test_a_standby_without_machines_gets_none_by_the_clock(declare: Any) -> None
     for size, schedules in (("zero", 1), ("full", 2)):
         fleet = {"serial": 1, "standbys": [{"release": old.as_record(), "size": size}]}
         assert len(declare(scaling=SCALING, fleet=fleet).of("Schedule")) == schedules
+
+
+VOLUMES = [
+    {"device": "/dev/xvda", "sizeGb": 50},
+    {
+        "device": "/dev/sdf",
+        "sizeGb": 100,
+        "type": "io2",
+        "iops": 2000,
+        "kmsKey": "arn:aws:kms:us-east-1:123456789012:key/1",
+    },
+]
+
+
+def test_every_volume_is_encrypted_and_the_root_device_s_entry_is_its_own(declare: Any) -> None:
+    root, data = declare(volumes=VOLUMES).one("LaunchTemplate")["blockDeviceMappings"]
+    assert (root["deviceName"], root["ebs"]["volumeSize"], root["ebs"]["volumeType"]) == ("/dev/xvda", 50, "gp3")
+    assert data["ebs"]["iops"] == 2000
+    assert data["ebs"]["kmsKeyId"].endswith("key/1")
+    assert {root["ebs"]["encrypted"], data["ebs"]["encrypted"]} == {"true"}
+
+
+def test_user_data_from_a_template_has_the_release_in_it(declare: Any) -> None:
+    template = "#!/bin/sh\necho {{ service }} {{release}} {{stack}} {{region}} {{port}} ${HOME} {{.Names}}"
+    declared = declare(userDataTemplate=template)
+    version = declared.outputs["activeRelease"]["version"]
+    text = base64.b64decode(declared.one("LaunchTemplate")["userData"]).decode()
+    assert text == f"#!/bin/sh\necho web {version} dev us-east-1 8080 ${{HOME}} {{{{.Names}}}}"
+
+
+def test_a_group_has_its_hooks_from_the_start_and_time_for_their_farewell(declare: Any) -> None:
+    hooks = [
+        {"name": "warm", "transition": "launching", "heartbeatSeconds": 60, "defaultResult": "continue"},
+        {"name": "drain", "transition": "terminating", "heartbeatSeconds": 1200},
+    ]
+    maintenance = {"minHealthyPercentage": 90, "maxHealthyPercentage": 110}
+    declared = declare(lifecycleHooks=hooks, instanceMaintenance=maintenance)
+    warm, drain = declared.one("Group")["initialLifecycleHooks"]
+    assert warm == {
+        "name": "warm",
+        "lifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "heartbeatTimeout": 60,
+        "defaultResult": "CONTINUE",
+    }
+    assert drain["defaultResult"] == "ABANDON"
+    assert declared.one("Group")["instanceMaintenancePolicy"] == maintenance
+    (group,) = declared.of("Group")
+    assert declared.requests[f"Group {group.name}"].customTimeouts.delete == "2120s"
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
+
+
+def test_nobody_hears_of_alarms_and_no_group_counts_its_machines_unless_told(declare: Any) -> None:
+    declared = declare()
+    assert all(not {"alarmActions", "okActions"} & each.inputs.keys() for each in declared.of("MetricAlarm"))
+    assert "enabledMetrics" not in declared.one("Group")
+    assert not declared.of("Dashboard")
+
+
+def test_a_topic_hears_of_every_alarm_going_off_and_coming_back(declare: Any) -> None:
+    alarms = declare(alarmTopic=TOPIC, alarms={"capacityMinutes": 5}).of("MetricAlarm")
+    assert len(alarms) == 5
+    assert all(each.inputs["alarmActions"] == each.inputs["okActions"] == [TOPIC] for each in alarms)
+
+
+def test_a_topic_of_another_region_hears_nothing_and_is_refused(declare: Any) -> None:
+    with pytest.raises(
+        pulumi.RunError, match="is in eu-west-1, and alarms of us-east-1 go to topics of us-east-1 only"
+    ):
+        declare(alarmTopic=TOPIC.replace("us-east-1", "eu-west-1"))
+
+
+def test_a_group_that_stays_at_its_most_machines_is_an_alarm(declare: Any) -> None:
+    declared = declare(alarms={"capacityMinutes": 5}, maxSize="8")
+    name = f"web-{declared.outputs['activeRelease']['version']}"
+    assert declared.one("Group")["enabledMetrics"] == ["GroupDesiredCapacity"]
+    alarm = declared.one("MetricAlarm", f"{name}-capacity")
+    assert (alarm["threshold"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (8, 5, 5)
+    (query,) = alarm["metricQueries"]
+    assert query["metric"]["dimensions"] == {"AutoScalingGroupName": name}
+    assert query["metric"]["namespace"] == "AWS/AutoScaling"
+
+
+def test_a_standby_without_machines_is_not_at_its_most(declare: Any) -> None:
+    old = Release.from_settings(Settings(ami="ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "standbys": [{"release": old.as_record(), "size": "zero"}]}
+    alarms = declare(alarms={"capacityMinutes": 5}, fleet=fleet).of("MetricAlarm")
+    assert len([each for each in alarms if each.name.endswith("-capacity")]) == 1
+
+
+def test_a_dashboard_has_a_line_for_each_release(declare: Any) -> None:
+    active, candidate = (Release.from_settings(Settings(ami=ami)) for ami in (AMI, "ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+    dashboard = declare(dashboard="true", fleet=fleet).one("Dashboard")
+    assert dashboard["dashboardName"] == "bluegreen-dev-web"
+    requests, *_ = json.loads(dashboard["dashboardBody"])["widgets"]
+    labels = [each[-1]["label"] for each in requests["properties"]["metrics"]]
+    assert labels == [f"{active.version} (active)", f"{candidate.version} (candidate)"]
+
+
+def test_a_certificate_that_ends_soon_is_an_alarm_that_stays(declare: Any) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+
+    def program(stack: Stack) -> None:
+        alarm_on_certificate("web", arn, days=30, actions=[TOPIC], tags={}, opts=pulumi.ResourceOptions())
+
+    alarm = declare(program).one("MetricAlarm", "web-certificate")
+    assert alarm["dimensions"] == {"CertificateArn": arn}
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanOrEqualToThreshold", 30)
+    assert alarm["treatMissingData"] == "ignore"
+    assert alarm["alarmActions"] == [TOPIC]
 
 
 RIGHTS = {"parameters": True, "sessions": True}

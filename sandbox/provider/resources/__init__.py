@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.provider.resources import (
     auto_scaling_group,
+    dashboard,
     eip,
     iam_role,
     instance_profile,
@@ -52,6 +53,7 @@ TYPES: Final[dict[str, ResourceType]] = {
         scaling_policy.POLICY,
         schedule.SCHEDULE,
         metric_alarm.METRIC_ALARM,
+        dashboard.DASHBOARD,
         iam_role.ROLE,
         iam_role.ROLE_POLICY,
         instance_profile.INSTANCE_PROFILE,

@@ -34,7 +34,7 @@ def _read(aws: Aws, name: str, known: Props) -> Props | None:
             )["ScheduledUpdateGroupActions"]
         )
         return found and {
-            "arn": found["ScheduledActionARN"],
+            "arn": found.get("ScheduledActionARN", name),  # moto alone has none (seen in 5.2.5)
             "autoscalingGroupName": found["AutoScalingGroupName"],
             "scheduledActionName": name,
             "recurrence": found.get("Recurrence"),

@@ -32,6 +32,7 @@ LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
 SCHEDULE = "aws:autoscaling/schedule:Schedule"
 PARAMETER = "aws:ssm/parameter:Parameter"
 ROLE = "aws:iam/role:Role"
@@ -303,7 +304,6 @@ class Stack:
             policyType="StepScaling",
             adjustmentType="ChangeInCapacity",
             metricAggregationType="Average",
-            enabled=False,
             stepAdjustments=[
                 {"metricIntervalLowerBound": "0", "metricIntervalUpperBound": "50", "scalingAdjustment": 1},
                 {"metricIntervalLowerBound": "50", "scalingAdjustment": 3},
@@ -321,6 +321,7 @@ class Stack:
             desiredCapacity=-1,
         )
         self.alarm(tags={"Name": "web"})
+        create(DASHBOARD, "web", dashboardName="shop-dev-web", dashboardBody='{"widgets": []}')
         self.parameter(tags={"Name": "web"})
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
         role = create(ROLE, "web", assumeRolePolicy=policy_document(trust))
