@@ -317,6 +317,12 @@ def kept_in_vain(plain: Plain) -> bool:
     return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
 
 
+@probe("maintenance-policy")
+def maintenance_policy(plain: Plain) -> bool:
+    name = plain.group(InstanceMaintenancePolicy={"MinHealthyPercentage": 90, "MaxHealthyPercentage": 110})
+    return "InstanceMaintenancePolicy" not in plain.group_of(name)
+
+
 ACTION = {"ScheduledActionName": "morning", "Recurrence": "0 8 * * *", "MinSize": 0}
 
 
