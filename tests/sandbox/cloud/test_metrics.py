@@ -319,7 +319,8 @@ def test_a_group_reports_what_it_is_told_to_and_nothing_unasked(aws: Aws, cloudw
                 values[metric] = points[-1]["Minimum"]
         return values
 
-    assert eventually(reported) == {"GroupDesiredCapacity": 1, "GroupMaxSize": 3}
+    eventually(lambda: len(reported()) == 2)
+    assert reported() == {"GroupDesiredCapacity": 1, "GroupMaxSize": 3}
 
 
 def test_the_setting_is_shown(sandbox: Sandbox, cloudwatch: Any) -> None:
