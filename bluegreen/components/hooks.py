@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.observation import Group
 from bluegreen.model.record import gate_evidence, image_evidence
+from bluegreen.model.release import VERSION_LENGTH
 from bluegreen.model.settings import Settings
 from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_alarms
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner, Purpose
@@ -55,7 +57,6 @@ CUTOVER_HOOK = "bluegreen-cutover"
 GUARD_HOOK = "bluegreen-guard"
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
-ALARM_TYPE = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 DEFAULT_PLACE = LedgerPlace()
 
@@ -116,6 +117,7 @@ class Hooks:
         self._protections: dict[Owner, asyncio.Future[None]] = {}
         self._failed = ""
         self._refusal: BluegreenError | None = None
+        self._parts: set[str] = set()
         self._directory = Path(pulumi.get_root_directory())
         self._run = Run.of_environment(self._directory, pulumi.get_stack(), os.environ, datetime.now(UTC))
         self._ledger = open_ledger(place, session, self._run, pulumi.get_project(), _tell_place)
@@ -180,8 +182,9 @@ class Hooks:
         """For an Auto Scaling group: an update may leave it without machines, too."""
         return pulumi.ResourceHookBinding(before_delete=[self._guard_hook], before_update=[self._guard_hook])
 
-    def guarding_part(self) -> pulumi.ResourceHookBinding:
-        """For everything of an Auto Scaling group that the engine deletes before it."""
+    def guarding_part(self, name: str) -> pulumi.ResourceHookBinding:
+        """For everything of an Auto Scaling group that the engine deletes before it. `name`: of the resource."""
+        self._parts.add(name)
         return pulumi.ResourceHookBinding(before_delete=[self._guard_hook])
 
     async def _check_image(self, args: pulumi.ResourceHookArgs) -> None:
@@ -429,11 +432,12 @@ class Hooks:
         outputs = args.old_outputs or {}
         tags = _tags(outputs)
         owner = self._owner_of(outputs, tags)
-        # What the program declares goes only where all is destroyed, or where a setting takes an alarm away.
+        # Of a group that the program declares, something goes only where all is destroyed, or where a setting takes a
+        # part away: that is then declared no more.
         is_declared = not is_update and owner is not None and self._is_declared(owner, outputs, tags)
         if owner:
             await self._leased(owner)
-        if owner and is_declared and args.type != ALARM_TYPE:
+        if owner and is_declared and (args.type == GROUP_TYPE or args.name in self._parts):
             await self._unprotected(owner)
         if owner and not is_declared:
             await self._watched(owner)
@@ -454,16 +458,16 @@ class Hooks:
     def _owner_of(self, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> Owner | None:
         """Whose a part of a server group is; None where the program declares no such service any more.
 
-        A policy has no tags, but its release's name: that of the service, and a version.
+        A policy and a scheduled action have no tags, but the release's name at the head of theirs.
         """
-        service = tags.get(SERVICE) or outputs.get("name", "").rpartition("-")[0]
-        return next((each for each in self._services if each.service == service), None)
+        if SERVICE in tags:
+            return next((each for each in self._services if each.service == tags[SERVICE]), None)
+        return next((each for each in self._services if _release_in(outputs, each.service)), None)
 
     def _is_declared(self, owner: Owner, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
-        """Whether this is a part of a server group that the program declares. A policy has its release's name."""
-        declared = {group.release.name for group in self._services[owner].fleet.groups}
-        release = f"{owner.service}-{tags[RELEASE]}" if RELEASE in tags else outputs.get("name", "")
-        return release in declared
+        """Whether this is a part of a server group that the program declares."""
+        declared = {group.release.version for group in self._services[owner].fleet.groups}
+        return (tags.get(RELEASE) or _release_in(outputs, owner.service)) in declared
 
     async def _unprotected(self, owner: Owner) -> None:
         """Raises Protected where this is the destroy of a service that is protected against it; asked once."""
@@ -590,6 +594,13 @@ def _tags(outputs: Mapping[str, Any]) -> dict[str, str]:
     """An Auto Scaling group's are a list; a policy has none."""
     tags = outputs.get("tags") or {}
     return {each["key"]: each["value"] for each in tags} if isinstance(tags, list) else dict(tags)
+
+
+def _release_in(outputs: Mapping[str, Any], service: str) -> str:
+    """The version in the name of a policy or a scheduled action: `web-4d197941`, `web-4d197941-requests`."""
+    name = outputs.get("name") or outputs.get("scheduledActionName") or ""
+    found = re.fullmatch(rf"{re.escape(service)}-([0-9a-f]{{{VERSION_LENGTH}}})(-.*)?", name)
+    return found[1] if found else ""
 
 
 def _is_emptied(args: pulumi.ResourceHookArgs) -> bool:

@@ -14,12 +14,15 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.hooks import Hooks
-from bluegreen.model.alarms import PERIOD_SECONDS, Query, alarms_of
+from bluegreen.model.alarms import CAPACITY_METRIC, GROUPS, PERIOD_SECONDS, Query, alarms_of
 from bluegreen.model.fleet import ServerGroupPlan
+from bluegreen.model.launch_options import hooks_in, longest_farewell, maintenance_in, rendered, volumes_in
+from bluegreen.model.scaling import Scaling, Step, Unit
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import PORT, RELEASE, SERVER_GROUP
 
-CPU_TARGET_PERCENT = 60.0
+UNCHANGED = -1
+"""The provider's word for a size that a scheduled action leaves alone."""
 DELETE_SECONDS_BESIDES_DRAIN = 900
 """The provider waits that long for machines to end, after they have drained."""
 
@@ -34,7 +37,10 @@ class ServerGroupArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     grace_seconds: int
+    region: str
+    instance_profile: pulumi.Input[str] | None  # by name
     hooks: Hooks
+    counts_machines: bool = False  # whether the group reports how many it has
     after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,7 +93,9 @@ class ServerGroup(pulumi.ComponentResource):
 
     def launch(self, after: Sequence[pulumi.Resource]) -> None:
         """Start the machines, once `after` is there."""
-        args, capacity = self._args, self._args.plan.capacity
+        args, capacity, launch = self._args, self._args.plan.capacity, self._release.launch
+        hooks, maintenance = hooks_in(launch.lifecycle_hooks), maintenance_in(launch.maintenance)
+        farewell = self._release.target.drain_seconds + longest_farewell(hooks)
         self.group = aws.autoscaling.Group(
             self._release.name,
             min_size=capacity.minimum,
@@ -105,6 +113,24 @@ class ServerGroup(pulumi.ComponentResource):
             # The gate waits instead: the provider counts unregistered targets as healthy, and a wait of its own that
             # times out has left groups outside the state.
             wait_for_capacity_timeout="0",
+            instance_maintenance_policy=aws.autoscaling.GroupInstanceMaintenancePolicyArgs(
+                min_healthy_percentage=maintenance.min_healthy_percentage,
+                max_healthy_percentage=maintenance.max_healthy_percentage,
+            )
+            if maintenance
+            else None,
+            # At creation, so that the first machines wait too.
+            initial_lifecycle_hooks=[
+                aws.autoscaling.GroupInitialLifecycleHookArgs(
+                    name=hook.name,
+                    lifecycle_transition=f"autoscaling:EC2_INSTANCE_{hook.transition.upper()}",
+                    heartbeat_timeout=hook.heartbeat_seconds,
+                    default_result=hook.default_result.upper(),
+                )
+                for hook in hooks
+            ]
+            or None,
+            enabled_metrics=[aws.autoscaling.Metric(CAPACITY_METRIC)] if args.counts_machines else None,
             tags=[
                 aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
                 for key, value in sorted(self._tags().items())
@@ -113,51 +139,149 @@ class ServerGroup(pulumi.ComponentResource):
                 depends_on=after,
                 hooks=args.hooks.guarding_machines(),
                 ignore_changes=["desiredCapacity"],
-                custom_timeouts=pulumi.CustomTimeouts(
-                    delete=f"{self._release.target.drain_seconds + DELETE_SECONDS_BESIDES_DRAIN}s"
-                ),
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{farewell + DELETE_SECONDS_BESIDES_DRAIN}s"),
             ),
         )
 
-    def scale(self, after: Sequence[pulumi.Resource], may_scale_in: bool) -> None:
-        """Attach the scaling policies, once `after` is there."""
+    def scale(
+        self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], may_scale_in: bool, settings: Scaling
+    ) -> None:
+        """Attach the scaling policies, once `after` is there. `balancer`: its metrics' name."""
+        if settings.cpu_percent:
+            self._track(self._release.name, settings.cpu_percent, may_scale_in, after, "ASGAverageCPUUtilization")
+        if settings.requests_per_target:
+            name = f"{self._release.name}-requests"
+            label = pulumi.Output.concat(balancer, "/", self.target_group.arn_suffix)
+            wanted = settings.requests_per_target
+            self._track(name, wanted, may_scale_in, after, "ALBRequestCountPerTarget", label)
+        for step in settings.steps:
+            self._follow(step, may_scale_in, after, balancer)
+        for schedule in () if self._args.plan.capacity.is_zero else settings.schedules:
+            name = f"{self._release.name}-{schedule.name}"
+            aws.autoscaling.Schedule(
+                name,
+                scheduled_action_name=name,
+                autoscaling_group_name=self.group.name,
+                recurrence=schedule.recurrence,
+                time_zone=schedule.zone,
+                min_size=schedule.min_size,
+                max_size=UNCHANGED,
+                desired_capacity=UNCHANGED,
+                opts=self._part(name, after),
+            )
+
+    def _track(
+        self,
+        name: str,
+        target: float,
+        may_scale_in: bool,
+        after: Sequence[pulumi.Resource],
+        metric: str,
+        label: pulumi.Input[str] | None = None,
+    ) -> None:
         aws.autoscaling.Policy(
-            self._release.name,
+            name,
             autoscaling_group_name=self.group.name,
             policy_type="TargetTrackingScaling",
             target_tracking_configuration=aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
                 predefined_metric_specification=(
                     aws.autoscaling.PolicyTargetTrackingConfigurationPredefinedMetricSpecificationArgs(
-                        predefined_metric_type="ASGAverageCPUUtilization"
+                        predefined_metric_type=metric, resource_label=label
                     )
                 ),
-                target_value=CPU_TARGET_PERCENT,
+                target_value=target,
                 disable_scale_in=not may_scale_in,
             ),
-            # AWS takes a policy away with its group. Until then it stays on the group, even where the guard keeps that
-            # after the policy has left the state; and the name lets the next `up` take it over again.
-            name=self._release.name,
-            opts=self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarding_part()),
+            name=name,
+            opts=self._part(name, after),
         )
 
-    def alarm(self, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str], settings: AlarmSettings) -> None:
-        """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name."""
+    def _follow(
+        self, step: Step, may_scale_in: bool, after: Sequence[pulumi.Resource], balancer: pulumi.Input[str]
+    ) -> None:
+        name = f"{self._release.name}-{step.name}"
+        policy = aws.autoscaling.Policy(
+            name,
+            autoscaling_group_name=self.group.name,
+            policy_type="StepScaling",
+            adjustment_type="PercentChangeInCapacity" if step.unit is Unit.PERCENT else "ChangeInCapacity",
+            metric_aggregation_type="Average",
+            step_adjustments=[
+                aws.autoscaling.PolicyStepAdjustmentArgs(
+                    metric_interval_lower_bound=None if low is None else f"{low:g}",
+                    metric_interval_upper_bound=None if high is None else f"{high:g}",
+                    scaling_adjustment=by,
+                )
+                for low, high, by in step.bounds
+            ],
+            enabled=may_scale_in or not step.shrinks,
+            name=name,
+            opts=self._part(name, after),
+        )
+        own = pulumi.Output.all(
+            **{
+                "{{group}}": self.group.name,
+                "{{targetGroup}}": self.target_group.arn_suffix,
+                "{{loadBalancer}}": balancer,
+            }
+        )
+        # Not named as the release's own alarms are: a soak has no business with it.
+        aws.cloudwatch.MetricAlarm(
+            f"scaling-{name}",
+            alarm_description=f"Scales {self._release.name} ({step.name})",
+            comparison_operator=(
+                "GreaterThanOrEqualToThreshold" if step.above is not None else "LessThanOrEqualToThreshold"
+            ),
+            threshold=step.threshold,
+            evaluation_periods=step.minutes,
+            namespace=step.namespace,
+            metric_name=step.metric,
+            dimensions=own.apply(step.dimensions_of) if step.dimensions else None,
+            statistic=step.statistic,
+            period=PERIOD_SECONDS,
+            alarm_actions=[policy.arn],
+            tags={**self._tags(), "Name": f"scaling-{name}", SERVER_GROUP: self.group.name},
+            opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part(f"scaling-{name}")),
+        )
+
+    def _part(self, name: str, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        """Of what AWS takes away with the group. Until then it stays on the group, even where the guard keeps that
+        after the part has left the state; and its name lets the next `up` take it over again."""
+        return self._with(depends_on=after, deleted_with=self.group, hooks=self._args.hooks.guarding_part(name))
+
+    def alarm(
+        self,
+        after: Sequence[pulumi.Resource],
+        balancer: pulumi.Input[str],
+        settings: AlarmSettings,
+        actions: Sequence[str] = (),
+    ) -> None:
+        """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name.
+        `actions`: ARNs of what hears of them."""
         of_balancer = {"LoadBalancer": balancer}
-        of_group = {**of_balancer, "TargetGroup": self.target_group.arn_suffix}
-        for alarm in alarms_of(settings):
+        of_target_group = {**of_balancer, "TargetGroup": self.target_group.arn_suffix}
+        of_group = {"AutoScalingGroupName": self.group.name}
+
+        def dimensions(query: Query) -> Mapping[str, pulumi.Input[str]]:
+            if query.namespace == GROUPS:
+                return of_group
+            return of_balancer if query.is_of_balancer else of_target_group
+
+        for alarm in alarms_of(settings, self._args.plan.capacity.maximum):
+            name = f"{self._release.name}-{alarm.name}"
             aws.cloudwatch.MetricAlarm(
-                f"{self._release.name}-{alarm.name}",
+                name,
                 alarm_description=alarm.description,
                 comparison_operator="GreaterThanOrEqualToThreshold",
                 threshold=alarm.threshold,
                 evaluation_periods=alarm.periods,
                 datapoints_to_alarm=alarm.periods_to_alarm,
                 treat_missing_data="missing",  # no requests: no data, which is not fine
-                metric_queries=[
-                    _metric_query(query, of_balancer if query.is_of_balancer else of_group) for query in alarm.queries
-                ],
-                tags={**self._tags(), "Name": f"{self._release.name}-{alarm.name}", SERVER_GROUP: self.group.name},
-                opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part()),
+                metric_queries=[_metric_query(query, dimensions(query)) for query in alarm.queries],
+                alarm_actions=list(actions) or None,
+                ok_actions=list(actions) or None,
+                tags={**self._tags(), "Name": name, SERVER_GROUP: self.group.name},
+                opts=self._with(depends_on=after, hooks=self._args.hooks.guarding_part(name)),
             )
         self.register_outputs(self.outputs)
 
@@ -175,34 +299,25 @@ class ServerGroup(pulumi.ComponentResource):
         }
 
     def _launch_template(self) -> aws.ec2.LaunchTemplate:
-        launch = self._release.launch
+        launch, user_data = self._release.launch, self._user_data()
         return aws.ec2.LaunchTemplate(
             self._release.name,
             image_id=self._release.image,
             instance_type=launch.instance_type,
             key_name=launch.key_pair or None,
             iam_instance_profile=(
-                aws.ec2.LaunchTemplateIamInstanceProfileArgs(name=launch.instance_profile)
-                if launch.instance_profile
+                aws.ec2.LaunchTemplateIamInstanceProfileArgs(name=self._args.instance_profile)
+                if self._args.instance_profile is not None
                 else None
             ),
-            user_data=base64.b64encode(launch.user_data.encode()).decode() if launch.user_data else None,
+            user_data=base64.b64encode(user_data.encode()).decode() if user_data else None,
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled",
                 http_tokens=launch.metadata_tokens,
                 http_put_response_hop_limit=launch.metadata_hop_limit,
                 instance_metadata_tags="enabled" if launch.has_metadata_tags else "disabled",
             ),
-            block_device_mappings=[
-                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
-                    device_name=launch.root_device,
-                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
-                        volume_type=launch.volume_type,
-                        encrypted=_text(launch.is_volume_encrypted),
-                        delete_on_termination="true",
-                    ),
-                )
-            ],
+            block_device_mappings=self._devices(),
             vpc_security_group_ids=[self._args.security_group_id],
             # The group's tags reach its instances, and not what hangs on them.
             tag_specifications=[
@@ -212,6 +327,41 @@ class ServerGroup(pulumi.ComponentResource):
             tags=self._tags(),
             opts=self._with(depends_on=self._args.after, hooks=self._args.hooks.checking_image()),
         )
+
+    def _user_data(self) -> str:
+        """Raises SettingsError where it is too long once it has its values."""
+        launch = self._release.launch
+        if not launch.user_data_template:
+            return launch.user_data
+        values = {
+            "project": pulumi.get_project(),
+            "stack": pulumi.get_stack(),
+            "service": self._release.service,
+            "release": self._release.version,
+            "region": self._args.region,
+            "port": str(self._release.target.port),
+        }
+        return rendered(launch.user_data_template, values)
+
+    def _devices(self) -> list[aws.ec2.LaunchTemplateBlockDeviceMappingArgs]:
+        """The root device first."""
+        launch, volumes = self._release.launch, {each.device: each for each in volumes_in(self._release.launch.volumes)}
+        root = volumes.pop(launch.root_device, None)
+        return [
+            aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                device_name=device,
+                ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                    volume_type=volume.type.value if volume else launch.volume_type,
+                    volume_size=volume.size_gb if volume else None,
+                    iops=volume.iops if volume else None,
+                    throughput=volume.throughput if volume else None,
+                    kms_key_id=(volume.kms_key or None) if volume else None,
+                    encrypted=_text(launch.is_volume_encrypted),
+                    delete_on_termination="true",
+                ),
+            )
+            for device, volume in [(launch.root_device, root), *volumes.items()]
+        ]
 
     def _tags(self) -> dict[str, str]:
         return {
@@ -235,7 +385,7 @@ def _metric_query(
     return aws.cloudwatch.MetricAlarmMetricQueryArgs(
         id=query.id,
         metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-            namespace="AWS/ApplicationELB",
+            namespace=query.namespace,
             metric_name=query.metric,
             period=PERIOD_SECONDS,
             stat=query.statistic,

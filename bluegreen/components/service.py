@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +12,16 @@ import pulumi_aws as aws
 
 from bluegreen.components.balancer import Balancer
 from bluegreen.components.hooks import Hooks, ServicePolicy
+from bluegreen.components.machine_role import make_instance_profile
 from bluegreen.components.network import ANYWHERE, Network
 from bluegreen.components.parameters import publish
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
 from bluegreen.components.stack import Stack
 from bluegreen.errors import Fault, SettingsError
+from bluegreen.model.dashboard import Line, body_of, name_of
 from bluegreen.model.fleet import Fleet, ServerGroupPlan
+from bluegreen.model.scaling import DEFAULT as DEFAULT_SCALING
+from bluegreen.model.scaling import Scaling
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.tags import Owner, Purpose
 
@@ -37,10 +42,20 @@ class ServiceArgs:
     """What gate and guard ask of this service."""
     alarms: AlarmSettings
     """From where on the alarms of a release go off."""
+    alarm_actions: Sequence[str] = ()
+    """ARNs of SNS topics that hear of the alarms."""
+    has_dashboard: bool = False
+    """Whether it has a CloudWatch dashboard."""
+    scaling: Scaling = DEFAULT_SCALING
+    """How its server groups follow their load."""
     live_desired: int | None = None
     """What the active group runs at now, None where none runs."""
     is_published: bool = True
     """Whether there are SSM parameters of it."""
+    region: str = ""
+    """Where it runs."""
+    artifact_bucket: str = ""
+    """Where its artifacts are, if not in the stack's own bucket."""
     serial: int = 0
     """Of the config that `fleet` comes from."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -61,8 +76,13 @@ class ServiceArgs:
             hooks=stack.hooks,
             policy=ServicePolicy.from_settings(settings, admitted.fleet),
             alarms=settings.alarms,
+            alarm_actions=(settings.alarm_topic,) if settings.alarm_topic else (),
+            has_dashboard=settings.dashboard,
+            scaling=settings.scaling,
             live_desired=admitted.live_desired,
             is_published=settings.publish,
+            region=stack.region,
+            artifact_bucket=settings.artifact_bucket,
             serial=settings.fleet.serial,
             tags=settings.tags,
         )
@@ -100,6 +120,8 @@ class Service(pulumi.ComponentResource):
         self._tags = {**args.tags, **owner.tags}
         self._machines_security_group = self._make_machines_security_group()
         fleet = args.fleet
+        rights = sorted({plan.release.launch.instance_role for plan in fleet.groups} - {""})
+        self._profiles = {each: self._make_profile(owner, each) for each in rights}
 
         # 1. the target groups
         server_groups = {plan: self._server_group(plan) for plan in fleet.groups}
@@ -122,8 +144,11 @@ class Service(pulumi.ComponentResource):
         args.balancer.redirect(self._tags, pulumi.ResourceOptions(parent=self, depends_on=[production]))
         # 6. the policies and alarms; 7. the guard and 8. the deletions follow, of every group that is declared no more
         for plan, server_group in server_groups.items():
-            server_group.scale(after=[production], may_scale_in=plan.may_scale_in)
-            server_group.alarm(after=[production], balancer=args.balancer.arn_suffix, settings=args.alarms)
+            suffix = args.balancer.arn_suffix
+            server_group.scale([production], suffix, may_scale_in=plan.may_scale_in, settings=args.scaling)
+            server_group.alarm([production], suffix, args.alarms, actions=args.alarm_actions)
+        if args.has_dashboard:
+            self._show(owner, server_groups, after=production)
 
         # Outputs that wait for the production listener are true: a gate that fails leaves the last ones standing.
         self.url, self.preview_url = args.balancer.url, args.balancer.preview_url
@@ -147,6 +172,25 @@ class Service(pulumi.ComponentResource):
             **({"address": self._args.balancer.address} if self._args.balancer.is_known_by_domain else {}),
         }
 
+    def _show(self, owner: Owner, server_groups: Mapping[ServerGroupPlan, ServerGroup], after: aws.lb.Listener) -> None:
+        args, roles = self._args, [(plan.release.version, plan.role.value) for plan in server_groups]
+        suffixes = [each.target_group.arn_suffix for each in server_groups.values()]
+
+        def body(known: list[str]) -> str:
+            balancer, *groups = known
+            lines = [
+                Line(version=version, role=role, target_group=group)
+                for (version, role), group in zip(roles, groups, strict=True)
+            ]
+            return json.dumps(body_of(lines, region=args.region, balancer=balancer, alarms=args.alarms))
+
+        aws.cloudwatch.Dashboard(
+            self.name,
+            dashboard_name=name_of(owner),
+            dashboard_body=pulumi.Output.all(args.balancer.arn_suffix, *suffixes).apply(body),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after])),
+        )
+
     def _publish(self, owner: Owner, after: aws.lb.Listener) -> None:
         """While a candidate is proven, the parameters name the release that serves."""
         release = self._args.fleet.active.release
@@ -159,8 +203,14 @@ class Service(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after]))
         publish(owner, values, self._tags, opts)
 
-    def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
+    def _make_profile(self, owner: Owner, rights: str) -> pulumi.Output[str]:
         args = self._args
+        return make_instance_profile(
+            rights, owner=owner, region=args.region, bucket=args.artifact_bucket, tags=self._tags, opts=self._child
+        ).name
+
+    def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
+        args, launch = self._args, plan.release.launch
         return ServerGroup(
             ServerGroupArgs(
                 plan=plan,
@@ -168,7 +218,10 @@ class Service(pulumi.ComponentResource):
                 vpc_id=args.network.vpc_id,
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
+                region=args.region,
+                counts_machines=args.alarms.capacity_minutes > 0,
                 grace_seconds=args.policy.gate.deadline_seconds,
+                instance_profile=self._profiles.get(launch.instance_role, launch.instance_profile or None),
                 hooks=args.hooks,
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).

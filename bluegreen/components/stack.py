@@ -66,6 +66,10 @@ class Stack:
         """Of the config that the engine hands to the program. Raises SettingsError with all its faults, AwsError."""
         return cls(Settings.parse(_config(NAMESPACE)), Session(SessionSettings.parse(_config("aws"))))
 
+    @property
+    def region(self) -> str:
+        return self._observer.region
+
     def owner(self, service: str) -> Owner:
         return Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=service)
 
@@ -80,6 +84,9 @@ class Stack:
             if known == settings:
                 return admitted
         fleet = Fleet.from_settings(settings.checked())
+        if (topic := settings.alarm_topic) and (there := topic.split(":")[3]) != self.region:
+            message = f"{topic} is in {there}, and alarms of {self.region} go to topics of {self.region} only"
+            raise SettingsError([Fault("bluegreen:alarmTopic", message)])
         self._admission.admit(settings)
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)

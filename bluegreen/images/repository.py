@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,8 +16,8 @@ from botocore.exceptions import ClientError
 from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.errors import ArtifactError
 from bluegreen.images.artifact import Artifact, sha256_of
+from bluegreen.model.artifact_bucket import own_bucket_name, prefix_of
 
-LONGEST_BUCKET_NAME = 63
 URL_SECONDS = 3600
 """How long a builder may take until it has fetched the artifact."""
 PROBE_SECONDS = 5.0
@@ -58,17 +56,6 @@ def bucket_of(session: Session, *, project: str, stack: str, configured: str = "
     return Bucket(name=own_bucket_name(project, stack, account, session.region), owner=account)
 
 
-def own_bucket_name(project: str, stack: str, account: str, region: str) -> str:
-    """`<project>-<stack>-artifacts-<account>-<region>`, as S3 takes it: too long, it is cut, and stays unique."""
-    head = re.sub(r"[^a-z0-9]+", "-", f"{project}-{stack}".lower()).strip("-")
-    tail = f"-artifacts-{account}-{region}"
-    room = LONGEST_BUCKET_NAME - len(tail)
-    if len(head) > room:
-        digest = hashlib.sha256(head.encode()).hexdigest()[:6]
-        head = f"{head[: room - len(digest) - 1].rstrip('-')}-{digest}"
-    return head + tail
-
-
 @in_our_words
 def publish(session: Session, bucket: Bucket, artifact: Artifact, *, service: str) -> Artifact:
     """Put an artifact that is on this machine into the bucket; what is there already is not sent again.
@@ -84,7 +71,7 @@ def publish(session: Session, bucket: Bucket, artifact: Artifact, *, service: st
             "Build it again with `bluegreen artifact build`. Nothing was published.",
         )
     s3 = session.client("s3")
-    key = f"artifacts/{service}/{artifact.version}/{artifact.sha256}.tar.gz"
+    key = f"{prefix_of(service)}{artifact.version}/{artifact.sha256}.tar.gz"
     if _sha256_at(s3, bucket.request, key) != artifact.sha256:
         _ensure(s3, bucket, session.region)
         with artifact.file.open("rb") as file:

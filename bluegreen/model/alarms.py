@@ -12,16 +12,22 @@ from dataclasses import dataclass
 from bluegreen.model.settings import AlarmSettings
 
 UNHEALTHY = "unhealthy"
+CAPACITY = "capacity"
+CAPACITY_METRIC = "GroupDesiredCapacity"
+BALANCERS = "AWS/ApplicationELB"
+GROUPS = "AWS/AutoScaling"
 PERIOD_SECONDS = 60
 """How often Elastic Load Balancing reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A metric of `AWS/ApplicationELB` for the release's target group, or an expression over those with these ids."""
+    """A metric of the release's target group, of its Auto Scaling group where the namespace is that one's, or an
+    expression over those with these ids."""
 
     id: str
     metric: str = ""
+    namespace: str = BALANCERS
     statistic: str = "Sum"
     expression: str = ""
     label: str = ""
@@ -41,8 +47,24 @@ class ReleaseAlarm:
     periods_to_alarm: int = 2
 
 
-def alarms_of(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
-    """Those that the settings don't leave out."""
+def alarms_of(settings: AlarmSettings, maximum: int) -> Iterator[ReleaseAlarm]:
+    """Those that the settings don't leave out. `maximum`: machines that the group may have."""
+    yield from _of_traffic(settings)
+    if settings.capacity_minutes and maximum:
+        yield ReleaseAlarm(
+            name=CAPACITY,
+            description="The server group is at its most machines, and can't follow more load",
+            threshold=maximum,
+            periods=settings.capacity_minutes,
+            periods_to_alarm=settings.capacity_minutes,
+            queries=(
+                Query(id=CAPACITY, namespace=GROUPS, metric=CAPACITY_METRIC, statistic="Minimum", is_returned=True),
+            ),
+        )
+
+
+def _of_traffic(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
+    """What a soak goes by."""
     if settings.error_percent:
         yield ReleaseAlarm(
             name="errors",

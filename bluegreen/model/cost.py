@@ -1,6 +1,6 @@
 """What a stack costs an hour by AWS's list prices (`bluegreen.model.prices`). Pure.
 
-What goes by use is not in it: traffic, LCUs, what a NAT gateway passes on, logs, and disks, whose size is the image's.
+What goes by use is not in it: traffic, LCUs, what a NAT gateway passes on, logs, and disks whose size is the image's.
 """
 
 from __future__ import annotations
@@ -72,5 +72,11 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     yield CostLine("load balancer", 1, prices.LOAD_BALANCER)
     of_balancer = 0 if settings.internal else settings.zones
     yield CostLine("public address", gateways + routers + of_balancer, prices.PUBLIC_ADDRESS)
-    metrics = sum(1 for alarm in alarms_of(settings.alarms) for query in alarm.queries if not query.expression)
+    alarms = alarms_of(settings.alarms, settings.max_size)
+    metrics = sum(1 for alarm in alarms for query in alarm.queries if not query.expression)
+    metrics += len(settings.scaling.steps)
     yield CostLine("alarm metric", metrics * server_groups, prices.ALARM_METRIC)
+    for volume in settings.volumes:
+        price = prices.volume(volume.type, volume.size_gb, volume.iops, volume.throughput)
+        yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()), price)
+    yield CostLine("dashboard", int(settings.dashboard), prices.DASHBOARD)

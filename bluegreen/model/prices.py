@@ -1,7 +1,7 @@
 """AWS's list prices of what a stack is made of, as they were on `AS_OF` in `REGION`. Pure, and without the network.
 
 On demand, Linux, in US dollars an hour. Sources: the price lists at https://aws.amazon.com/ec2/pricing/on-demand/,
-/elasticloadbalancing/pricing/, /vpc/pricing/ (NAT gateways, public IPv4 addresses),
+/elasticloadbalancing/pricing/, /vpc/pricing/ (NAT gateways, public IPv4 addresses), /ebs/pricing/,
 /privatelink/pricing/ and /cloudwatch/pricing/.
 """
 
@@ -31,6 +31,9 @@ PUBLIC_ADDRESS = 0.005
 ALARM_METRIC = 0.10 / HOURS_OF_A_MONTH
 """Each metric that an alarm looks at, of standard resolution."""
 
+DASHBOARD = 3.00 / HOURS_OF_A_MONTH
+"""Beyond the first three of an account, which are free."""
+
 _LARGE_TABLE = """
     t2 0.0928  t3 0.0832  t3a 0.0752  t4g 0.0672
     m4 0.1  m5 0.096  m5a 0.086  m5d 0.113  m5n 0.119  m6a 0.0864  m6g 0.077  m6gd 0.0904
@@ -48,6 +51,26 @@ _LARGE = {family: float(price) for family, price in re.findall(r"(\S+) ([\d.]+)"
 """Of each family's `large`. A size costs what it has of it: an xlarge twice, a 2xlarge four times."""
 
 _SIZES = {"nano": 1 / 16, "micro": 1 / 8, "small": 1 / 4, "medium": 1 / 2, "large": 1.0, "xlarge": 2.0}
+
+
+_VOLUMES = {"gp3": 0.08, "gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015}
+"""Of a GB and month."""
+_PROVISIONED_IOPS = 0.065
+"""Of io1 and io2, a month; beyond 32 000 io2 costs less."""
+_GP3_IOPS, _GP3_FREE_IOPS = 0.005, 3000
+_GP3_THROUGHPUT, _GP3_FREE_THROUGHPUT = 0.04, 125
+"""MB a second."""
+
+
+def volume(kind: str, size_gb: int, iops: int | None, throughput: int | None) -> float:
+    """Dollars an hour of one volume of EBS."""
+    month = _VOLUMES[kind] * size_gb
+    if kind == "gp3":
+        month += _GP3_IOPS * max(0, (iops or 0) - _GP3_FREE_IOPS)
+        month += _GP3_THROUGHPUT * max(0, (throughput or 0) - _GP3_FREE_THROUGHPUT)
+    elif iops:
+        month += _PROVISIONED_IOPS * iops
+    return month / HOURS_OF_A_MONTH
 
 
 def machine(instance_type: str) -> float | None:

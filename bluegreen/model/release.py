@@ -16,9 +16,19 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel, to_snake
 
+from bluegreen.model.schema import as_text
 from bluegreen.model.settings import Settings
 
-NOT_DIGESTED_WHERE_EMPTY = (("launch", "key_pair"), ("launch", "instance_profile"), ("target", "stickiness_seconds"))
+NOT_DIGESTED_WHERE_EMPTY = (
+    ("launch", "key_pair"),
+    ("launch", "instance_profile"),
+    ("launch", "instance_role"),
+    ("launch", "user_data_template"),
+    ("launch", "volumes"),
+    ("launch", "maintenance"),
+    ("launch", "lifecycle_hooks"),
+    ("target", "stickiness_seconds"),
+)
 """Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
 still read and nobody's stack deploys anew."""
 
@@ -40,6 +50,12 @@ class LaunchSettings:
     has_metadata_tags: bool = True  # a machine learns its release from its tag
     key_pair: str = ""  # by name, empty where there is none
     instance_profile: str = ""  # by name, empty where there is none
+    user_data_template: str = ""
+    # As `schema.as_text` has them:
+    instance_role: str = ""  # the rights of the machines' own role
+    volumes: str = ""
+    maintenance: str = ""
+    lifecycle_hooks: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +107,11 @@ class Release:
                 root_device=settings.root_device,
                 key_pair=settings.key_pair,
                 instance_profile=settings.instance_profile,
+                instance_role=as_text(settings.instance_role),
+                user_data_template=settings.user_data_template,
+                volumes=as_text(settings.volumes),
+                maintenance=as_text(settings.instance_maintenance),
+                lifecycle_hooks=as_text(settings.lifecycle_hooks),
             ),
             target=TargetSettings(
                 port=settings.port,

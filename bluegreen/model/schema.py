@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -19,6 +20,15 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
+
+
+def as_text(value: ConfigModel | Sequence[ConfigModel] | None) -> str:
+    """The same as JSON, for a release to hold: always in one order, without what has its default. Empty for nothing."""
+    if not value:
+        return ""
+    parts = [value] if isinstance(value, ConfigModel) else value
+    dumped = [part.model_dump(mode="json", by_alias=True, exclude_defaults=True) for part in parts]
+    return json.dumps(dumped if value is parts else dumped[0], sort_keys=True, separators=(",", ":"))
 
 
 def refusal(message: str) -> PydanticCustomError:

@@ -19,6 +19,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
+from bluegreen.model import launch_options
+from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.attest import DEFAULT, Attest
@@ -27,9 +29,20 @@ from bluegreen.model.dns import Dns
 from bluegreen.model.endpoints import checked_services
 from bluegreen.model.existing_vpc import OWN, ExistingVpc
 from bluegreen.model.flow_logs import FlowLogs
+from bluegreen.model.instance_role import InstanceRole
+from bluegreen.model.launch_options import (
+    MAX_USER_DATA_BYTES,
+    LifecycleHook,
+    Maintenance,
+    Template,
+    Volume,
+    few_devices,
+    few_hooks,
+)
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
+from bluegreen.model.scaling import Scaling
 from bluegreen.model.schema import ConfigModel, bucket_name, decoded, refusal
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
@@ -43,9 +56,6 @@ HTTPS_PORT = 443
 
 MAX_TAGS = 40
 """AWS takes 50 for a resource; the others are for our own and for those that AWS adds."""
-
-MAX_USER_DATA_BYTES = 16 * 1024
-"""EC2's limit, before base64 (EC2 User Guide, "Run commands at launch")."""
 
 
 MAX_SOAK_SECONDS = 24 * 3600
@@ -186,6 +196,12 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _topic(value: str) -> str:
+    if value and not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", value, re.ASCII):
+        raise refusal(f"{value!r} is not the ARN of an SNS topic (nor can alarms go to a FIFO topic)")
+    return value
+
+
 def _alarm_name(value: str) -> str:
     if not re.fullmatch(r"[!-~][ -~]{0,254}", value):
         raise refusal(f"{value!r} is not the name of an alarm: 1 to 255 ASCII characters")
@@ -253,16 +269,19 @@ class AlarmSettings(ConfigModel):
     """From where on the alarms that come with every release go off; 0 leaves an alarm out.
 
     `error_percent`: share of a minute's requests that got a 5xx or no connection. `latency_seconds`: a minute's 99th
-    percentile. `unhealthy_hosts`: machines that fail their health check.
+    percentile. `unhealthy_hosts`: machines that fail their health check. `capacity_minutes`: how long the server group
+    is at maxSize. `certificate_days`: what a certificate of the load balancer has left.
     """
 
     error_percent: float = Field(5, ge=0, le=100, allow_inf_nan=False)
     latency_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     unhealthy_hosts: int = Field(1, ge=0)
+    capacity_minutes: int = Field(0, ge=0, le=1440)
+    certificate_days: int = Field(30, ge=0, le=365)
 
     @property
     def count(self) -> int:
-        """How many alarms a release has: two for errors, those of its machines and those of the load balancer."""
+        """How many a soak goes by: two for errors, those of its machines and those of the load balancer."""
         return 2 * bool(self.error_percent) + bool(self.latency_seconds) + bool(self.unhealthy_hosts)
 
 
@@ -377,6 +396,9 @@ class Settings(ConfigModel):
     soak_seconds: int = Field(0, ge=0, le=MAX_SOAK_SECONDS)
     alarms: Annotated[AlarmSettings, BeforeValidator(decoded)] = AlarmSettings()
     soak_alarms: Annotated[tuple[AlarmName, ...], BeforeValidator(decoded), AfterValidator(_few_alarms)] = ()
+    alarm_topic: Annotated[str, AfterValidator(_topic)] = ""
+    dashboard: bool = False
+    scaling: Annotated[Scaling, BeforeValidator(decoded)] = scalings.DEFAULT
     auto_rollback: bool = True
     group_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
@@ -394,8 +416,15 @@ class Settings(ConfigModel):
     fleet: Annotated[FleetConfig, BeforeValidator(decoded)] = FleetConfig()
     root_device: Annotated[str, AfterValidator(_device)] = "/dev/xvda"
     user_data: Annotated[str, AfterValidator(_user_data)] = ""
+    user_data_template: Annotated[Template, AfterValidator(_user_data)] = ""
+    volumes: Annotated[tuple[Volume, ...], BeforeValidator(decoded), AfterValidator(few_devices)] = ()
+    instance_maintenance: Annotated[Maintenance | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = (
+        None
+    )
+    lifecycle_hooks: Annotated[tuple[LifecycleHook, ...], BeforeValidator(decoded), AfterValidator(few_hooks)] = ()
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
+    instance_role: Annotated[InstanceRole | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     artifact_bucket: Annotated[str, AfterValidator(bucket_name)] = ""
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
@@ -487,6 +516,11 @@ class Settings(ConfigModel):
         if self.min_size > self.max_size:
             message = f"{self.min_size} is more than maxSize ({self.max_size})"
             yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
+        if self.alarms.capacity_minutes and self.min_size == self.max_size:
+            message = f"a group of {self.max_size} machines at least and at most is always at its most; leave it out"
+            yield {"alarms", "minSize", "maxSize"}, Fault(f"{_path('alarms')}.capacityMinutes", message)
+        for path, message in scalings.faults(self.scaling, self.min_size, self.max_size):
+            yield {"scaling", "minSize", "maxSize"}, Fault(f"{_path('scaling')}.{path}", message)
         if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
@@ -511,6 +545,17 @@ class Settings(ConfigModel):
             )
             keys = {"targetStickinessSeconds", "groupStickinessSeconds"}
             yield keys, Fault(_path("targetStickinessSeconds"), message)
+        if self.user_data and self.user_data_template:
+            message = "machines have one user data, and userData is set too; leave out one of the two"
+            yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
+        for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
+            keys = {"lifecycleHooks", "progressDeadlineSeconds"}
+            yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)
+        if self.instance_profile and self.instance_role:
+            message = (
+                f"machines have one role, and instanceProfile names {self.instance_profile}; leave out one of the two"
+            )
+            yield {"instanceRole", "instanceProfile"}, Fault(_path("instanceRole"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -555,11 +600,16 @@ PARTS: dict[str, type[BaseModel]] = {
     "flowLogs": FlowLogs,
     "gateCommand": GateCommand,
     "healthCheck": HealthCheck,
+    "instanceRole": InstanceRole,
+    "instanceMaintenance": Maintenance,
+    "lifecycleHooks": LifecycleHook,
     "migration": GateCommand,
     "natInstance": NatInstance,
+    "scaling": Scaling,
     "smokeTests": SmokeTest,
     "steps": Shift,
     "tls": Tls,
+    "volumes": Volume,
     "vpc": ExistingVpc,
     "windows": Window,
 }

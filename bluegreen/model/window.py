@@ -44,7 +44,7 @@ def _time(value: object) -> str:
     return value
 
 
-def _zone(value: str) -> str:
+def zone_name(value: str) -> str:
     with suppress(KeyError, OSError, ValueError):  # not there, a directory, not a name
         ZoneInfo(value)
         return value
@@ -63,7 +63,7 @@ class Window(ConfigModel):
     days: tuple[Days, ...] = ("mon-sun",)
     begins: TimeOfDay = Field(alias="from")
     ends: TimeOfDay = Field(alias="to")
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    zone: Annotated[str, AfterValidator(zone_name)] = "UTC"
 
     @field_validator("days")
     @classmethod

@@ -3,7 +3,7 @@
 moto keeps the groups' settings and lists of instances; this keeps the lists true. Guarded by `Cloud.lock`.
 Wording of activities and order of things: the Amazon EC2 Auto Scaling user guide (instance lifecycle, health checks,
 "Troubleshoot Amazon EC2 Auto Scaling") and its API reference. Not here: warm pools, standby, scaling policies that act,
-scheduled actions, instance refresh.
+instance refresh.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from moto.autoscaling.models import (
     ASG_NAME_TAG,
     AutoScalingBackend,
     FakeAutoScalingGroup,
+    FakeScheduledAction,
     InstanceState,
     autoscaling_backends,
 )
 from moto.core.exceptions import ServiceException
 
+from bluegreen.model.recurrence import Recurrence
 from sandbox.cloud import activity as words
 from sandbox.cloud.activity import Activity, place_of
 from sandbox.cloud.lifecycle import LAUNCHING, TERMINATING, Hook, Wait
@@ -62,6 +66,7 @@ class Course:
     is_ending: bool = False
     retry_at: float = 0.0
     retry_seconds: float = _FIRST_RETRY_SECONDS
+    minute: datetime | None = None  # the last that was looked at for scheduled actions
     members: dict[str, Member] = field(default_factory=lambda: defaultdict(Member))
 
 
@@ -89,11 +94,11 @@ class AutoScaling:
             and (of_deleted or not activity.group_is_deleted)
         ]
 
-    def note_change(self, group: FakeAutoScalingGroup, what: str, before: int) -> None:
-        """A request changed the desired capacity: it will be named as the cause."""
+    def note_change(self, group: FakeAutoScalingGroup, what: str, before: int, who: str = "user request") -> None:
+        """Something changed the desired capacity: it will be named as the cause."""
         if group.desired_capacity != before:
             self._courses[group.arn].causes = [
-                f"At {words.now()} a user request {what} changing the desired capacity from {before} to "
+                f"At {words.now()} a {who} {what} changing the desired capacity from {before} to "
                 f"{group.desired_capacity}."
             ]
             self._courses[group.arn].retry_at = 0.0
@@ -146,10 +151,28 @@ class AutoScaling:
         for activity in self._activities:
             if activity.group_arn == group.arn:
                 activity.group_is_deleted = True
+        for action in backend.describe_scheduled_actions(group.name):
+            backend.delete_scheduled_action(group.name, action.scheduled_action_name)
         for hook in backend.describe_lifecycle_hooks(group.name):
             backend.delete_lifecycle_hook(group.name, hook.name)
         backend.autoscaling_groups.pop(group.name, None)
         self._courses.pop(group.arn, None)
+
+    def measures(self) -> Iterator[tuple[str, str, str, float]]:
+        """What the groups report of themselves that are told to: home, group, metric, value."""
+        for account in list(autoscaling_backends.values()):
+            for backend in list(account.values()):
+                for group in list(backend.autoscaling_groups.values()):
+                    states = Counter(state.lifecycle_state for state in group.instance_states)
+                    sizes = {
+                        "GroupMinSize": group.min_size,
+                        "GroupMaxSize": group.max_size,
+                        "GroupDesiredCapacity": group.desired_capacity,
+                        "GroupInServiceInstances": states["InService"],
+                        "GroupTotalInstances": states.total(),
+                    }
+                    for name in sizes.keys() & set(group.metrics):
+                        yield f"{group.region}:{group.account_id}", group.name, name, float(sizes[name] or 0)
 
     # -- the rounds
 
@@ -164,6 +187,7 @@ class AutoScaling:
 
     def _advance_group(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> None:
         course = self._courses[group.arn]
+        self._act_on_schedule(backend, group, course)
         for state in list(group.instance_states):
             self._advance_instance(backend, group, course, state)
         if "Terminate" not in group._suspended_processes:
@@ -173,6 +197,33 @@ class AutoScaling:
             self._rebalance(backend, group, course)
         if course.is_ending and not group.instance_states:
             self.forget(backend, group)
+
+    def _act_on_schedule(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
+        """Once in each minute that a scheduled action recurs in."""
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        if course.minute == minute:
+            return
+        is_first, course.minute = course.minute is None, minute
+        if is_first or "ScheduledActions" in group._suspended_processes:
+            return
+        for action in backend.describe_scheduled_actions(group.name):
+            local = minute.astimezone(ZoneInfo(action.time_zone or "UTC"))
+            if Recurrence.parse(action.recurrence or "").matches(local):
+                self._scale_as_scheduled(group, action)
+
+    def _scale_as_scheduled(self, group: FakeAutoScalingGroup, action: FakeScheduledAction) -> None:
+        low, high = action.min_size, action.max_size
+        low = (group.min_size or 0) if low is None else low
+        high = (group.max_size or 0) if high is None else high
+        before = group.desired_capacity or 0
+        desired = before if action.desired_capacity is None else action.desired_capacity
+        group.min_size, group.max_size = low, max(low, high)
+        group.desired_capacity = min(max(desired, low), group.max_size)
+        what = (
+            f"update of AutoScalingGroup constraints to min: {low}, max: {group.max_size}, "
+            f"desired: {group.desired_capacity}"
+        )
+        self.note_change(group, what, before, who="scheduled action")
 
     def _advance_instance(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, state: InstanceState

@@ -26,13 +26,14 @@ from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.machines import Machine, Machines
-from sandbox.cloud.metrics import Metrics
+from sandbox.cloud.metrics import Metric, Metrics
 from sandbox.cloud.moto_gaps.cloudwatch import evaluate_alarms
 from sandbox.cloud.moto_gaps.image_sharing import Copies
 from sandbox.cloud.moto_gaps.instances import set_state
 from sandbox.cloud.moto_gaps.launches import raw_user_data
 from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
+from sandbox.cloud.samples import Samples
 from sandbox.cloud.throttle import Throttle
 from sandbox.host import LONGEST_METRIC_SECONDS
 
@@ -330,6 +331,9 @@ class Cloud:
         """What the load balancers have counted becomes metrics; alarms look at them period by period."""
         for period in self.plane.closed_periods():
             self.metrics.take(period)
+            for home, group, name, value in self.autoscaling.measures():
+                of_group = (("AutoScalingGroupName", group),)
+                self.metrics.add(Metric(home, "AWS/AutoScaling", name, of_group), period.start, Samples.of(value, 1))
             evaluate_alarms(self.metrics, period.end)
 
     # -- looking things up

@@ -126,6 +126,8 @@ class Aws(pulumi.runtime.Mocks):
             if self.torn_reads:
                 raise TornRead(self.torn_reads.pop())
             return {"name": args.args["name"], "outputs": self.last_outputs, "secretOutputNames": []}
+        if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+            return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:user/ci", "id": "x", "userId": "x"}
         if args.token == "aws:ssm/getParameter:getParameter":
             return {"name": args.args["name"], "value": args.args["name"]}
         assert args.token == "aws:index/getAvailabilityZones:getAvailabilityZones"
@@ -225,7 +227,7 @@ class FakeHooks:
     def guarding_machines(self) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard], before_update=[self._guard])
 
-    def guarding_part(self) -> pulumi.ResourceHookBinding:
+    def guarding_part(self, name: str) -> pulumi.ResourceHookBinding:
         return pulumi.ResourceHookBinding(before_delete=[self._guard])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pulumi
 import pytest
 
 from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
+from bluegreen.components.certificate_alarm import alarm_on_certificate
 from bluegreen.model.observation import Group
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
@@ -223,6 +226,231 @@ def test_machines_have_the_key_pair_and_the_instance_profile_that_are_named(decl
 
 def test_machines_have_no_key_pair_and_no_role_unless_told(declare: Any) -> None:
     assert {"keyName", "iamInstanceProfile"}.isdisjoint(declare().one("LaunchTemplate"))
+
+
+QUEUE = {
+    "name": "queue",
+    "namespace": "Shop",
+    "metric": "Waiting",
+    "dimensions": {"Group": "{{group}}"},
+    "above": 100,
+    "changes": [{"by": 1}, {"beyond": 50, "by": 3}],
+}
+IDLE = {"name": "idle", "namespace": "Shop", "metric": "Waiting", "below": 1, "changes": [{"by": -1}]}
+MORNING = {"name": "morning", "recurrence": "0 8 * * mon-fri", "zone": "Europe/Berlin", "minSize": 4}
+SCALING = {"cpuPercent": 50, "requestsPerTarget": 600, "steps": [QUEUE, IDLE], "schedules": [MORNING]}
+
+
+def test_unless_told_otherwise_a_group_is_scaled_as_it_always_was(declare: Any) -> None:
+    declared = declare()
+    (policy,) = declared.of("Policy")
+    configuration = policy.inputs["targetTrackingConfiguration"]
+    assert configuration["predefinedMetricSpecification"] == {"predefinedMetricType": "ASGAverageCPUUtilization"}
+    assert configuration["targetValue"] == 60
+    assert policy.inputs["name"] == policy.name == f"web-{declared.outputs['activeRelease']['version']}"
+    assert not declared.of("Schedule")
+
+
+def test_a_group_follows_cpu_requests_and_any_metric(declare: Any) -> None:
+    declared = declare(scaling=SCALING)
+    name = f"web-{declared.outputs['activeRelease']['version']}"
+    assert {each.name for each in declared.of("Policy")} == {name, f"{name}-requests", f"{name}-queue", f"{name}-idle"}
+    tracked = declared.one("Policy", f"{name}-requests")["targetTrackingConfiguration"]
+    assert tracked["predefinedMetricSpecification"] == {
+        "predefinedMetricType": "ALBRequestCountPerTarget",
+        "resourceLabel": "app/web/1/targetgroup/web/1",
+    }
+    assert tracked["targetValue"] == 600
+    assert declared.one("Policy", f"{name}-queue")["stepAdjustments"] == [
+        {"metricIntervalLowerBound": "0", "metricIntervalUpperBound": "50", "scalingAdjustment": 1},
+        {"metricIntervalLowerBound": "50", "scalingAdjustment": 3},
+    ]
+    alarm = declared.one("MetricAlarm", f"scaling-{name}-queue")
+    assert alarm["alarmActions"] == [f"arn:Policy:{name}-queue"]
+    assert alarm["dimensions"] == {"Group": name}
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("GreaterThanOrEqualToThreshold", 100)
+    action = declared.one("Schedule", f"{name}-morning")
+    assert (action["minSize"], action["maxSize"], action["desiredCapacity"]) == (4, -1, -1)
+
+
+def test_what_scales_a_group_attaches_once_the_traffic_is_on_it_and_is_guarded(declare: Any) -> None:
+    declared = declare(scaling=SCALING)
+    production = next(
+        at for at, each in enumerate(declared.resources) if each.typ.endswith(":Listener") and "production" in each.name
+    )
+    for kind in ("Policy", "Schedule"):
+        for each in declared.of(kind):
+            assert declared.resources.index(each) > production
+            assert declared.bound[f"{kind} {each.name}"] == "guard"
+            assert declared.requests[f"{kind} {each.name}"].deletedWith
+    assert all(declared.bound[f"MetricAlarm {each.name}"] == "guard" for each in declared.of("MetricAlarm"))
+
+
+def test_only_the_sole_active_group_shrinks(declare: Any) -> None:
+    active, candidate = (Release.from_settings(Settings(ami=ami)) for ami in (AMI, "ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+    for kept, may in ((fleet, False), ({"serial": 1}, True)):
+        policies = [each.inputs for each in declare(scaling=SCALING, fleet=kept).of("Policy")]
+        enabled = {each["name"].rpartition("-")[2]: each["enabled"] for each in policies if "enabled" in each}
+        assert enabled == {"queue": True, "idle": may}
+        tracking = [each["targetTrackingConfiguration"] for each in policies if "targetTrackingConfiguration" in each]
+        assert {each["disableScaleIn"] for each in tracking} == {not may}
+
+
+def test_a_standby_without_machines_gets_none_by_the_clock(declare: Any) -> None:
+    old = Release.from_settings(Settings(ami="ami-0123456789abcdef1"))
+    for size, schedules in (("zero", 1), ("full", 2)):
+        fleet = {"serial": 1, "standbys": [{"release": old.as_record(), "size": size}]}
+        assert len(declare(scaling=SCALING, fleet=fleet).of("Schedule")) == schedules
+
+
+VOLUMES = [
+    {"device": "/dev/xvda", "sizeGb": 50},
+    {
+        "device": "/dev/sdf",
+        "sizeGb": 100,
+        "type": "io2",
+        "iops": 2000,
+        "kmsKey": "arn:aws:kms:us-east-1:123456789012:key/1",
+    },
+]
+
+
+def test_every_volume_is_encrypted_and_the_root_device_s_entry_is_its_own(declare: Any) -> None:
+    root, data = declare(volumes=VOLUMES).one("LaunchTemplate")["blockDeviceMappings"]
+    assert (root["deviceName"], root["ebs"]["volumeSize"], root["ebs"]["volumeType"]) == ("/dev/xvda", 50, "gp3")
+    assert data["ebs"]["iops"] == 2000
+    assert data["ebs"]["kmsKeyId"].endswith("key/1")
+    assert {root["ebs"]["encrypted"], data["ebs"]["encrypted"]} == {"true"}
+
+
+def test_user_data_from_a_template_has_the_release_in_it(declare: Any) -> None:
+    template = "#!/bin/sh\necho {{ service }} {{release}} {{stack}} {{region}} {{port}} ${HOME} {{.Names}}"
+    declared = declare(userDataTemplate=template)
+    version = declared.outputs["activeRelease"]["version"]
+    text = base64.b64decode(declared.one("LaunchTemplate")["userData"]).decode()
+    assert text == f"#!/bin/sh\necho web {version} dev us-east-1 8080 ${{HOME}} {{{{.Names}}}}"
+
+
+def test_a_group_has_its_hooks_from_the_start_and_time_for_their_farewell(declare: Any) -> None:
+    hooks = [
+        {"name": "warm", "transition": "launching", "heartbeatSeconds": 60, "defaultResult": "continue"},
+        {"name": "drain", "transition": "terminating", "heartbeatSeconds": 1200},
+    ]
+    maintenance = {"minHealthyPercentage": 90, "maxHealthyPercentage": 110}
+    declared = declare(lifecycleHooks=hooks, instanceMaintenance=maintenance)
+    warm, drain = declared.one("Group")["initialLifecycleHooks"]
+    assert warm == {
+        "name": "warm",
+        "lifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "heartbeatTimeout": 60,
+        "defaultResult": "CONTINUE",
+    }
+    assert drain["defaultResult"] == "ABANDON"
+    assert declared.one("Group")["instanceMaintenancePolicy"] == maintenance
+    (group,) = declared.of("Group")
+    assert declared.requests[f"Group {group.name}"].customTimeouts.delete == "2120s"
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
+
+
+def test_nobody_hears_of_alarms_and_no_group_counts_its_machines_unless_told(declare: Any) -> None:
+    declared = declare()
+    assert all(not {"alarmActions", "okActions"} & each.inputs.keys() for each in declared.of("MetricAlarm"))
+    assert "enabledMetrics" not in declared.one("Group")
+    assert not declared.of("Dashboard")
+
+
+def test_a_topic_hears_of_every_alarm_going_off_and_coming_back(declare: Any) -> None:
+    alarms = declare(alarmTopic=TOPIC, alarms={"capacityMinutes": 5}).of("MetricAlarm")
+    assert len(alarms) == 5
+    assert all(each.inputs["alarmActions"] == each.inputs["okActions"] == [TOPIC] for each in alarms)
+
+
+def test_a_topic_of_another_region_hears_nothing_and_is_refused(declare: Any) -> None:
+    with pytest.raises(
+        pulumi.RunError, match="is in eu-west-1, and alarms of us-east-1 go to topics of us-east-1 only"
+    ):
+        declare(alarmTopic=TOPIC.replace("us-east-1", "eu-west-1"))
+
+
+def test_a_group_that_stays_at_its_most_machines_is_an_alarm(declare: Any) -> None:
+    declared = declare(alarms={"capacityMinutes": 5}, maxSize="8")
+    name = f"web-{declared.outputs['activeRelease']['version']}"
+    assert declared.one("Group")["enabledMetrics"] == ["GroupDesiredCapacity"]
+    alarm = declared.one("MetricAlarm", f"{name}-capacity")
+    assert (alarm["threshold"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (8, 5, 5)
+    (query,) = alarm["metricQueries"]
+    assert query["metric"]["dimensions"] == {"AutoScalingGroupName": name}
+    assert query["metric"]["namespace"] == "AWS/AutoScaling"
+
+
+def test_a_standby_without_machines_is_not_at_its_most(declare: Any) -> None:
+    old = Release.from_settings(Settings(ami="ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "standbys": [{"release": old.as_record(), "size": "zero"}]}
+    alarms = declare(alarms={"capacityMinutes": 5}, fleet=fleet).of("MetricAlarm")
+    assert len([each for each in alarms if each.name.endswith("-capacity")]) == 1
+
+
+def test_a_dashboard_has_a_line_for_each_release(declare: Any) -> None:
+    active, candidate = (Release.from_settings(Settings(ami=ami)) for ami in (AMI, "ami-0123456789abcdef1"))
+    fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+    dashboard = declare(dashboard="true", fleet=fleet).one("Dashboard")
+    assert dashboard["dashboardName"] == "bluegreen-dev-web"
+    requests, *_ = json.loads(dashboard["dashboardBody"])["widgets"]
+    labels = [each[-1]["label"] for each in requests["properties"]["metrics"]]
+    assert labels == [f"{active.version} (active)", f"{candidate.version} (candidate)"]
+
+
+def test_a_certificate_that_ends_soon_is_an_alarm_that_stays(declare: Any) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+
+    def program(stack: Stack) -> None:
+        alarm_on_certificate("web", arn, days=30, actions=[TOPIC], tags={}, opts=pulumi.ResourceOptions())
+
+    alarm = declare(program).one("MetricAlarm", "web-certificate")
+    assert alarm["dimensions"] == {"CertificateArn": arn}
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanOrEqualToThreshold", 30)
+    assert alarm["treatMissingData"] == "ignore"
+    assert alarm["alarmActions"] == [TOPIC]
+
+
+RIGHTS = {"parameters": True, "sessions": True}
+
+
+def test_machines_get_a_role_of_their_own_with_the_rights_that_are_named(declare: Any) -> None:
+    declared = declare(instanceRole=RIGHTS)
+    (role,) = declared.of("Role")
+    statements = json.loads(declared.one("RolePolicy")["policy"])["Statement"]
+    assert [each["Sid"] for each in statements] == ["Parameters", "Sessions"]
+    ours = "arn:aws:ssm:us-east-1:123456789012:parameter/bluegreen/bluegreen/dev/web"
+    assert statements[0]["Resource"] == [ours, f"{ours}/*"]
+    assert "ec2.amazonaws.com" in role.inputs["assumeRolePolicy"]
+    assert declared.one("InstanceProfile")["role"] == role.name
+    assert declared.one("LaunchTemplate")["iamInstanceProfile"] == {"name": role.name}
+
+
+def test_a_profile_is_there_only_once_its_role_has_its_rights(declare: Any) -> None:
+    declared = declare(instanceRole=RIGHTS)
+    (policy,) = declared.of("RolePolicy")
+    profile = declared.requests[f"InstanceProfile {policy.name}"]
+    assert any(urn.endswith(f"RolePolicy::{policy.name}") for urn in profile.dependencies)
+
+
+def test_releases_keep_the_rights_that_they_were_made_with_and_share_a_role_where_they_are_the_same(
+    declare: Any,
+) -> None:
+    other = "ami-0123456789abcdef1"
+    active = Release.from_settings(Settings.parse({"ami": AMI, "instanceRole": RIGHTS}))
+    same = Release.from_settings(Settings.parse({"ami": other, "instanceRole": RIGHTS}))
+    fewer = Release.from_settings(Settings.parse({"ami": other, "instanceRole": {"sessions": True}}))
+    for candidate, roles in ((same, 1), (fewer, 2)):
+        fleet = {"serial": 1, "basis": active.version, "candidate": {"release": candidate.as_record(), "weight": 50}}
+        declared = declare(instanceRole=RIGHTS, fleet=fleet)
+        assert len(declared.of("Role")) == roles
+        profiles = {each.inputs["iamInstanceProfile"]["name"] for each in declared.of("LaunchTemplate")}
+        assert len(profiles) == roles
 
 
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:

@@ -16,7 +16,8 @@ from botocore.config import Config
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import ArtifactError, AwsError
 from bluegreen.images.artifact import Artifact
-from bluegreen.images.repository import Bucket, bucket_of, download_url, own_bucket_name, publish
+from bluegreen.images.repository import Bucket, bucket_of, download_url, publish
+from bluegreen.model.artifact_bucket import own_bucket_name
 from tests.images.conftest import REGION
 
 NAMED = Bucket(name="company-artifacts")

@@ -15,7 +15,7 @@ GRID = (0, 60, 120)
 
 
 def alarm(name: str, settings: AlarmSettings | None = None) -> ReleaseAlarm:
-    return next(each for each in alarms_of(settings or AlarmSettings()) if each.name == name)
+    return next(each for each in alarms_of(settings or AlarmSettings(), 6) if each.name == name)
 
 
 def percent(reported: Mapping[str, Mapping[int, float]], name: str = "errors") -> dict[int, float]:
@@ -76,19 +76,19 @@ def test_errors_that_the_load_balancer_answers_with_itself_are_judged_too() -> N
 def test_the_load_balancers_own_errors_are_of_all_target_groups_and_all_else_is_of_the_releases_alone() -> None:
     of_balancer = {
         each.name: {query.is_of_balancer for query in each.queries if query.metric}
-        for each in alarms_of(AlarmSettings())
+        for each in alarms_of(AlarmSettings(), 6)
     }
     assert of_balancer == {name: {name == "balancer"} for name in NAMES}
 
 
 def test_zero_leaves_an_alarm_out() -> None:
-    assert [each.name for each in alarms_of(AlarmSettings())] == NAMES
+    assert [each.name for each in alarms_of(AlarmSettings(), 6)] == NAMES
     for key, names in (
         ("errorPercent", {"errors", "balancer"}),
         ("latencySeconds", {"latency"}),
         ("unhealthyHosts", {"unhealthy"}),
     ):
-        left = [each.name for each in alarms_of(AlarmSettings(**{key: 0}))]
+        left = [each.name for each in alarms_of(AlarmSettings(**{key: 0}), 6)]
         assert left == [name for name in NAMES if name not in names]
 
 
@@ -97,12 +97,12 @@ def test_zero_leaves_an_alarm_out() -> None:
 @pytest.mark.parametrize("hosts", [0, 1])
 def test_a_soak_waits_for_as_many_alarms_as_there_are(error: float, latency: float, hosts: int) -> None:
     settings = AlarmSettings(error_percent=error, latency_seconds=latency, unhealthy_hosts=hosts)
-    assert settings.count == len(list(alarms_of(settings)))
+    assert settings.count == len(list(alarms_of(settings, 6)))
 
 
 def test_thresholds_are_those_of_the_settings() -> None:
     settings = AlarmSettings(error_percent=1.5, latency_seconds=0.25, unhealthy_hosts=3)
-    assert {each.name: each.threshold for each in alarms_of(settings)} == {
+    assert {each.name: each.threshold for each in alarms_of(settings, 6)} == {
         "errors": 1.5,
         "balancer": 1.5,
         "latency": 0.25,
@@ -111,13 +111,13 @@ def test_thresholds_are_those_of_the_settings() -> None:
 
 
 def test_every_alarm_returns_one_series_and_can_go_off_within_the_shortest_soak() -> None:
-    for each in alarms_of(AlarmSettings()):
+    for each in alarms_of(AlarmSettings(), 6):
         assert sum(query.is_returned for query in each.queries) == 1
         assert each.periods_to_alarm <= each.periods <= LEAST_PERIODS
 
 
 def test_an_expression_names_no_metric_that_is_not_there() -> None:
-    for each in alarms_of(AlarmSettings()):
+    for each in alarms_of(AlarmSettings(), 6):
         ids = {query.id for query in each.queries}
         assert len(ids) == len(each.queries)
         assert all(bool(query.metric) != bool(query.expression) for query in each.queries)

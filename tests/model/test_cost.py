@@ -81,6 +81,27 @@ def test_the_alarms_of_every_group_are_paid_for() -> None:
     assert count(cost(alarms={"errorPercent": 0, "latencySeconds": 0, "unhealthyHosts": 0}), "alarm metric") == 0
 
 
+@pytest.mark.parametrize(
+    ("volume", "dollars_a_month"),
+    [
+        ({"sizeGb": 100}, 8.0),
+        ({"sizeGb": 100, "iops": 4000, "throughput": 225}, 8.0 + 5.0 + 4.0),
+        ({"sizeGb": 100, "type": "io2", "iops": 1000}, 12.5 + 65.0),
+        ({"sizeGb": 1000, "type": "st1"}, 45.0),
+    ],
+)
+def test_each_machine_s_volumes_are_paid_for(volume: dict[str, object], dollars_a_month: float) -> None:
+    found = cost({"t3.small": 3}, volumes=[{"device": "/dev/sdf", **volume}])
+    more = found.hourly - cost({"t3.small": 3}).hourly
+    assert more * prices.HOURS_OF_A_MONTH == pytest.approx(3 * dollars_a_month)
+
+
+def test_a_dashboard_and_the_alarms_of_steps_are_paid_for() -> None:
+    step = {"name": "queue", "namespace": "Shop", "metric": "Waiting", "above": 1, "changes": [{"by": 1}]}
+    more = cost(dashboard=True, scaling={"steps": [step]}, alarms={"capacityMinutes": 5}).hourly - cost().hourly
+    assert more * prices.HOURS_OF_A_MONTH == pytest.approx(3.0 + 2 * 0.1)
+
+
 def test_a_record_says_whose_prices_they_are_and_of_when() -> None:
     record = cost().as_record()
     assert (record["region"], record["as_of"]) == (prices.REGION, prices.AS_OF.isoformat())

@@ -33,6 +33,11 @@ def test_the_same_settings_always_give_the_same_version() -> None:
         {"rootDevice": "/dev/sda1"},
         {"keyPair": "ops"},
         {"instanceProfile": "web"},
+        {"instanceRole": {"sessions": True}},
+        {"userDataTemplate": "{{release}}"},
+        {"volumes": [{"device": "/dev/sdf", "sizeGb": 10}]},
+        {"instanceMaintenance": {"minHealthyPercentage": 90, "maxHealthyPercentage": 110}},
+        {"lifecycleHooks": [{"name": "warm", "transition": "launching"}]},
         {"port": "8081"},
         {"vpcCidr": "10.1.0.0/16"},
         {"drainSeconds": "21"},
@@ -110,6 +115,11 @@ def test_a_record_from_before_key_pairs_is_still_read() -> None:
     for name in ("keyPair", "instanceProfile"):
         del record["launch"][name]
     assert Release.from_record(record) == release()
+
+
+def test_rights_that_are_spelled_out_with_their_defaults_are_the_same_release() -> None:
+    spelled = {"sessions": True, "logs": False, "metrics": "", "statements": []}
+    assert release(instanceRole=spelled).version == release(instanceRole={"sessions": True}).version
 
 
 def test_a_record_that_was_changed_is_refused() -> None:

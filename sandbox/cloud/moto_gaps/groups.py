@@ -22,11 +22,15 @@ GAPS = (
     Gap("grace-period", "makes a grace period of none 300 seconds, where the API's default is 0"),
     Gap("force-delete", "deletes a group with instances without ForceDelete"),
     Gap("policies-left", "leaves the policies of a deleted group behind"),
+    Gap("maintenance-policy", "forgets a group's instance maintenance policy"),
 )
 
 
 def fill(cloud: Cloud) -> None:
     create, update = AutoScalingBackend.create_auto_scaling_group, AutoScalingBackend.update_auto_scaling_group
+
+    for action in ("create_auto_scaling_group", "update_auto_scaling_group"):
+        _keep_maintenance_policy(action)
 
     @replace(FakeAutoScalingGroup, "set_desired_capacity")
     def remember_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
@@ -118,6 +122,20 @@ def fill(cloud: Cloud) -> None:
 
     # The rounds register instances with target groups when they are in service.
     replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
+
+
+def _keep_maintenance_policy(action: str) -> None:
+    act = getattr(AutoScalingResponse, action)
+
+    @replace(AutoScalingResponse, action)
+    def keep(self: AutoScalingResponse) -> ActionResult:
+        policy = self._get_param("InstanceMaintenancePolicy")
+        answer: ActionResult = act(self)
+        if policy:
+            group: Any = find(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
+            is_taken_away = -1 in policy.values()
+            group.instance_maintenance_policy = None if is_taken_away else policy
+        return answer
 
 
 def find(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:

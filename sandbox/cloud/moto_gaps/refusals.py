@@ -20,13 +20,12 @@ REFUSED = {
     "exit_standby": "ExitStandby",
     "attach_load_balancers": "AttachLoadBalancers",
     "execute_policy": "ExecutePolicy",
-    "put_scheduled_update_group_action": "PutScheduledUpdateGroupAction",
     "batch_put_scheduled_update_group_action": "BatchPutScheduledUpdateGroupAction",
     "put_warm_pool": "PutWarmPool",
     "start_instance_refresh": "StartInstanceRefresh",
 }
 
-GAPS = (Gap("kept-in-vain", "keeps scheduled actions, warm pools, standby and what else nothing comes of"),)
+GAPS = (Gap("kept-in-vain", "keeps warm pools, standby and what else nothing comes of"),)
 
 
 def fill(cloud: Cloud) -> None:

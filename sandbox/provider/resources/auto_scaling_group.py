@@ -55,6 +55,14 @@ _PLAIN: Final = {
 _MAINTENANCE: Final = {"minHealthyPercentage": "MinHealthyPercentage", "maxHealthyPercentage": "MaxHealthyPercentage"}
 
 
+_HOOK: Final = {
+    "name": "LifecycleHookName",
+    "lifecycleTransition": "LifecycleTransition",
+    "heartbeatTimeout": "HeartbeatTimeout",
+    "defaultResult": "DefaultResult",
+}
+
+
 def _template(news: Props) -> dict[str, Any]:
     spec = news["launchTemplate"]
     return without_none(
@@ -95,6 +103,10 @@ def _create_group(aws: Aws, news: Props) -> str:
             optional["TargetGroupARNs"] = arns
         if tags := news.get("tags"):
             optional["Tags"] = _group_tags(group, tags)
+        if hooks := news.get("initialLifecycleHooks"):
+            optional["LifecycleHookSpecificationList"] = [
+                {argument: hook[name] for name, argument in _HOOK.items() if name in hook} for hook in hooks
+            ]
         aws.autoscaling.create_auto_scaling_group(AutoScalingGroupName=group, **_shape(news), **optional)
     return group
 
@@ -405,6 +417,20 @@ GROUP = ResourceType(
             },
             suppresses=_lifts_nothing,
         ),
+        "initialLifecycleHooks": blocks(
+            {
+                "name": text(required=True),
+                "lifecycleTransition": text(
+                    required=True,
+                    choices=("autoscaling:EC2_INSTANCE_LAUNCHING", "autoscaling:EC2_INSTANCE_TERMINATING"),
+                ),
+                "heartbeatTimeout": integer(at_least=30, at_most=7200),
+                "defaultResult": text(computed=True, choices=("CONTINUE", "ABANDON")),
+            },
+            refused="notificationMetadata notificationTargetArn roleArn",
+            ordered=False,
+            replaces=True,
+        ),
         "minElbCapacity": integer(),
         "waitForElbCapacity": integer(),
         "waitForCapacityTimeout": text(
@@ -424,7 +450,7 @@ GROUP = ResourceType(
     },
     refused=names(
         "availabilityZoneDistribution availabilityZones capacityReservationSpecification "
-        "initialLifecycleHooks instanceLifecyclePolicy instanceRefresh launchConfiguration loadBalancers "
+        "instanceLifecyclePolicy instanceRefresh launchConfiguration loadBalancers "
         "mixedInstancesPolicy namePrefix placementGroup trafficSources warmPool"
     ),
     name_limit=255,

@@ -1,4 +1,4 @@
-"""Scaling policies, of the target tracking kind."""
+"""Scaling policies: of target tracking, and in steps."""
 
 from __future__ import annotations
 
@@ -63,6 +63,42 @@ def _from_configuration(config: Mapping[str, Any]) -> Props:
     return state
 
 
+_TRACKING: Final = "targetTrackingConfiguration"
+_STEPS: Final = {
+    "adjustmentType": "AdjustmentType",
+    "metricAggregationType": "MetricAggregationType",
+    "minAdjustmentMagnitude": "MinAdjustmentMagnitude",
+}
+_BOUNDS: Final = {
+    "metricIntervalLowerBound": "MetricIntervalLowerBound",
+    "metricIntervalUpperBound": "MetricIntervalUpperBound",
+}
+
+
+def _steps(news: Props) -> dict[str, Any]:
+    adjustments = [
+        {
+            "ScalingAdjustment": each["scalingAdjustment"],
+            **{member: float(each[name]) for name, member in _BOUNDS.items() if name in each},
+        }
+        for each in news.get("stepAdjustments", [])
+    ]
+    return {**{member: news[name] for name, member in _STEPS.items() if name in news}, "StepAdjustments": adjustments}
+
+
+def _from_steps(found: Mapping[str, Any]) -> Props:
+    return {
+        **{name: found.get(member) for name, member in _STEPS.items()},
+        "stepAdjustments": [
+            {
+                "scalingAdjustment": each["ScalingAdjustment"],
+                **{name: f"{each[member]:g}" for name, member in _BOUNDS.items() if each.get(member) is not None},
+            }
+            for each in found.get("StepAdjustments", [])
+        ],
+    }
+
+
 def _put_policy(aws: Aws, what: str, news: Props) -> None:
     with doing(aws.autoscaling, f"{what} Auto Scaling Policy ({news['name']})"):
         aws.autoscaling.put_scaling_policy(
@@ -71,7 +107,8 @@ def _put_policy(aws: Aws, what: str, news: Props) -> None:
             PolicyType=news["policyType"],
             Enabled=news["enabled"],
             **without_none(EstimatedInstanceWarmup=news.get("estimatedInstanceWarmup")),
-            TargetTrackingConfiguration=_configuration(news),
+            **(_steps(news) if news["policyType"] == "StepScaling" else {}),
+            **({"TargetTrackingConfiguration": _configuration(news)} if _TRACKING in news else {}),
         )
 
 
@@ -93,7 +130,12 @@ def _read_policy(aws: Aws, policy: str, known: Props) -> Props | None:
             "policyType": found["PolicyType"],
             "enabled": found.get("Enabled", True),
             "estimatedInstanceWarmup": found.get("EstimatedInstanceWarmup"),
-            "targetTrackingConfiguration": _from_configuration(found["TargetTrackingConfiguration"]),
+            **(_from_steps(found) if found["PolicyType"] == "StepScaling" else {}),
+            **(
+                {_TRACKING: _from_configuration(found["TargetTrackingConfiguration"])}
+                if found.get("TargetTrackingConfiguration")
+                else {}
+            ),
         }
     return None
 
@@ -115,6 +157,13 @@ def _delete_policy(aws: Aws, policy: str, olds: Props) -> None:
         aws.autoscaling.delete_policy(AutoScalingGroupName=olds["autoscalingGroupName"], PolicyName=policy)
 
 
+def _says_how(inputs: Props) -> tuple[str, str] | None:
+    """The real provider leaves this to AWS."""
+    wanted = {"StepScaling": "stepAdjustments", "TargetTrackingScaling": _TRACKING}
+    needed = wanted.get(inputs.get("policyType", ""))
+    return (needed, f"a policy of type {inputs['policyType']} needs it") if needed and needed not in inputs else None
+
+
 _PREDEFINED: Final = (
     "ASGAverageCPUUtilization",
     "ASGAverageNetworkIn",
@@ -130,7 +179,7 @@ POLICY = ResourceType(
         "policyType": text(
             required=True,  # left out it would be SimpleScaling, which the sandbox doesn't support
             choices=("SimpleScaling", "StepScaling", "TargetTrackingScaling", "PredictiveScaling"),
-            only=("TargetTrackingScaling",),
+            only=("StepScaling", "TargetTrackingScaling"),
         ),
         "enabled": boolean(default=True),
         "estimatedInstanceWarmup": integer(),
@@ -157,14 +206,22 @@ POLICY = ResourceType(
                     conflicts_with=("predefinedMetricSpecification",),
                 ),
             },
-            required=True,
+        ),
+        "adjustmentType": text(),
+        "metricAggregationType": text(computed=True),
+        "minAdjustmentMagnitude": integer(at_least=1),
+        "stepAdjustments": blocks(
+            {
+                "scalingAdjustment": integer(required=True),
+                "metricIntervalLowerBound": text(),
+                "metricIntervalUpperBound": text(),
+            },
+            ordered=False,
         ),
         "arn": output(),
     },
-    refused=names(
-        "adjustmentType cooldown metricAggregationType minAdjustmentMagnitude predictiveScalingConfiguration "
-        "scalingAdjustment stepAdjustments"
-    ),
+    refused=names("cooldown predictiveScalingConfiguration scalingAdjustment"),
+    rules=(_says_how,),
     name_limit=255,
     create=_create_policy,
     read=_read_policy,

@@ -20,7 +20,7 @@ def test_the_names_and_the_moments_of_the_hooks_are_what_checkpoints_have(world:
             "image": hooks.checking_image(),
             "listener": declared(hooks),
             "machines": hooks.guarding_machines(),
-            "part": hooks.guarding_part(),
+            "part": hooks.guarding_part("web-4d197941"),
         }
         return {
             what: {moment: [hook.name for hook in found] for moment, found in vars(binding).items() if found}
@@ -48,7 +48,7 @@ def test_only_the_image_is_checked_in_a_preview(world: World) -> None:
         bound = [
             hooks.checking_image().before_create,
             declared(hooks).before_update,
-            hooks.guarding_part().before_delete,
+            hooks.guarding_part("web-4d197941").before_delete,
         ]
         found = [cast(FakeHook, hook) for each in bound for hook in each or []]
         return {hook.name: bool(hook.options and hook.options.on_dry_run) for hook in found}

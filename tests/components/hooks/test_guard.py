@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
+import pulumi
 import pytest
 
 from bluegreen.components.hooks import GATE_HOOK, IMAGE_HOOK
@@ -32,6 +33,7 @@ from tests.components.hooks.world import (
     deleted_alarm,
     deleted_group,
     deleted_policy,
+    deleted_schedule,
     group,
     listener,
     plan,
@@ -39,7 +41,7 @@ from tests.components.hooks.world import (
     updated_group,
 )
 
-PARTS = (deleted_alarm(), deleted_policy(), deleted_group())
+PARTS = (deleted_alarm(), deleted_policy(), deleted_schedule(), deleted_group())
 
 
 KEPT = Fleet((plan(NEW), plan(OLD, Role.STANDBY, 0)))
@@ -95,7 +97,10 @@ def test_nothing_of_a_protected_service_is_destroyed_and_aws_is_asked_once(world
     async def destroy() -> None:
         hooks = world.run()
         declared(hooks)
-        for part in (deleted_policy(NEW), deleted_group(NEW, "tg-new")):
+        parts = (deleted_alarm(NEW), deleted_policy(NEW), deleted_schedule(NEW))
+        for part in parts:
+            hooks.guarding_part(part.name)
+        for part in (*parts, deleted_group(NEW, "tg-new")):
             with pytest.raises(Protected, match="web-4f2a is protected against deletion"):
                 await delete(hooks, part)
 
@@ -132,17 +137,21 @@ def test_a_policy_is_held_back_by_the_watch_of_its_own_service_where_a_program_h
     asyncio.run(update())
 
 
-def test_an_alarm_that_a_setting_takes_away_is_not_held_back_by_a_watch(world: World) -> None:
+@pytest.mark.parametrize("part", [deleted_alarm(NEW), deleted_policy(NEW), deleted_schedule(NEW)])
+def test_a_part_that_a_setting_takes_away_is_held_back_by_no_watch_and_no_protection(
+    world: World, part: pulumi.ResourceHookArgs
+) -> None:
     world.live = {"tg-new": 100}
-    world.alarm_state = "ALARM"
+    world.alarm_state, world.is_protected = "ALARM", True
 
     async def update() -> None:
         hooks = world.run()
         declared(hooks)
-        await delete(hooks, deleted_alarm(NEW))
+        await delete(hooks, part)
 
     asyncio.run(update())
     assert world.kinds == []
+    assert "protected" not in world.calls
 
 
 @pytest.mark.parametrize(("was", "becomes"), [(6, 8), (6, 6), (0, 6), (0, 0)])

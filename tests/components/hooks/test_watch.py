@@ -30,12 +30,13 @@ from tests.components.hooks.world import (
     deleted_alarm,
     deleted_group,
     deleted_policy,
+    deleted_schedule,
     listener,
     plan,
     release,
 )
 
-PARTS = (deleted_alarm(), deleted_policy(), deleted_group())
+PARTS = (deleted_alarm(), deleted_policy(), deleted_schedule(), deleted_group())
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.type.rpartition(":")[2])
@@ -79,7 +80,7 @@ def test_a_watch_that_failed_refuses_every_part_and_is_not_kept_again(world: Wor
         world.alarm_state = "OK"
         return [*together, *await asyncio.gather(delete(hooks, deleted_group()), return_exceptions=True)]
 
-    assert [type(each) for each in asyncio.run(update())] == [WatchFailed] * 4
+    assert [type(each) for each in asyncio.run(update())] == [WatchFailed] * (len(PARTS) + 1)
     assert world.kinds.count(Kind.SOAK_BEGAN) == world.kinds.count(Kind.FORENSICS) == 1
 
 

@@ -48,6 +48,7 @@ GROUP, POLICY, ALARM = (
 )
 
 
+SCHEDULE = "aws:autoscaling/schedule:Schedule"
 LISTENER = "aws:lb/listener:Listener"
 IN_A_FILE = LedgerPlace(backend=Backend.FILE)
 
@@ -261,11 +262,17 @@ def deleted_group(of: Release = OLD, target_group: str = "tg-old") -> pulumi.Res
 
 
 def deleted_policy(of: Release = OLD) -> pulumi.ResourceHookArgs:
-    return args(POLICY, old_outputs={"name": of.name, "autoscalingGroupName": of.name})
+    return args(POLICY, name=of.name, old_outputs={"name": of.name, "autoscalingGroupName": of.name})
+
+
+def deleted_schedule(of: Release = OLD) -> pulumi.ResourceHookArgs:
+    name = f"{of.name}-morning"
+    return args(SCHEDULE, name=name, old_outputs={"scheduledActionName": name, "autoscalingGroupName": of.name})
 
 
 def deleted_alarm(of: Release = OLD) -> pulumi.ResourceHookArgs:
-    return args(ALARM, old_outputs={"name": f"{of.name}-errors", "tags": {**tagged(of), SERVER_GROUP: of.name}})
+    name = f"{of.name}-errors"
+    return args(ALARM, name=name, old_outputs={"name": name, "tags": {**tagged(of), SERVER_GROUP: of.name}})
 
 
 def updated_group(of: Release, target_group: str, *, was: int, becomes: int) -> pulumi.ResourceHookArgs:
@@ -302,5 +309,5 @@ async def cut_over(world: World, hooks: Hooks, policy: ServicePolicy | None = No
 
 
 async def delete(hooks: Hooks, given: pulumi.ResourceHookArgs) -> None:
-    bound = hooks.guarding_machines() if given.type == GROUP else hooks.guarding_part()
+    bound = hooks.guarding_machines() if given.type == GROUP else hooks.guarding_part("another")
     await call(bound.before_delete, given)

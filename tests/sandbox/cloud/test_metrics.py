@@ -291,5 +291,37 @@ class TestTime:
         assert len(metrics.samples(self.METRIC, metrics.grid(0, 2000 * 60, 60), 60)) == 1440
 
 
+@pytest.mark.documented(
+    "an Auto Scaling group reports the metrics that are enabled, and no others",
+    "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-metrics.html",
+)
+def test_a_group_reports_what_it_is_told_to_and_nothing_unasked(aws: Aws, cloudwatch: Any) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 1, MaxSize=3)
+    aws.autoscaling.enable_metrics_collection(
+        AutoScalingGroupName=name, Metrics=["GroupDesiredCapacity", "GroupMaxSize"], Granularity="1Minute"
+    )
+    of_group = [{"Name": "AutoScalingGroupName", "Value": name}]
+
+    def reported() -> dict[str, float]:
+        end = datetime.now(UTC)
+        values = {}
+        for metric in ("GroupDesiredCapacity", "GroupMaxSize", "GroupInServiceInstances"):
+            points = cloudwatch.get_metric_statistics(
+                Namespace="AWS/AutoScaling",
+                MetricName=metric,
+                Dimensions=of_group,
+                StartTime=end - timedelta(seconds=10),
+                EndTime=end,
+                Period=60,
+                Statistics=["Minimum"],
+            )["Datapoints"]
+            if points:
+                values[metric] = points[-1]["Minimum"]
+        return values
+
+    eventually(lambda: len(reported()) == 2)
+    assert reported() == {"GroupDesiredCapacity": 1, "GroupMaxSize": 3}
+
+
 def test_the_setting_is_shown(sandbox: Sandbox, cloudwatch: Any) -> None:
     assert sandbox.status()["metricSeconds"] == 1

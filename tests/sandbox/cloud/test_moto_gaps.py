@@ -317,6 +317,44 @@ def kept_in_vain(plain: Plain) -> bool:
     return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
 
 
+@probe("maintenance-policy")
+def maintenance_policy(plain: Plain) -> bool:
+    name = plain.group(InstanceMaintenancePolicy={"MinHealthyPercentage": 90, "MaxHealthyPercentage": 110})
+    return "InstanceMaintenancePolicy" not in plain.group_of(name)
+
+
+ACTION = {"ScheduledActionName": "morning", "Recurrence": "0 8 * * *", "MinSize": 0}
+
+
+@probe("schedules-of-groups")
+def schedules_of_groups(plain: Plain) -> bool:
+    one, other = plain.group(), plain.group()
+    for name in (one, other):
+        plain.autoscaling.put_scheduled_update_group_action(AutoScalingGroupName=name, **ACTION)
+    found = plain.autoscaling.describe_scheduled_actions(AutoScalingGroupName=one)
+    return not found["ScheduledUpdateGroupActions"]
+
+
+@probe("schedules-run")
+def schedules_run(plain: Plain) -> bool:
+    put = plain.autoscaling.put_scheduled_update_group_action
+    return takes(put, AutoScalingGroupName="gone", **ACTION | {"Recurrence": "whenever"})
+
+
+@probe("policy-enabled")
+def policy_enabled(plain: Plain) -> bool:
+    plain.autoscaling.put_scaling_policy(
+        AutoScalingGroupName=plain.group(),
+        PolicyName="p",
+        PolicyType="StepScaling",
+        AdjustmentType="ChangeInCapacity",
+        StepAdjustments=[{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+        Enabled=False,
+    )
+    (found,) = plain.autoscaling.describe_policies(PolicyNames=["p"])["ScalingPolicies"]
+    return "Enabled" not in found
+
+
 @probe("target-health")
 def target_health(plain: Plain) -> bool:
     group = plain.target_group()

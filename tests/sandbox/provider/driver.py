@@ -40,11 +40,14 @@ LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
+SCHEDULE = "aws:autoscaling/schedule:Schedule"
 PARAMETER = "aws:ssm/parameter:Parameter"
 CERTIFICATE = "aws:acm/certificate:Certificate"
 VALIDATION = "aws:acm/certificateValidation:CertificateValidation"
 RECORD = "aws:route53/record:Record"
 WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
+INSTANCE_PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 
 
 @dataclass
@@ -365,7 +368,31 @@ class Stack:
             policyType="TargetTrackingScaling",
             targetTrackingConfiguration={"predefinedMetricSpecification": metric, "targetValue": 60},
         )
+        create(
+            POLICY,
+            "queue",
+            autoscalingGroupName=group.identifier,
+            policyType="StepScaling",
+            adjustmentType="ChangeInCapacity",
+            metricAggregationType="Average",
+            stepAdjustments=[
+                {"metricIntervalLowerBound": "0", "metricIntervalUpperBound": "50", "scalingAdjustment": 1},
+                {"metricIntervalLowerBound": "50", "scalingAdjustment": 3},
+            ],
+        )
+        create(
+            SCHEDULE,
+            "morning",
+            autoscalingGroupName=group.identifier,
+            scheduledActionName="morning",
+            recurrence="0 8 * * mon-fri",
+            timeZone="Europe/Berlin",
+            minSize=2,
+            maxSize=-1,
+            desiredCapacity=-1,
+        )
         self.alarm(tags={"Name": "web"})
+        create(DASHBOARD, "web", dashboardName="shop-dev-web", dashboardBody='{"widgets": []}')
         self.parameter(tags={"Name": "web"})
         issued = self.certificate(tags={"Name": "web"})
         create(VALIDATION, "web", certificateArn=issued.identifier)
@@ -374,4 +401,5 @@ class Stack:
         alias = {"name": balancer.state["dnsName"], "zoneId": balancer.state["zoneId"], "evaluateTargetHealth": True}
         create(RECORD, "web", zoneId=zone, name="shop.example", type="A", aliases=[alias])
         create(WEB_ACL_ASSOCIATION, "web", webAclArn=web_acl("web"), resourceArn=balancer.identifier)
+        create(INSTANCE_PROFILE, "web", role=role.identifier, tags={"Name": "web"})
         return self.driver.made

@@ -155,7 +155,7 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
             "metricQueries[0]",
             "both `expression` and a `metric`",
         ),
-        ("Policy", {"policyType": "StepScaling"}, "policyType", 'only as ["TargetTrackingScaling"]'),
+        ("Policy", {"policyType": "SimpleScaling"}, "policyType", 'only as ["StepScaling" "TargetTrackingScaling"]'),
     ],
 )
 def test_a_fault_names_its_path_and_its_reason(short: str, changes: Props, path: str, reason: str) -> None:

@@ -28,6 +28,7 @@ from tests.sandbox.provider.driver import (
     POLICY,
     ROUTE,
     ROUTE_TABLE,
+    SCHEDULE,
     SECURITY_GROUP,
     SUBNET,
     TARGET_GROUP,
@@ -465,6 +466,8 @@ def _id_to_import(resource: Resource) -> str:
             return f"{state['subnetId']}/{state['routeTableId']}"
         case t if t == POLICY:
             return f"{state['autoscalingGroupName']}/{state['name']}"
+        case t if t == SCHEDULE:
+            return f"{state['autoscalingGroupName']}/{resource.identifier}"
     return resource.identifier
 
 
@@ -472,6 +475,7 @@ IMPORTS: Final = {
     ROUTE: ("ROUTETABLEID_DESTINATION", f"{TERRAFORM}ec2/vpc_route.go"),
     ASSOCIATION: ("SUBNETID/ROUTETABLEID", f"{TERRAFORM}ec2/vpc_route_table_association.go"),
     POLICY: ("GROUP/POLICY", f"{TERRAFORM}autoscaling/policy.go"),
+    SCHEDULE: ("GROUP/ACTION", f"{TERRAFORM}autoscaling/schedule.go"),
 }
 
 

@@ -81,7 +81,7 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
             "policyType",
             "default",
         ): "left out it would be SimpleScaling, which is refused",
-        ("aws:autoscaling/policy:Policy", "targetTrackingConfiguration", "required"): "no other policy is supported",
+        ("aws:autoscaling/schedule:Schedule", "recurrence", "required"): "actions at one time are refused",
         ("aws:ssm/parameter:Parameter", "insecureValue", "required"): REFUSES_OTHERS,
         ("aws:acm/certificate:Certificate", "domainName", "required"): REFUSES_OTHERS,
         ("aws:acm/certificate:Certificate", "validationMethod", "required"): REFUSES_OTHERS,
