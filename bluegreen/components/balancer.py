@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
-from bluegreen.components.network import ANYWHERE, ANYWHERE_IPV6, Network
+from bluegreen.components.network import Network
+from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import LISTENER, Purpose
 
 HTTP_PORT = 80
-SUFFIXES = {ANYWHERE: "", ANYWHERE_IPV6: "-ipv6"}
-"""Of a rule's name, by its source; another's is the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +134,7 @@ class Balancer(pulumi.ComponentResource):
     def _allow(self, purpose: Purpose, port: int, sources: Sequence[str]) -> list[pulumi.Resource]:
         rules: list[pulumi.Resource] = []
         for source in sources:
-            suffix = SUFFIXES.get(source, "-" + source.replace(".", "-").replace("/", "-"))
-            name = f"{self._name}-{purpose}{suffix}"
+            name = f"{self._name}-{purpose}{suffix(source)}"
             rule = aws.vpc.SecurityGroupIngressRule(
                 name,
                 security_group_id=self.security_group_id,
@@ -144,8 +142,7 @@ class Balancer(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
-                cidr_ipv4=None if source == ANYWHERE_IPV6 else source,
-                cidr_ipv6=source if source == ANYWHERE_IPV6 else None,
+                **peer(source),
                 tags=self._tags(name),
                 opts=self._child,
             )
@@ -153,8 +150,8 @@ class Balancer(pulumi.ComponentResource):
         return rules
 
     def _url(self, port: int) -> pulumi.Output[str]:
-        suffix = "" if port == HTTP_PORT else f":{port}"
-        return self._balancer.dns_name.apply(lambda name: f"http://{name}{suffix}")
+        shown = "" if port == HTTP_PORT else f":{port}"
+        return self._balancer.dns_name.apply(lambda name: f"http://{name}{shown}")
 
 
 def _forward(groups: Sequence[tuple[pulumi.Input[str], int]], sticky_seconds: int) -> aws.lb.ListenerDefaultActionArgs:

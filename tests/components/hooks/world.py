@@ -304,3 +304,7 @@ async def cut_over(world: World, hooks: Hooks, policy: ServicePolicy | None = No
 async def delete(hooks: Hooks, given: pulumi.ResourceHookArgs) -> None:
     bound = hooks.guarding_machines() if given.type == GROUP else hooks.guarding_part()
     await call(bound.before_delete, given)
+
+
+PARTS = (deleted_alarm(), deleted_policy(), deleted_group())
+"""What goes with the old group."""
