@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs lock clean
+.PHONY: help setup demo test test-sandbox test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -34,7 +34,10 @@ demo: setup ## rehearse a deployment: release 1, release 2 under load, a broken 
 
 test: setup ## lint, types, and all tests but the slow suites
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake and not rollout and not conformance" $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m "not bake and not rollout and not conformance and not sandbox" $(ARGS)
+
+test-sandbox: setup ## the tests of the sandbox itself: cloud, provider, engine
+	@$(BIN)/pytest -n 2 --dist loadscope -q -m "sandbox and not conformance" $(ARGS)
 
 test-rollout: setup ## the tests of rollouts in several steps, and of gates that take long
 	@$(BIN)/pytest -n 2 --dist loadscope -q -m rollout $(ARGS)

@@ -9,7 +9,8 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.certificate import issue
-from bluegreen.components.network import ANYWHERE, ANYWHERE_IPV6, Network
+from bluegreen.components.network import Network
+from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.access_logs import AccessLogs
@@ -17,9 +18,6 @@ from bluegreen.model.dns import NO_ZONES, Dns, Zones
 from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
 from bluegreen.model.tls import Tls
-
-SUFFIXES = {ANYWHERE: "", ANYWHERE_IPV6: "-ipv6"}
-"""Of a rule's name, by its source; another's is the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +219,7 @@ class Balancer(pulumi.ComponentResource):
     def _allow(self, purpose: Purpose, port: int, sources: Sequence[str]) -> list[pulumi.Resource]:
         rules: list[pulumi.Resource] = []
         for source in sources:
-            suffix = SUFFIXES.get(source, "-" + source.replace(".", "-").replace("/", "-"))
-            name = f"{self._listener_name(purpose)}{suffix}"
+            name = f"{self._listener_name(purpose)}{suffix(source)}"
             rule = aws.vpc.SecurityGroupIngressRule(
                 name,
                 security_group_id=self.security_group_id,
@@ -230,8 +227,7 @@ class Balancer(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
-                cidr_ipv4=None if source == ANYWHERE_IPV6 else source,
-                cidr_ipv6=source if source == ANYWHERE_IPV6 else None,
+                **peer(source),
                 tags=self._tags(name),
                 opts=self._child,
             )
@@ -240,8 +236,8 @@ class Balancer(pulumi.ComponentResource):
 
     def _url(self, port: int) -> pulumi.Output[str]:
         scheme, usual = ("https", HTTPS_PORT) if self._args.tls else ("http", HTTP_PORT)
-        suffix = "" if port == usual else f":{port}"
-        return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{suffix}")
+        shown = "" if port == usual else f":{port}"
+        return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{shown}")
 
     def _put_behind(self, web_acl: str) -> pulumi.Resource:
         # The end of an association leaves the load balancer with none, whoever has made the next one by then.

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.model.addresses import ANYWHERE
 from bluegreen.model.nat_instance import NatInstance, routing_script
-
-ANYWHERE = "0.0.0.0/0"
 
 
 def make_nat_instance(

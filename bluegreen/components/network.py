@@ -14,7 +14,7 @@ from bluegreen.components.flow_logs import make_flow_logs
 from bluegreen.components.nat_instance import make_nat_instance
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
-from bluegreen.model.addresses import AddressPlan, ipv6_subnet
+from bluegreen.model.addresses import ANYWHERE, ANYWHERE_IPV6, AddressPlan, ipv6_subnet
 from bluegreen.model.endpoints import services_of
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place
 from bluegreen.model.flow_logs import OFF, FlowLogs
@@ -22,8 +22,6 @@ from bluegreen.model.nat_instance import DEFAULT, NatInstance
 from bluegreen.model.settings import Nat, Settings
 from bluegreen.model.zones import choose_zones
 
-ANYWHERE = "0.0.0.0/0"
-ANYWHERE_IPV6 = "::/0"
 NEEDS = Needs()
 FIRST_PRIVATE_IPV6 = 16
 """Which of the VPC's /64 is that of the first private subnet, however many zones there are."""

@@ -13,8 +13,9 @@ import pulumi_aws as aws
 from bluegreen.components.balancer import Balancer
 from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.machine_role import make_instance_profile
-from bluegreen.components.network import ANYWHERE, Network
+from bluegreen.components.network import Network
 from bluegreen.components.parameters import publish
+from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
 from bluegreen.components.stack import Stack
 from bluegreen.errors import Fault, SettingsError
@@ -252,17 +253,15 @@ class Service(pulumi.ComponentResource):
         )
         self._egress = [
             aws.vpc.SecurityGroupEgressRule(
-                name if is_ipv4 else f"{name}-ipv6",
+                f"{name}{suffix(network)}",
                 security_group_id=group.id,
                 description="Anywhere",
                 ip_protocol="-1",
-                cidr_ipv4=source if is_ipv4 else None,
-                cidr_ipv6=None if is_ipv4 else source,
+                **peer(network),
                 tags=tags,
                 opts=self._child,
             )
-            for source in self._args.network.anywhere
-            for is_ipv4 in (source == ANYWHERE,)
+            for network in self._args.network.anywhere
         ]
         return group
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from bluegreen.errors import BluegreenError
 
+ANYWHERE, ANYWHERE_IPV6 = "0.0.0.0/0", "::/0"
+
 LARGEST_VPC_PREFIX = 16
 """AWS: a VPC is a /16 at the most."""
 SMALLEST_BALANCER_PREFIX = 27

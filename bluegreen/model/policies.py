@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-ANYWHERE = frozenset(("0.0.0.0/0", "::/0"))
+from bluegreen.model.addresses import ANYWHERE, ANYWHERE_IPV6
+
+EVERYBODY = (ANYWHERE, ANYWHERE_IPV6)
 ADMIN_PORTS = {"CKV_AWS_24": 22, "CKV_AWS_25": 3389}
 TLS_1_2_OR_LATER = ("ELBSecurityPolicy-TLS13-1-2", "ELBSecurityPolicy-TLS13-1-3", "ELBSecurityPolicy-FS-1-2")
 """How the names of the policies begin that take no version before TLS 1.2 (ELB User Guide, "Security policies for your
@@ -25,6 +27,7 @@ INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INSTANCE = "aws:ec2/instance:Instance"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+MACHINES = (INSTANCE, LAUNCH_TEMPLATE)
 GROUP = "aws:autoscaling/group:Group"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
@@ -97,9 +100,9 @@ def violations(resources: Resources, exemptions: Mapping[str, str] | None = None
     return [each for policy in POLICIES if policy.id not in exempt for each in policy.violations(resources)]
 
 
-def _each(type_: str, is_wrong: Callable[[Resource], bool], message: str) -> Check:
+def _each(types: Sequence[str], is_wrong: Callable[[Resource], bool], message: str) -> Check:
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
-        yield from ((each, message) for each in resources if each.type == type_ and is_wrong(each))
+        yield from ((each, message) for each in resources if each.type in types and is_wrong(each))
 
     return check
 
@@ -155,7 +158,7 @@ def _opens(port: int) -> Check:
         first, last = rule.get("fromPort"), rule.get("toPort")
         is_all = str(rule.get("ipProtocol", rule.get("protocol"))) == "-1"
         covers = is_all or (first is not None and last is not None and first <= port <= last)
-        return covers and any(source in ANYWHERE for source in sources)
+        return covers and any(source in EVERYBODY for source in sources)
 
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
         message = f"opens port {port} to everybody; use Session Manager, or name the networks that may come in"
@@ -247,25 +250,19 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         "CKV_AWS_79",
         "Machines give their metadata to session-oriented requests only (IMDSv2)",
-        _both(
-            _each(LAUNCH_TEMPLATE, _tokens_are_optional, "set metadataOptions.httpTokens to required"),
-            _each(INSTANCE, _tokens_are_optional, "set metadataOptions.httpTokens to required"),
-        ),
+        _each(MACHINES, _tokens_are_optional, "set metadataOptions.httpTokens to required"),
     ),
     Policy(
         "CKV_AWS_341",
         "Metadata goes no further than the machine itself",
-        _both(
-            _each(LAUNCH_TEMPLATE, _hops, "set metadataOptions.httpPutResponseHopLimit to 1"),
-            _each(INSTANCE, _hops, "set metadataOptions.httpPutResponseHopLimit to 1"),
-        ),
+        _each(MACHINES, _hops, "set metadataOptions.httpPutResponseHopLimit to 1"),
     ),
     Policy(
         "CKV_AWS_88",
         "Machines have no public address",
         _both(
-            _each(LAUNCH_TEMPLATE, _has_public_address, "launch into private subnets, without a public address"),
-            _each(SUBNET, lambda it: _is(it["mapPublicIpOnLaunch"], "true"), "set mapPublicIpOnLaunch to false"),
+            _each([LAUNCH_TEMPLATE], _has_public_address, "launch into private subnets, without a public address"),
+            _each([SUBNET], lambda it: _is(it["mapPublicIpOnLaunch"], "true"), "set mapPublicIpOnLaunch to false"),
         ),
     ),
     Policy(
@@ -273,10 +270,10 @@ POLICIES: tuple[Policy, ...] = (
         "Volumes are encrypted",
         _both(
             _each(
-                LAUNCH_TEMPLATE, _has_open_volume, "name the root volume in blockDeviceMappings, with encrypted: true"
+                [LAUNCH_TEMPLATE], _has_open_volume, "name the root volume in blockDeviceMappings, with encrypted: true"
             ),
             _each(
-                INSTANCE,
+                [INSTANCE],
                 lambda it: not _is(it["rootBlockDevice.encrypted"], "true"),
                 "set rootBlockDevice.encrypted to true",
             ),
@@ -285,21 +282,19 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         "CKV2_AWS_15",
         "A group behind a load balancer goes by the load balancer's health checks",
-        _each(GROUP, _ignores_the_balancer, "set healthCheckType to ELB"),
+        _each([GROUP], _ignores_the_balancer, "set healthCheckType to ELB"),
     ),
     Policy("CKV_AWS_24", "Nobody comes in by SSH from everywhere", _opens(ADMIN_PORTS["CKV_AWS_24"])),
     Policy("CKV_AWS_25", "Nobody comes in by RDP from everywhere", _opens(ADMIN_PORTS["CKV_AWS_25"])),
     Policy(
         "CKV2_AWS_12",
         "The default security group of a VPC lets nothing through",
-        _both(
-            _without(
-                VPC,
-                DEFAULT_SECURITY_GROUP,
-                "vpcId",
-                lambda group: not (group["ingress"] or group["egress"]),
-                "declare its DefaultSecurityGroup without rules",
-            ),
+        _without(
+            VPC,
+            DEFAULT_SECURITY_GROUP,
+            "vpcId",
+            lambda group: not (group["ingress"] or group["egress"]),
+            "declare its DefaultSecurityGroup without rules",
         ),
     ),
     Policy(
@@ -311,7 +306,7 @@ POLICIES: tuple[Policy, ...] = (
         "CKV_AWS_131",
         "A load balancer drops header fields that are not valid",
         _each(
-            LOAD_BALANCER,
+            [LOAD_BALANCER],
             lambda it: _is_application(it) and not _is(it["dropInvalidHeaderFields"], "true"),
             "set dropInvalidHeaderFields to true",
         ),
@@ -320,7 +315,7 @@ POLICIES: tuple[Policy, ...] = (
         "CKV_AWS_328",
         "A load balancer does not pass on what could be read in two ways",
         _each(
-            LOAD_BALANCER,
+            [LOAD_BALANCER],
             lambda it: _is_application(it) and it["desyncMitigationMode"] not in ("strictest", "defensive"),
             "set desyncMitigationMode to strictest",
         ),
@@ -328,22 +323,22 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         "CKV_AWS_91",
         "A load balancer keeps access logs",
-        _each(LOAD_BALANCER, lambda it: not _is(it["accessLogs.enabled"], "true"), "set accessLogs"),
+        _each([LOAD_BALANCER], lambda it: not _is(it["accessLogs.enabled"], "true"), "set accessLogs"),
     ),
     Policy(
         "CKV_AWS_150",
         "A load balancer is not deleted by a slip",
-        _each(LOAD_BALANCER, lambda it: not _is(it["enableDeletionProtection"], "true"), "set deletionProtection"),
+        _each([LOAD_BALANCER], lambda it: not _is(it["enableDeletionProtection"], "true"), "set deletionProtection"),
     ),
     Policy(
         "CKV2_AWS_20",
         "Users are served by HTTPS, and sent there from HTTP",
-        _each(LISTENER, _serves_plainly, "set tls: a certificate, and a redirect from HTTP"),
+        _each([LISTENER], _serves_plainly, "set tls: a certificate, and a redirect from HTTP"),
     ),
     Policy(
         "CKV_AWS_103",
         "A listener takes nothing before TLS 1.2",
-        _each(LISTENER, _takes_old_tls, "name a current policy: left out it is the one of 2016, which takes TLS 1.0"),
+        _each([LISTENER], _takes_old_tls, "name a current policy: left out it is the one of 2016, which takes TLS 1.0"),
     ),
     Policy("CKV_AWS_53", "A bucket blocks public access lists", _blocks("blockPublicAcls")),
     Policy("CKV_AWS_54", "A bucket blocks public policies", _blocks("blockPublicPolicy")),

@@ -51,16 +51,19 @@ class _Units:
 
     def start(self, name: str) -> None:
         file = unit.file_of(Path("/"), name)
-        if file:
+        if file and not self._is_stopping:
             process = unit.start(unit.read(Path("/"), file), self._environment)
             self._names[process.pid] = name
+            if self._is_stopping:  # told so when the unit had no name yet
+                os.kill(process.pid, signal.SIGTERM)
 
     def start_all(self, names: list[str]) -> None:
         self._waiting = [name for name in names if unit.waits_for_user_data(Path("/"), name)]
         for name in names:
             if name not in self._waiting:
                 self.start(name)
-        self._script = user_data.start(self._environment)
+        if not self._is_stopping:
+            self._script = user_data.start(self._environment)
         if self._script is None:
             self._start_waiting()
 

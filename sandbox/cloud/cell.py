@@ -27,6 +27,7 @@ _VAR = ("cache", "lib", "local", "log", "opt", "spool", "tmp")
 _KERNEL = ("bus", "fs", "irq", "sys", "sysrq-trigger")  # in /proc: the whole computer's, and root's to write
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _OWN_DEPTH = 3  # as deep as /usr/lib/systemd/system
+_STOPPED_BY = frozenset((signal.SIGTERM,))
 _PROJECT = Path(__file__).resolve().parent.parent.parent
 
 # linux/sched.h, linux/mount.h
@@ -67,10 +68,12 @@ class Cell:
         if os.getuid() != 0:
             _own_the_system(self.system)
         _enter_namespaces()
+        # A SIGTERM waits until there is somebody to hand it on to: PID 1 would never hear of one that came before.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPED_BY)
         first = os.fork()
         if first == 0:
             _exit_with(lambda: self._be_first(inside))
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))
+        _hand_on_to(first)
         return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
 
     def _be_first(self, inside: Callable[[], int]) -> int:
@@ -79,12 +82,19 @@ class Cell:
         _mount_all(self)
         main = os.fork()
         if main == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPED_BY)
             _exit_with(inside)
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(main, signal.SIGTERM))
+        _hand_on_to(main)
         while True:
             ended, status = os.wait()
             if ended == main:
                 return os.waitstatus_to_exitcode(status)
+
+
+def _hand_on_to(process: int) -> None:
+    """Whoever stops this process stops that one."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(process, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPED_BY)
 
 
 def obstacle() -> str | None:

@@ -23,6 +23,7 @@ from tests.components.hooks.world import (
     NEW,
     OLD,
     OWNER,
+    PARTS,
     START,
     World,
     asking,
@@ -40,9 +41,6 @@ from tests.components.hooks.world import (
     template,
     updated_group,
 )
-
-PARTS = (deleted_alarm(), deleted_policy(), deleted_schedule(), deleted_group())
-
 
 KEPT = Fleet((plan(NEW), plan(OLD, Role.STANDBY, 0)))
 

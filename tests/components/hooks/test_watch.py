@@ -21,22 +21,18 @@ from bluegreen.model.history import Kind
 from tests.components.hooks.world import (
     NEW,
     OLD,
+    PARTS,
     World,
     asking,
     call,
     cut_over,
     declared,
     delete,
-    deleted_alarm,
     deleted_group,
-    deleted_policy,
-    deleted_schedule,
     listener,
     plan,
     release,
 )
-
-PARTS = (deleted_alarm(), deleted_policy(), deleted_schedule(), deleted_group())
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.type.rpartition(":")[2])

@@ -311,3 +311,7 @@ async def cut_over(world: World, hooks: Hooks, policy: ServicePolicy | None = No
 async def delete(hooks: Hooks, given: pulumi.ResourceHookArgs) -> None:
     bound = hooks.guarding_machines() if given.type == GROUP else hooks.guarding_part("another")
     await call(bound.before_delete, given)
+
+
+PARTS = (deleted_alarm(), deleted_policy(), deleted_schedule(), deleted_group())
+"""What goes with the old group."""

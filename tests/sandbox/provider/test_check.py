@@ -12,6 +12,7 @@ from sandbox.provider.resources import TYPES
 from sandbox.provider.wire import UNKNOWN, Props
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef"
+TARGETS_OF_ROUTES = "egressOnlyGatewayId,gatewayId,natGatewayId,networkInterfaceId"
 BALANCER = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/0123456789abcdef"
 GOOD: dict[str, Props] = {
     "aws:ec2/vpc:Vpc": {"cidrBlock": "10.0.0.0/16"},
@@ -100,8 +101,8 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
             "availabilityZone",
             "conflicts with availabilityZoneId",
         ),
-        ("Route", {"natGatewayId": "nat-1"}, "gatewayId", "only one of `gatewayId,natGatewayId` can be specified"),
-        ("Route", {"gatewayId": None}, "gatewayId", "one of `gatewayId,natGatewayId` must be specified"),
+        ("Route", {"natGatewayId": "nat-1"}, "gatewayId", f"only one of `{TARGETS_OF_ROUTES}` can be specified"),
+        ("Route", {"gatewayId": None}, "egressOnlyGatewayId", f"one of `{TARGETS_OF_ROUTES}` must be specified"),
         ("SecurityGroupIngressRule", {"fromPort": 70000}, "fromPort", "to be in the range (-1 - 65535), got 70000"),
         ("LoadBalancer", {"loadBalancerType": "network"}, "loadBalancerType", 'only as ["application"]'),
         ("LoadBalancer", {"loadBalancerType": "classic"}, "loadBalancerType", "expected loadBalancerType to be one of"),

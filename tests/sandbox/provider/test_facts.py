@@ -177,7 +177,7 @@ def _documented(kind: ResourceType, what: str) -> pytest.MarkDecorator:
     return pytest.mark.documented(f"{recorded['terraform']}: {what}", f"{SOURCE}/blob/main/{recorded['path']}")
 
 
-@pytest.mark.parametrize(("kind", "path", "spec", "fact"), _rows())
+@pytest.mark.parametrize(("kind", "path", "spec", "fact"), list(_rows()))
 def test_a_property_is_what_the_real_provider_says(
     kind: ResourceType, path: str, spec: Property | None, fact: dict[str, Any] | None
 ) -> None:

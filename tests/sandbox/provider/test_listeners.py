@@ -12,9 +12,11 @@ from pulumi.runtime.proto import provider_pb2
 from sandbox.provider.wire import Props
 from tests.sandbox.provider.driver import LISTENER, LISTENER_CERTIFICATE, LISTENER_RULE, Resource, Stack, certificate
 
-_LISTENER = "https://www.pulumi.com/registry/packages/aws/api-docs/lb/listener/"
-_RULE = "https://www.pulumi.com/registry/packages/aws/api-docs/lb/listenerrule/"
-_CERTIFICATE = "https://www.pulumi.com/registry/packages/aws/api-docs/lb/listenercertificate/"
+_LISTENER = "https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs/r/lb_listener.html.markdown"
+_RULE = "https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs/r/lb_listener_rule.html.markdown"
+_CERTIFICATE = (
+    "https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs/r/lb_listener_certificate.html.markdown"
+)
 _CODE = "https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/elbv2/listener.go"
 _RULE_CODE = "https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/elbv2/listener_rule.go"
 
