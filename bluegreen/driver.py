@@ -93,7 +93,7 @@ class Driver:
         self._stop = stop or Stop()
         self._keep_watch = keep_watch or self._ask_aws
         self._way_back = WayBack(stack)
-        self._serial = max(stack.deployed_serial, stack.settings.fleet.serial)
+        self._serial = stack.next_serial - 1
         self._began = time.monotonic()
         self._has_begun = False  # to change anything
         self._has_written = False  # a fleet
@@ -343,12 +343,8 @@ class Driver:
         self._check_lease(is_way_back)
         if self._has_written:
             self._refuse_interleaving()
-        there = settings.with_image(fleet.active.release.image)
-        healthy = self._stack.history.healthy | ({fleet.active.release.version} if is_way_back else set())
-        config = fleet.as_config(serial=self._serial + 1, basis=Release.from_settings(there), seen_healthy=healthy)
-        written = config.model_dump_json(by_alias=True, exclude_none=True)
         edits = {} if self._has_written else self._stack.baseline.edits
-        edits |= {f"{NAMESPACE}:ami": there.image, f"{NAMESPACE}:fleet": written}
+        edits |= self._stack.config_of(fleet, settings, serial=self._serial + 1, is_way_back=is_way_back)
         self._serial += 1
         self._has_begun = self._has_written = True
         self._stack.engine.configure(edits, self._stack.secrets)

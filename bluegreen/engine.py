@@ -10,12 +10,16 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+import shutil
 import socket
-from collections.abc import Callable, Mapping, Set
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import yaml
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, InvalidVersionError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
@@ -24,6 +28,7 @@ from semver import VersionInfo
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
 from bluegreen.model.notice import said_by_provider
 from bluegreen.model.settings import NAMESPACE
+from bluegreen.model.stack_name import short
 from bluegreen.process import runs
 from bluegreen.pulumi_command import PulumiCommand
 
@@ -147,6 +152,20 @@ class Engine:
                 self._stack.set_all_config(
                     {name: auto.ConfigValue(value, secret=name in secrets) for name, value in known.items()}
                 )
+
+    def preview(self, values: Mapping[str, str | None], secrets: Set[str] = frozenset()) -> dict[str, int]:
+        """How many resources an `up` would leave, create, update, replace and delete, were these keys set as
+        `configure` sets them. They are set in a copy of the stack's config: nothing is changed.
+
+        Raises EngineError where the program, or a provider, refuses.
+        """
+        workspace = cast("_Workspace", self._stack.workspace)
+        with workspace.config_copied(self._name) as copy, self._errors() as errors:
+            self.configure(values, secrets)
+            result = self._stack.preview(
+                config_file=str(copy), on_event=errors.watching(None), on_output=_unheard, on_error=_unheard
+            )
+        return {auto.OpType(kind).value: count for kind, count in result.change_summary.items()}
 
     def tell_program(self, environment: Mapping[str, str]) -> None:
         """Variables for the program, besides those that it has."""
@@ -286,11 +305,35 @@ class _Workspace(auto.LocalWorkspace):
     The Automation API's own way makes it that (pulumi/pulumi#8186), and several at once spoil the file that says it.
     """
 
+    copy: Path | None = None
+    """Of the stack's config: `pulumi config` is about it."""
+
     def select_stack(self, stack_name: str) -> None:
         self._run_pulumi_cmd_sync(["stack", "--stack", stack_name, "--show-name"])
 
     def create_stack(self, stack_name: str) -> None:
         self._run_pulumi_cmd_sync(["stack", "init", stack_name, "--no-select"])
+
+    @contextmanager
+    def config_copied(self, stack: str) -> Iterator[Path]:
+        """Whatever is set meanwhile is set in a copy of the stack's config, which is gone afterwards."""
+        directory = Path(self.work_dir)
+        project = yaml.safe_load((directory / "Pulumi.yaml").read_bytes())
+        file = directory / str(project.get("stackConfigDir") or ".") / f"Pulumi.{short(stack)}.yaml"
+        with tempfile.TemporaryDirectory(prefix="bluegreen-") as folder:
+            self.copy = Path(folder) / file.name
+            try:
+                if file.exists():
+                    shutil.copy(file, self.copy)
+                yield self.copy
+            finally:
+                self.copy = None
+
+    def _run_pulumi_cmd_sync(
+        self, args: list[str], on_output: OnOutput | None = None, on_error: OnOutput | None = None
+    ) -> auto.CommandResult:
+        about = ["--config-file", str(self.copy)] if self.copy and args[0] == "config" else []
+        return super()._run_pulumi_cmd_sync([*args, *about], on_output, on_error)
 
 
 def _workspace(directory: Path, environment: Mapping[str, str]) -> auto.LocalWorkspace:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bluegreen.checks.launchable import check_launchable
 from bluegreen.checks.place import find_place
 from bluegreen.course import Course
+from bluegreen.errors import EngineError
 from bluegreen.model.baseline import Difference
 from bluegreen.model.cost import Cost, cost_of
 from bluegreen.model.estimate import expected_seconds
@@ -48,14 +49,50 @@ class PlannedSubnet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedResources:
+    """What the next `up` does to the stack's resources, as a preview by the engine foresees it.
+
+    `now`, `at_peak` and `after`: how many there are before, while what goes is still there, and when it is done.
+    """
+
+    create: int = 0
+    update: int = 0
+    replace: int = 0
+    delete: int = 0
+    same: int = 0
+
+    @classmethod
+    def of_changes(cls, changes: Mapping[str, int]) -> PlannedResources:
+        """`changes`: how many by what is done to them, as the engine sums them up."""
+        return cls(**{each.name: changes.get(each.name, 0) for each in fields(cls)})
+
+    @property
+    def now(self) -> int:
+        return self.same + self.update + self.replace + self.delete
+
+    @property
+    def after(self) -> int:
+        return self.same + self.update + self.replace + self.create
+
+    @property
+    def at_peak(self) -> int:
+        return self.now + self.create + self.replace
+
+    def as_record(self) -> dict[str, int]:
+        """Plain data."""
+        return {**asdict(self), "now": self.now, "at_peak": self.at_peak, "after": self.after}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a verb would do. Nothing was changed for it.
 
-    `machines_now` and `machines_at_peak`: of all server groups of the stack together; two run side by side while a
-    release is changed. `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones.
-    `findings`: what the new machines need, image and quota among them. `refusals`: why it would not be begun.
-    `seconds`: how long the last deployments took, None where there were none; `watch_seconds` of the steps are in it or
-    come on top. `cost`: when all is done; `cost_at_peak`: while most machines run.
+    `resources`: of the first step; None where it would be refused, and `refusals` says why. `machines_now` and
+    `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
+    `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
+    new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
+    deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `cost`: when
+    all is done; `cost_at_peak`: while most machines run.
     """
 
     stack: str
@@ -65,6 +102,7 @@ class Plan:
     active: str
     steps: tuple[PlannedStep, ...]
     differences: tuple[Difference, ...]
+    resources: PlannedResources | None
     machines_now: int
     machines_at_peak: int
     addresses: int
@@ -83,12 +121,15 @@ class Plan:
     def as_record(self) -> dict[str, Any]:
         """Plain data."""
         record = asdict(self)
+        record["resources"] = self.resources.as_record() if self.resources else None
         record["cost"], record["cost_at_peak"] = self.cost.as_record(), self.cost_at_peak.as_record()
         return record
 
 
 def plan(stack: Stack, course: Course) -> Plan:
-    """Raises AwsError where AWS can't be asked, SettingsError where there is no network that the settings mean."""
+    """Asks AWS, and has the engine preview the first step.
+
+    Raises AwsError where AWS can't be asked, SettingsError where there is no network that the settings mean."""
     groups = stack.observer.groups(stack.owner)
     live = {group.release: group.desired for group in groups}
     active = stack.fleet.active.release.version if stack.fleet else ""
@@ -114,6 +155,7 @@ def plan(stack: Stack, course: Course) -> Plan:
             of_type[types.get(version, settings.instance_type)] += count
         return cost_of(settings, of_type, len([count for count in machines.values() if count]))
 
+    resources, refused = _resources(stack, course)
     return Plan(
         stack=stack.name,
         verb=course.verb,
@@ -122,6 +164,7 @@ def plan(stack: Stack, course: Course) -> Plan:
         active=active,
         steps=tuple(_planned(step) for step in course.steps),
         differences=stack.differences,
+        resources=resources,
         machines_now=sum(live.values()),
         machines_at_peak=sum(most.values()),
         addresses=sum(subnet.free for subnet in private) + sum(live.values()),
@@ -129,10 +172,23 @@ def plan(stack: Stack, course: Course) -> Plan:
         cost=cost(after(live, course.steps, full)),
         cost_at_peak=cost(most),
         findings=findings,
-        refusals=(*misplaced, *(str(danger) for danger in course.dangers)),
+        refusals=(*misplaced, *(str(danger) for danger in course.dangers), *refused),
         watch_seconds=watch_seconds,
         seconds=expected_seconds(stack.history.events, course.verb),
     )
+
+
+def _resources(stack: Stack, course: Course) -> tuple[PlannedResources | None, tuple[str, ...]]:
+    """Those of the first step, else why the program would refuse it."""
+    config = dict(stack.baseline.edits)
+    if course.steps:
+        config |= stack.config_of(
+            course.steps[0].fleet, course.settings, serial=stack.next_serial, is_way_back=course.is_way_back
+        )
+    try:
+        return PlannedResources.of_changes(stack.engine.preview(config, stack.secrets)), ()
+    except EngineError as error:
+        return None, (str(error),)
 
 
 def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...], tuple[str, ...]]:

@@ -22,6 +22,7 @@ from bluegreen.model.baseline import FLEET, IMAGE, Baseline, Difference, baselin
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import History
 from bluegreen.model.observation import Group
+from bluegreen.model.release import Release
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
@@ -166,6 +167,21 @@ class Stack:
     def config_means(self, fleet: Fleet) -> bool:
         """Whether the config, as it is, describes this fleet. It does not after an update that failed, for one."""
         return self.meant_fleet is not None and self.meant_fleet.shares == fleet.shares
+
+    @property
+    def next_serial(self) -> int:
+        """Of the fleet that is written next: newer than any that was deployed, or meant to be."""
+        return max(self.deployed_serial, self.settings.fleet.serial) + 1
+
+    def config_of(
+        self, fleet: Fleet, settings: Settings, *, serial: int, is_way_back: bool = False
+    ) -> dict[str, str | None]:
+        """What the config says where a fleet is to be brought about. `is_way_back`: its active release has served."""
+        there = settings.with_image(fleet.active.release.image)
+        healthy = self.history.healthy | ({fleet.active.release.version} if is_way_back else set())
+        config = fleet.as_config(serial=serial, basis=Release.from_settings(there), seen_healthy=healthy)
+        written = config.model_dump_json(by_alias=True, exclude_none=True)
+        return {f"{NAMESPACE}:ami": there.image, f"{NAMESPACE}:fleet": written}
 
     @property
     def is_config_ahead(self) -> bool:

@@ -6,7 +6,7 @@ from bluegreen.model.fleet import Fleet
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import bring_in, retire
 from bluegreen.model.settings import Settings
-from bluegreen.plan import after, peak
+from bluegreen.plan import PlannedResources, after, peak
 
 ONE = Settings.parse({"ami": "ami-00000001"})
 TWO = ONE.with_image("ami-00000002")
@@ -51,3 +51,14 @@ def test_a_group_that_goes_makes_no_peak() -> None:
 def test_what_a_plan_costs_afterwards_is_of_what_then_runs() -> None:
     assert after({OLD.version: 5}, bring_in(NEW, NOW, TWO), 5) == {NEW.version: 5}
     assert after({OLD.version: 5}, (), 5) == {OLD.version: 5}
+
+
+def test_resources_are_counted_before_at_the_peak_and_afterwards() -> None:
+    changes = {"create": 20, "update": 3, "replace": 1, "delete": 18, "same": 40}
+    found = PlannedResources.of_changes(changes)
+    assert (found.now, found.at_peak, found.after) == (62, 83, 64)
+    assert found.as_record() == {**changes, "now": 62, "at_peak": 83, "after": 64}
+
+
+def test_what_the_engine_only_reads_is_no_resource_of_the_stack() -> None:
+    assert PlannedResources.of_changes({"read": 4}).now == 0

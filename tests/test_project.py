@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "stack": {"errors", "model", "events", "narrator", "aws", "ledger", "engine"},
     "way_back": {"errors", "model", "events", "checks", "stack"},
     "course": {"errors", "model", "events", "stack", "way_back"},
-    "plan": {"model", "checks", "course", "stack"},
+    "plan": {"errors", "model", "checks", "course", "stack"},
     "promotion": {"errors", "events", "model", "images", "stack", "stop"},
     "status": {"model", "events", "stack"},
     "new_stack": {"errors", "model", "events", "aws", "ledger", "engine", "stack"},

@@ -157,7 +157,7 @@ def plan(
 ) -> None:
     """Say what `bluegreen deploy` would do, and change nothing.
 
-    Its steps, the machines at its peak, the quota, and how long the last ones took.
+    Its steps, resources, machines at the peak, quota and cost, and how long the last ones took.
     """
     raise typer.Exit(tell_plan("deploy", stack, as_json, False, ami=ami, from_stack=from_stack))
 

@@ -11,7 +11,7 @@ from bluegreen.report.wording import duration, spread
 if TYPE_CHECKING:
     from bluegreen.model.cost import Cost
     from bluegreen.model.launchable import Finding
-    from bluegreen.plan import Plan
+    from bluegreen.plan import Plan, PlannedResources
     from bluegreen.status import GroupStatus, Status
 
 
@@ -28,6 +28,8 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         watched = f"; then watched for {duration(step.watch_seconds)}" if step.watch_seconds else ""
         waits = "; then it waits for `bluegreen promote`" if step.needs_promotion else ""
         yield f"  step {number} of {len(plan.steps)}: {step.name} ({spread(step.weights, step.roles)}){watched}{waits}"
+    if plan.resources:
+        yield resources_in_words(plan.resources, len(plan.steps))
     yield (
         f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
         f"{plan.addresses}"
@@ -49,6 +51,15 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         yield f"  refused: {first}"
         yield from (f"  {line}" for line in others)
     yield "Nothing was changed."
+
+
+def resources_in_words(resources: PlannedResources, steps: int) -> str:
+    """What the first of so many steps does to them."""
+    counts = ((name, getattr(resources, name)) for name in ("create", "update", "replace", "delete"))
+    done = ", ".join(f"{count} to {name}" for name, count in counts if count) or "none changes"
+    when = "after step 1" if steps > 1 else "afterwards"
+    peak = f", {resources.at_peak} at the peak" if resources.at_peak > max(resources.now, resources.after) else ""
+    return f"  resources: {resources.now} now{peak}, {resources.after} {when}; {done}"
 
 
 def cost_in_words(cost: Cost, at_peak: Cost) -> Iterator[str]:

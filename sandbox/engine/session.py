@@ -23,11 +23,14 @@ class Session:
     project: Project
     backend: Backend
     environment: Mapping[str, str]
+    config_file: Path | None = None
+    """The stack's, where it is not the project's own."""
 
     @classmethod
     def open(cls, options: Options, environment: Mapping[str, str]) -> Session:
         project = find(Path(options.text("cwd") or ".").absolute())
-        return cls(project, open_backend(project, environment), environment)
+        config_file = options.text("config-file")
+        return cls(project, open_backend(project, environment), environment, Path(config_file) if config_file else None)
 
     def stack(self, options: Options, name: str | None = None) -> Stack:
         """The stack of this name, else the one that `--stack` names, else the selected one; it must exist."""
@@ -71,7 +74,7 @@ class Stack:
 
     @cached_property
     def config_file(self) -> ConfigFile:
-        return ConfigFile(self.project.config_file(self.name))
+        return ConfigFile(self.session.config_file or self.project.config_file(self.name))
 
     @cached_property
     def document(self) -> dict[str, Any]:

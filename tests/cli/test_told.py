@@ -9,7 +9,7 @@ from bluegreen.cli.told import plan_in_words, status_in_words
 from bluegreen.model.cost import Cost, CostLine
 from bluegreen.model.launchable import Finding, Standing, Subject
 from bluegreen.model.prices import AS_OF
-from bluegreen.plan import Plan, PlannedStep, PlannedSubnet
+from bluegreen.plan import Plan, PlannedResources, PlannedStep, PlannedSubnet
 from bluegreen.status import GroupStatus, Status
 
 STEP = PlannedStep(
@@ -40,6 +40,7 @@ PLAN = Plan(
     refusals=("prod takes no new release now\n  Wait.",),
     watch_seconds=60,
     seconds=150.0,
+    resources=PlannedResources(create=20, update=3, delete=18, same=41),
 )
 ACTIVE = GroupStatus(
     release="5e0ec4aa",
@@ -73,6 +74,7 @@ def test_a_plan_tells_steps_machines_cost_time_what_is_missing_and_what_refuses_
         "prod: deploy of release 3a14e965 (ami-2); release 5e0ec4aa is active",
         "  step 1 of 1: 10 % of the traffic (active 5e0ec4aa 90 %, candidate 3a14e965 10 %); then watched for 1:00; "
         "then it waits for `bluegreen promote`",
+        "  resources: 62 now, 82 at the peak, 64 afterwards; 20 to create, 3 to update, 18 to delete",
         "  machines: 4 now, 8 at the peak; the subnets have room for 1000",
         "  subnets in us-east-1a: public 10.0.0.0/24, 249 free; private 10.0.1.0/24, 247 free",
         f"  cost: $ 0.43 an hour (313 a month), 0.77 at the peak, as of {AS_OF} in us-east-1",
@@ -87,6 +89,11 @@ def test_a_plan_tells_steps_machines_cost_time_what_is_missing_and_what_refuses_
         "    Wait.",
         "Nothing was changed.",
     ]
+
+
+def test_a_plan_of_several_steps_counts_the_resources_of_the_first() -> None:
+    said = plan_in_words(replace(PLAN, steps=(STEP, STEP), resources=PlannedResources(update=2, same=60)))
+    assert "  resources: 62 now, 62 after step 1; 2 to update" in said
 
 
 def test_a_plan_of_what_runs_says_that_no_release_changes() -> None:

@@ -15,6 +15,9 @@ from bluegreen.errors import (
     SettingsError,
 )
 from bluegreen.events import ConfigDiffers, Event
+from bluegreen.model.fleet import Fleet
+from bluegreen.model.settings import Settings
+from bluegreen.plan import PlannedResources
 from tests.deployment.world import ONE, THREE, TWO, Stack, Watch, canary
 
 
@@ -129,3 +132,36 @@ def test_a_plan_shows_neither_a_secret_nor_the_fleets_bookkeeping(
     found = deployment.plan("dev")
     assert [(each.key, each.here) for each in found.differences] == [("bluegreen:gateCommand", "[secret]")]
     assert "password" not in json.dumps(found.as_record())
+
+
+def test_a_plan_previews_its_first_step_and_leaves_the_config_as_it_is(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "check_launchable", lambda *_, **__: SimpleNamespace(findings=()))
+    canary(stack)
+    before = dict(stack.config)
+    found = deployment.plan("dev", ami=TWO)
+    assert found.resources == PlannedResources(create=3, same=2)
+    assert (stack.config, stack.ups) == (before, [])
+    deployment.deploy("dev", ami=TWO, keep_watch=Watch())
+    previewed = Settings.parse(stack.previewed[0])
+    assert Fleet.from_settings(previewed) == stack.ups[0]
+    assert previewed.fleet.serial == stack.serials[0]
+
+
+def test_a_plan_of_a_rollback_previews_the_way_back_from_the_config_of_the_last_update(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "check_launchable", lambda *_, **__: SimpleNamespace(findings=()))
+    deployment.deploy("dev", ami=TWO)
+    stack.config = {"ami": ONE, "ledger": "file"}
+    deployment.plan("dev", "rollback")
+    deployment.rollback("dev")
+    assert Fleet.from_settings(Settings.parse(stack.previewed[0])) == stack.ups[-1]
+
+
+def test_a_plan_says_what_the_program_refuses(stack: Stack) -> None:
+    stack.refusing = 1
+    found = deployment.plan("dev")
+    assert found.resources is None
+    assert found.refusals

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,8 @@ class Stack:
     earlier_configs: list[dict[str, str]] = dataclasses.field(default_factory=list)
     last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     ups: list[Fleet] = dataclasses.field(default_factory=list)
+    previewed: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    """The configs of which a preview was asked for."""
     serials: list[int] = dataclasses.field(default_factory=list)
     proven: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     refusing: int = 0
@@ -48,7 +51,24 @@ class Stack:
     @property
     def workspace(self) -> Any:
         settings = SimpleNamespace(name="bluegreen")
-        return SimpleNamespace(project_settings=lambda: settings, env_vars=self.environment)
+        return SimpleNamespace(
+            project_settings=lambda: settings, env_vars=self.environment, config_copied=self.config_copied
+        )
+
+    @contextmanager
+    def config_copied(self, _stack: str) -> Iterator[str]:
+        own, self.config = self.config, dict(self.config)
+        try:
+            yield "a copy"
+        finally:
+            self.config = own
+
+    def preview(self, *, config_file: str, **_: Any) -> Any:
+        assert config_file == "a copy"
+        self.previewed.append(dict(self.config))
+        if self.refusing:
+            self.fail()
+        return SimpleNamespace(change_summary={auto.OpType.CREATE: 3, auto.OpType.SAME: 2})
 
     def get_all_config(self) -> dict[str, auto.ConfigValue]:
         return {f"bluegreen:{key}": auto.ConfigValue(value) for key, value in self.config.items()}

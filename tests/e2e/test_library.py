@@ -13,6 +13,7 @@ from bluegreen.driver import Update
 from bluegreen.errors import RolloutError
 from bluegreen.events import Began, Shifted, StepBegan
 from bluegreen.model.record import Outcome
+from bluegreen.plan import PlannedResources
 from tests.e2e.library import Library, within
 from tests.e2e.project import Project
 from tests.ledger.consul_agent import consul_agent
@@ -68,16 +69,18 @@ def test_a_plan_tells_what_the_first_deployment_then_does(library: Library) -> N
     image = library.project.image("1")
     with pytest.raises(RolloutError, match="nothing is deployed"):
         deployment.promote(library.stack, **library.options)
-    before = len(library.project.calls())
+    before, config = len(library.project.calls()), library.project.file.read_text()
     planned = deployment.plan(library.stack, ami=image, **library.options)
     assert not [call.action for call in library.project.calls()[before:] if call.is_write]
     assert [step.name for step in planned.steps] == ["first release"]
     assert planned.machines_at_peak == 1
+    assert library.project.file.read_text() == config
 
     done = deployment.deploy(library.stack, ami=image, **library.options)
     assert isinstance(done, Update)
     assert done.serving == {planned.release: 100}
     assert done.outputs["activeRelease"]["image"] == image
+    assert planned.resources == PlannedResources.of_changes(done.changes)
     with pytest.raises(FrozenInstanceError):
         done.stack = "another"  # type: ignore[misc]
     assert [event.verb for event in library.told(Began)] == ["deploy"]
