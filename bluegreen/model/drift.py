@@ -8,7 +8,7 @@ from typing import Any
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 
-OF_ONE_STACK = frozenset({"ami", "fleet", "artifactBucket", "vpcCidr", "windows", "ledger"})
+OF_ONE_STACK = frozenset({"ami", "fleet", "artifactBucket", "vpcCidr", "windows", "ledger", "policyExemptions"})
 """Settings that say nothing of how a release behaves."""
 
 ANY_IMAGE = "ami-00000000"
