@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.certificate import issue
+from bluegreen.components.certificate_alarm import alarm_on_certificate
 from bluegreen.components.network import Network
 from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.stack import Stack
@@ -46,6 +47,10 @@ class BalancerArgs:
     """Whether it has private addresses only. Fixed while a service runs behind it."""
     idle_timeout_seconds: int = 60
     """How long a connection may be silent before it is closed."""
+    certificate_days: int = 0
+    """The alarm on the certificate goes off when it has no more left; 0 for none."""
+    alarm_actions: Sequence[str] = ()
+    """Topics that hear of it."""
     is_protected: bool = False
     """Whether AWS refuses to delete the load balancer."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +59,8 @@ class BalancerArgs:
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
         """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
-        `internal`, `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
+        `internal`, `idleTimeoutSeconds`, `alarms`, `alarmTopic`, `deletionProtection`, `tags`.
+        Raises as `Stack.admit` does."""
         admitted = stack.admit(settings)
         return cls(
             network=network,
@@ -68,6 +74,8 @@ class BalancerArgs:
             web_acl=settings.web_acl,
             is_internal=settings.internal,
             idle_timeout_seconds=settings.idle_timeout_seconds,
+            certificate_days=settings.alarms.certificate_days,
+            alarm_actions=[settings.alarm_topic] if settings.alarm_topic else [],
             is_protected=settings.deletion_protection,
             tags={**settings.tags, **stack.owner(settings.service).tags},
         )
@@ -130,6 +138,15 @@ class Balancer(pulumi.ComponentResource):
             self._certificate = args.tls.certificate or issue(
                 name, args.tls.domain, args.zones.certificate, self._tags(name), self._child
             )
+            if args.certificate_days:
+                alarm_on_certificate(
+                    name,
+                    self._certificate,
+                    days=args.certificate_days,
+                    actions=args.alarm_actions,
+                    tags=args.tags,
+                    opts=self._child,
+                )
         self.arn_suffix = self._balancer.arn_suffix
         self.address = self._balancer.dns_name
         self._lead_here()

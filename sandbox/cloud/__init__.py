@@ -13,7 +13,7 @@
                     instances wait for, termination.py: which one goes
     routing.py      the load balancers' table, as values; balancers.py: made from moto's tables
     tls.py          how they use certificates; certificates.py: which ones a listener may have;
-                    authority.py: who issues those of ACM, and Route 53's records
+                    authority.py: who signs those of ACM
     stickiness.py   the cookies by which they know a client again
     meter.py        counts what the load balancers do; samples.py: in distributions
     metrics.py      CloudWatch's metrics and queries, with metric_math.py; alarms.py: its alarms

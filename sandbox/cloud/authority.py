@@ -1,24 +1,15 @@
-"""A certificate authority for ACM: certificates that are validated by DNS are issued by it.
-
-moto 5.2.5 lets each certificate sign itself, and issues it after a minute whatever DNS says. The caller holds
-`Cloud.lock`. Source: "DNS validation" in the ACM User Guide.
-"""
+"""A certificate authority for ACM: certificates that are validated by DNS are signed by it."""
 
 from __future__ import annotations
 
 import datetime
 import ssl
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from moto.acm.models import AWSCertificateManagerBackend, CertBundle
-from moto.route53.exceptions import ResourceRecordAlreadyExists
-from moto.route53.models import FakeZone, Route53Backend, route53_backends
 
-from sandbox.cloud.moto_gaps.gap import replace
 from sandbox.host import TRUSTED
 
 _YEAR = datetime.timedelta(days=395)  # as long as ACM's are good for
@@ -72,87 +63,3 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def fill(authority: Authority) -> None:
-    _requests(authority)
-    _validation()
-    _records()
-
-
-def _requests(authority: Authority) -> None:
-    request = AWSCertificateManagerBackend.request_certificate
-
-    @replace(AWSCertificateManagerBackend, "request_certificate")
-    def request_certificate(
-        self: AWSCertificateManagerBackend, domain_name: str, token: str, others: list[str] | None, *more: Any
-    ) -> str:
-        before = set(self._certificates)
-        arn: str = request(self, domain_name, token, others, *more)  # type: ignore[arg-type]
-        if arn not in before and (bundle := self._certificates[arn]).type == "AMAZON_ISSUED":
-            certificate, key = authority.issue(*dict.fromkeys([domain_name, *(others or [])]))
-            made = CertBundle(
-                self.account_id,
-                certificate.encode(),
-                key.encode(),
-                region=self.region_name,
-                arn=arn,
-                cert_type=bundle.type,
-                cert_status=bundle.status,
-                cert_options=bundle.cert_options,
-            )
-            made.tags = bundle.tags
-            self._certificates[arn] = made
-        return arn
-
-
-def _validation() -> None:
-    check = CertBundle.check
-
-    @replace(CertBundle, "check")
-    def issue(self: CertBundle) -> None:
-        if self.type != "AMAZON_ISSUED" or self.status != "PENDING_VALIDATION":
-            check(self)
-        elif all(_stands(each["ResourceRecord"]) for each in _options(self)):
-            self.status = "ISSUED"
-
-
-def _options(bundle: CertBundle) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = bundle.describe()["Certificate"]["DomainValidationOptions"]
-    return found
-
-
-def _stands(wanted: dict[str, str]) -> bool:
-    """Whether a public zone has this record."""
-    return any(
-        (record.name, record.type) == (wanted["Name"], wanted["Type"])
-        and [value.rstrip(".") for value in record.records] == [wanted["Value"].rstrip(".")]
-        for account in route53_backends.values()
-        for backend in account.values()
-        for zone in backend.zones.values()
-        if not zone.private_zone
-        for record in zone.rrsets
-    )
-
-
-def _records() -> None:
-    """moto takes a record that comes back for one that is still there, and a second one of its name for another."""
-    change = Route53Backend.change_resource_record_sets
-
-    @replace(Route53Backend, "change_resource_record_sets")
-    def change_resource_record_sets(self: Route53Backend, zoneid: str, changes: list[dict[str, Any]]) -> None:
-        zone = self.get_hosted_zone(zoneid)
-        for each in changes:
-            if each["Action"] != "CREATE":
-                continue
-            wanted = each["ResourceRecordSet"]
-            if _has(zone, wanted):
-                raise ResourceRecordAlreadyExists(name=wanted["Name"], _type=wanted["Type"])
-            while each in zone.rr_changes:
-                zone.rr_changes.remove(each)
-        change(self, zoneid, changes)
-
-
-def _has(zone: FakeZone, wanted: dict[str, Any]) -> bool:
-    name, kind = wanted["Name"].rstrip("."), wanted["Type"]
-    return any((record.name.rstrip("."), record.type) == (name, kind) for record in zone.rrsets)

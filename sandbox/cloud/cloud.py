@@ -20,7 +20,8 @@ from moto.ec2.models.instances import Instance, StateReason
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import authority, balancers, moto_gaps, quotas
+from sandbox.cloud import balancers, moto_gaps, quotas
+from sandbox.cloud.authority import Authority
 from sandbox.cloud.autoscaling import AutoScaling
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health
 from sandbox.cloud.images import BASE_IMAGES, Images, check_app
@@ -87,8 +88,8 @@ class Cloud:
         self._wake = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self.authority = Authority(directory)
         moto_gaps.fill(self)
-        authority.fill(authority.Authority(directory))
         self.register_base_images(region)
 
     def start(self) -> None:

@@ -12,11 +12,10 @@ import pulumi
 import pytest
 
 from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
-from bluegreen.components.certificate_alarm import alarm_on_certificate
 from bluegreen.model.observation import Group
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
-from tests.components.conftest import AMI, Aws, Declared, FakeHooks, FakeObserver
+from tests.components.conftest import AMI, ARN, Aws, Declared, FakeHooks, FakeObserver
 
 
 def test_a_server_group_is_named_by_the_version_of_its_release(declare: Any) -> None:
@@ -404,16 +403,22 @@ def test_a_dashboard_has_a_line_for_each_release(declare: Any) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_an_alarm_that_stays(declare: Any) -> None:
-    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
-
-    def program(stack: Stack) -> None:
-        alarm_on_certificate("web", arn, days=30, actions=[TOPIC], tags={}, opts=pulumi.ResourceOptions())
-
-    alarm = declare(program).one("MetricAlarm", "web-certificate")
-    assert alarm["dimensions"] == {"CertificateArn": arn}
+    tls = {"domain": "shop.example.com", "certificate": ARN}
+    alarm = declare(tls=tls, listenerPort=443, alarmTopic=TOPIC).one("MetricAlarm", "web-certificate")
+    assert alarm["dimensions"] == {"CertificateArn": ARN}
     assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanOrEqualToThreshold", 30)
     assert alarm["treatMissingData"] == "ignore"
     assert alarm["alarmActions"] == [TOPIC]
+
+
+def test_the_alarm_on_the_certificate_is_left_out_without_one_and_where_it_is_not_wanted(declare: Any) -> None:
+    def alarms(**config: Any) -> list[str]:
+        return [each.name for each in declare(**config).of("MetricAlarm") if each.name.endswith("-certificate")]
+
+    tls = {"domain": "shop.example.com", "certificate": ARN}
+    assert alarms() == []
+    assert alarms(tls=tls, listenerPort=443) == ["web-certificate"]
+    assert alarms(tls=tls, listenerPort=443, alarms={"certificateDays": 0}) == []
 
 
 RIGHTS = {"parameters": True, "sessions": True}

@@ -81,6 +81,12 @@ def test_the_alarms_of_every_group_are_paid_for() -> None:
     assert count(cost(alarms={"errorPercent": 0, "latencySeconds": 0, "unhealthyHosts": 0}), "alarm metric") == 0
 
 
+def test_the_alarm_on_a_certificate_is_paid_for_once() -> None:
+    tls = {"domain": "shop.example.com", "zone": "example.com"}
+    without, with_it = cost(groups=2, tls=tls, alarms={"certificateDays": 0}), cost(groups=2, tls=tls)
+    assert count(with_it, "alarm metric") == count(without, "alarm metric") + 1
+
+
 @pytest.mark.parametrize(
     ("volume", "dollars_a_month"),
     [

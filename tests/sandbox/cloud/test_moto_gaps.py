@@ -12,6 +12,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from moto import mock_aws
 
 from sandbox.cloud.moto_gaps import gaps
@@ -461,6 +464,60 @@ def certificates_in_use(plain: Plain) -> bool:
     arn = acm.import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
     plain.elb.create_listener(**secure_listener(plain, arn))
     return takes(acm.delete_certificate, CertificateArn=arn)
+
+
+@probe("self-signed-certificates")
+def self_signed_certificates(plain: Plain) -> bool:
+    acm = plain.client("acm")
+    arn = acm.request_certificate(DomainName="web.example", ValidationMethod="DNS")["CertificateArn"]
+    made = x509.load_pem_x509_certificate(acm.get_certificate(CertificateArn=arn)["Certificate"].encode())
+    key, algorithm = made.public_key(), made.signature_hash_algorithm
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert algorithm
+    try:
+        key.verify(made.signature, made.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
+    except InvalidSignature:
+        return False
+    return True
+
+
+@probe("issued-unseen")
+def issued_unseen(plain: Plain) -> bool:
+    acm = plain.client("acm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)  # in place of a minute
+        arn = acm.request_certificate(DomainName="web.example", ValidationMethod="DNS")["CertificateArn"]
+        return bool(acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "ISSUED")
+
+
+def change_record(plain: Plain, *others: str) -> Callable[[str, str], None]:
+    """Of a zone that is made for it, with other records in it: an action, and the record's value."""
+    dns, name = plain.client("route53"), f"{plain.name()}.example"
+    zone = dns.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+
+    def change(action: str, value: str, host: str = "www") -> None:
+        record = {"Name": f"{host}.{name}", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": value}]}
+        changes = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        dns.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=changes)
+
+    for host in others:
+        change("CREATE", "192.0.2.9", host)
+    return change
+
+
+@probe("second-records")
+def second_records(plain: Plain) -> bool:
+    change = change_record(plain)
+    change("CREATE", "192.0.2.1")
+    return takes(change, action="CREATE", value="192.0.2.2")
+
+
+@probe("records-that-return")
+def records_that_return(plain: Plain) -> bool:
+    change = change_record(plain, "xxx")
+    change("CREATE", "192.0.2.1")
+    change("DELETE", "192.0.2.1")
+    return refuses(change, action="CREATE", value="192.0.2.1")
 
 
 @probe("rule-description")
