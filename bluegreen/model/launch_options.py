@@ -7,6 +7,7 @@ All of it is part of the release, as JSON text (`schema.as_text`): a server grou
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,14 +84,19 @@ class VolumeType(StrEnum):
 
 
 LIMITS = {
-    VolumeType.GP3: _Limits(1, 16384, iops=(3000, 16000), iops_per_gb=500),
+    VolumeType.GP3: _Limits(1, 65536, iops=(3000, 80000), iops_per_gb=500),
     VolumeType.GP2: _Limits(1, 16384),
     VolumeType.IO1: _Limits(4, 16384, iops=(100, 64000), iops_per_gb=50, needs_iops=True),
     VolumeType.IO2: _Limits(4, 65536, iops=(100, 256000), iops_per_gb=1000, needs_iops=True),
     VolumeType.ST1: _Limits(125, 16384),
     VolumeType.SC1: _Limits(125, 16384),
 }
-"""EBS User Guide, "Amazon EBS volume types"."""
+"""EBS User Guide, "Amazon EBS volume types"; gp3's of https://aws.amazon.com/about-aws/whats-new/2025/09/
+amazon-ebs-size-provisioned-performance-gp3-volumes/."""
+
+GP3_FREE_IOPS = 3000
+GP3_THROUGHPUT_OF_IOPS = 0.25
+"""MiB a second at most, for each operation a second."""
 
 
 class Volume(ConfigModel):
@@ -100,7 +106,7 @@ class Volume(ConfigModel):
     size_gb: int
     type: VolumeType = VolumeType.GP3
     iops: int | None = None
-    throughput: int | None = Field(None, ge=125, le=1000)
+    throughput: int | None = Field(None, ge=125, le=2000)
     kms_key: Annotated[str, AfterValidator(_key)] = ""
 
     @model_validator(mode="after")
@@ -110,6 +116,11 @@ class Volume(ConfigModel):
             raise refusal(f"{self.type} has {limits.least} to {limits.most} GiB, not {self.size_gb}")
         if self.throughput is not None and self.type is not VolumeType.GP3:
             raise refusal(f"throughput is of gp3 only, not of {self.type}")
+        if self.throughput is not None:
+            iops = self.iops or GP3_FREE_IOPS
+            if self.throughput > (most := int(iops * GP3_THROUGHPUT_OF_IOPS)):
+                needed = math.ceil(self.throughput / GP3_THROUGHPUT_OF_IOPS)
+                raise refusal(f"{iops} iops give at most {most} MiB/s: {self.throughput} needs {needed}")
         if self.iops is None:
             if limits.needs_iops:
                 raise refusal(f"{self.type} needs iops")

@@ -26,7 +26,7 @@ def faults(**config: Any) -> dict[str, str]:
     "volume",
     [
         DATA,
-        DATA | {"iops": 16000, "throughput": 1000},
+        DATA | {"iops": 16000, "throughput": 2000},
         DATA | {"type": "io1", "iops": 5000},
         DATA | {"type": "io2", "iops": 100000},
         DATA | {"type": "st1", "sizeGb": 125},
@@ -42,12 +42,13 @@ def test_a_volume_that_ebs_has_comes_back_from_the_release(volume: dict[str, Any
     ("change", "path", "said"),
     [
         ({"device": "sdf"}, "volumes[0].device", "is not a device name"),
-        ({"sizeGb": 0}, "volumes[0]", "gp3 has 1 to 16384 GiB"),
+        ({"sizeGb": 0}, "volumes[0]", "gp3 has 1 to 65536 GiB"),
         ({"type": "st1"}, "volumes[0]", "st1 has 125 to 16384 GiB"),
         ({"type": "io2"}, "volumes[0]", "io2 needs iops"),
         ({"type": "gp2", "iops": 3000}, "volumes[0]", "gp2 takes no iops"),
         ({"type": "io1", "iops": 6000}, "volumes[0]", "io1 of 100 GiB takes 100 to 5000 iops"),
         ({"type": "io1", "iops": 200, "throughput": 200}, "volumes[0]", "throughput is of gp3 only"),
+        ({"throughput": 800}, "volumes[0]", "3000 iops give at most 750 MiB/s: 800 needs 3200"),
         ({"throughput": 100}, "volumes[0].throughput", "greater than or equal to 125"),
         ({"kmsKey": "alias/disks"}, "volumes[0].kmsKey", "not the ARN of a KMS key"),
         ({"encrypted": False}, "volumes[0].encrypted", "unknown key"),
