@@ -35,11 +35,14 @@ SCHEMA_COMPAT = "schema-compat"
 
 
 class Purpose(StrEnum):
-    """What a listener is for, as its tag says. One without the tag was not made by a program of ours."""
+    """What a listener, or a rule of a shared one, is for, as its tag says. One without the tag was not made by a
+    program of ours."""
 
     PRODUCTION = "production"
     PREVIEW = "preview"
     REDIRECT = "redirect"
+    CLOSED = "closed"
+    """A rule that answers who may not see the preview."""
 
 
 @dataclass(frozen=True, kw_only=True)

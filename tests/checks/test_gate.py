@@ -413,6 +413,7 @@ def test_the_command_gets_the_preview_and_the_release_as_environment() -> None:
     variables = {
         "BLUEGREEN_PREVIEW_URL": "http://web.test:9000",
         "BLUEGREEN_PREVIEW_ADDRESS": "web.test",
+        "BLUEGREEN_PREVIEW_HEADER": "",
         "BLUEGREEN_RELEASE": "bbbbbbbb",
         "BLUEGREEN_IMAGE": "ami-2",
         "BLUEGREEN_SERVICE": "web",
