@@ -260,19 +260,19 @@ class Gate:
         began = self.clock()
         while True:
             preview = await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PREVIEW)
+            if preview and preview.is_hidden:
+                raise GateFailed(
+                    f"{candidate.group.name} can't be shown to smoke tests and command: its preview rule comes after "
+                    "the one that users meet",
+                    _with_traffic(
+                        candidate, "Set `ami` back and run `pulumi up`, so that a change of listener.priority ends."
+                    ),
+                )
             if preview and preview.shows_only(target_group):
                 return preview.known_as(policy.proofs.domain)
             if (waited := self.clock() - began) >= VISIBLE_AFTER_SECONDS:
                 break
             await self.sleep(delay_after(waited))
-        if preview and preview.is_hidden:
-            raise GateFailed(
-                f"{candidate.group.name} can't be shown to smoke tests and command: its preview rule comes after "
-                "the one that users meet",
-                _with_traffic(
-                    candidate, "Set `ami` back and run `pulumi up`, so that a change of listener.priority ends."
-                ),
-            )
         shown = "forwards elsewhere" if preview else "is not there"
         raise GateFailed(
             f"{candidate.group.name} can't be shown to smoke tests and command: its preview listener {shown}",

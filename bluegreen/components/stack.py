@@ -128,8 +128,10 @@ class Stack:
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
         more = max(0, 2 * settings.max_size - sum(group.desired for group in ours))
-        front = self._find_front(settings.listener) if settings.listener else None
-        zones = frozenset(front.balancer.zones) if front else None
+        zones: frozenset[str] | None = None
+        if settings.listener:
+            front = self._find_front(settings.listener)
+            zones = frozenset(front.balancer.zones if front else ())
         needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more, balancer_zones=zones)
         return self.find_place_in(settings.vpc, needs, running)
 
