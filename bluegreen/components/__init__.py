@@ -2,7 +2,7 @@
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
-from bluegreen.components.service import Service, ServiceArgs
+from bluegreen.components.service import Service, ServiceArgs, make_balancer
 from bluegreen.components.shared_balancer import SharedBalancer, SharedBalancerArgs
 from bluegreen.components.stack import Stack
 
@@ -16,4 +16,5 @@ __all__ = [
     "SharedBalancer",
     "SharedBalancerArgs",
     "Stack",
+    "make_balancer",
 ]

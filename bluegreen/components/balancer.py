@@ -56,7 +56,13 @@ class BalancerArgs:
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
         """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
-        `internal`, `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does."""
+        `internal`, `idleTimeoutSeconds`, `deletionProtection`, `tags`. Raises as `Stack.admit` does, BluegreenError
+        where the settings name another's `listener`."""
+        if settings.listener:
+            raise BluegreenError(
+                f"the service {settings.service} has a `listener` of a load balancer that is there already",
+                "Make it a SharedBalancer, or let `make_balancer` choose.",
+            )
         admitted = stack.admit(settings)
         return cls(
             network=network,
@@ -118,9 +124,12 @@ class Balancer(pulumi.ComponentResource):
             self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, args.network.anywhere)
         self._service = ""
         network, logs = args.network, args.access_logs
+        # AWS has internal load balancers with IPv4 addresses alone (ELB API, SetIpAddressType).
+        is_dualstack = network.has_ipv6 and not args.is_internal
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
+            ip_address_type="dualstack" if is_dualstack else None,
             internal=args.is_internal or None,
             security_groups=[group.id],
             subnets=network.private_subnet_ids if args.is_internal else network.public_subnet_ids,
@@ -147,7 +156,7 @@ class Balancer(pulumi.ComponentResource):
             args.dns.names if args.dns else (),
             name=name,
             zone=args.zones.names,
-            is_dualstack=False,
+            is_dualstack=is_dualstack,
             opts=self._child,
         )
         self._domain = args.tls.domain if args.tls else args.dns.names[0] if args.dns else ""

@@ -8,8 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Stack
-from bluegreen.components.service import make_balancer
+from bluegreen.components import BalancerArgs, Network, NetworkArgs, SharedBalancerArgs, Stack, make_balancer
 from bluegreen.errors import BluegreenError
 from bluegreen.model.observation import Balancer as Seen
 from bluegreen.model.observation import Egress, Front, Group, Rule, Subnet, Vpc, WayOut
@@ -183,15 +182,11 @@ def test_a_listener_of_another_region_is_refused(declare: Any) -> None:
 
 def test_a_service_that_runs_stays_behind_its_load_balancer(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeObserver, "running", (RUNNING,))
-    with pytest.raises(
-        pulumi.RunError, match=r"bluegreen:listener\.arn: is of .*app/shared/.*, and the stack runs behi"
-    ):
+    with pytest.raises(pulumi.RunError, match=r"bluegreen:listener\.arn: is of .*app/shared/.*, and the stack runs"):
         declare(**CONFIG)
     monkeypatch.setattr(FakeObserver, "balancer", BALANCER)
     declare(**CONFIG)
-    with pytest.raises(
-        pulumi.RunError, match=r"bluegreen:listener: is unset, and the stack runs behind .*/app/shared/"
-    ):
+    with pytest.raises(pulumi.RunError, match=r"bluegreen:listener: is unset, and the stack runs behind .*shared/"):
         declare(vpc=CONFIG["vpc"])
 
 
@@ -218,13 +213,23 @@ def test_rules_serve_the_one_service_that_their_header_names(declare: Any) -> No
     assert "the rules web are the service web's, and can't be api's too" in caught[0]
 
 
-def test_without_a_listener_it_is_a_load_balancer_of_the_stacks_own(declare: Any) -> None:
-    made: list[Any] = []
+def test_settings_say_which_of_the_two_it_is_and_the_other_is_refused(declare: Any) -> None:
+    made: list[str] = []
 
     def program(stack: Stack) -> None:
         network = Network("web", NetworkArgs.from_settings(stack.settings, stack=stack))
-        made.append(make_balancer("web", stack.settings, stack=stack, network=network))
-        made.append(BalancerArgs.from_settings(stack.settings, stack=stack, network=network))
+        made.append(type(make_balancer("web", stack.settings, stack=stack, network=network)).__name__)
+        for args in (BalancerArgs, SharedBalancerArgs):
+            try:
+                args.from_settings(stack.settings, stack=stack, network=network)
+            except BluegreenError as error:
+                made.append(error.what)
 
+    declare(program, **CONFIG)
     declare(program)
-    assert isinstance(made[0], Balancer)
+    assert made == [
+        "SharedBalancer",
+        "the service web has a `listener` of a load balancer that is there already",
+        "Balancer",
+        "the service web has no `listener`: make it a Balancer of its own",
+    ]

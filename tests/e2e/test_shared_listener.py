@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -28,12 +28,13 @@ class Shared:
     listener: str
     address: str
     group: str
+    port: int = PORT
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         return {"arn": self.listener, "hosts": [HOST], "priority": 100, **changes}
 
     def ask(self, path: str = "/version", host: str = HOST, **headers: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self.address, PORT, timeout=10)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
         connection.request(
             "GET", path, headers={"Host": host, **{key.replace("_", "-"): headers[key] for key in headers}}
         )
@@ -128,6 +129,9 @@ def test_a_service_comes_to_a_listener_of_somebody_elses(shared: Shared) -> None
     assert project.outputs["previewHeader"] == "X-Bluegreen-Preview: web"
     again = project.up()
     assert (again.changes, again.writes) == ({}, [])
+    planned = project.bluegreen("plan", project.stack)
+    assert planned.code == 0, planned.output
+    assert "load balancer" not in planned.output, "it is others' to pay"
 
 
 def test_a_canary_is_proven_by_the_header_and_shifted_on_the_rule(shared: Shared) -> None:
@@ -200,7 +204,7 @@ def test_a_release_is_not_proven_while_its_preview_comes_too_late(shared: Shared
     assert gone.code == 0, gone.output
 
 
-def test_the_way_out_of_the_load_balancer_is_opened_where_nobody_else_does(shared: Shared) -> None:
+def test_names_lead_there_and_the_way_out_is_opened_where_nobody_else_does(shared: Shared) -> None:
     project, ec2 = shared.project, shared.project.aws("ec2")
 
     def ways_out() -> list[str]:
@@ -208,18 +212,28 @@ def test_the_way_out_of_the_load_balancer_is_opened_where_nobody_else_does(share
         rules = ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
         return [each.get("Description", "") for each in rules if each["IsEgress"]]
 
+    route53 = project.aws("route53")
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+
+    def records() -> set[str]:
+        found = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        return {each["Type"] for each in found if each["Name"].rstrip(".") == HOST}
+
     everywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     assert ways_out() == [""]
     ec2.revoke_security_group_egress(GroupId=shared.group, IpPermissions=everywhere)
-    opened = project.up()
+    project.aws("elbv2").set_ip_address_type(LoadBalancerArn=shared.balancer, IpAddressType="dualstack")
+    opened = project.up(dns={"zone": "example.com", "names": [HOST]})
     assert opened.code == 0, opened.output
     assert ways_out() == ["To the machines"]
+    assert records() == {"A", "AAAA"}
     again = project.up()
     assert (again.changes, again.writes) == ({}, [])
     ec2.authorize_security_group_egress(GroupId=shared.group, IpPermissions=everywhere)
-    closed = project.up()
+    closed = project.up(dns=None)
     assert closed.code == 0, closed.output
     assert ways_out() == [""]
+    assert records() == set()
 
 
 def test_a_service_that_runs_can_not_leave_its_load_balancer(shared: Shared) -> None:
@@ -228,6 +242,23 @@ def test_a_service_that_runs_can_not_leave_its_load_balancer(shared: Shared) -> 
     assert refused.code != 0
     assert f"bluegreen:listener: is unset, and the stack runs behind {shared.balancer}" in refused.output
     assert not refused.writes
+
+
+def test_a_service_moves_to_another_listener_of_the_same_load_balancer(shared: Shared) -> None:
+    project, nothing = shared.project, {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    made = project.aws("elbv2").create_listener(
+        LoadBalancerArn=shared.balancer, Port=8081, Protocol="HTTP", DefaultActions=[nothing]
+    )
+    old = project.release
+    second = replace(shared, listener=made["Listeners"][0]["ListenerArn"], port=8081)
+    moved = project.up(listener=second.settings(priority=1), ami=project.image("3"))
+    assert moved.code == 0, moved.output
+    assert "smoke tests passed" in moved.output
+    assert set(shared.rules()) == {"10", "default"}
+    assert set(second.rules()) == {"1", "2", "3", "default"}
+    assert project.release != old
+    assert project.release in second.ask()[1]
+    assert project.outputs["url"] == f"http://{HOST}:8081"
 
 
 def test_a_destroy_leaves_what_is_others_and_needs_no_listener(shared: Shared) -> None:

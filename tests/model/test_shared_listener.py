@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from bluegreen.errors import SettingsError
+from bluegreen.model.alarms import alarms_of
 from bluegreen.model.observation import Balancer, Egress, Front, Rule
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 from bluegreen.model.shared_listener import SharedListener, judge, lets_out
+from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.tags import LISTENER, Owner, Purpose
 
 ELB = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
@@ -197,3 +199,10 @@ def test_the_load_balancer_is_let_out_if_all_subnets_are_reached(rules: list[Egr
 def test_our_own_way_out_does_not_count_or_it_would_come_and_go() -> None:
     assert not lets_out([egress(**OWNER.tags)], 8080, ["10.0.1.0/24"], OWNER)
     assert lets_out([egress(**OTHER.tags)], 8080, ["10.0.1.0/24"], OWNER)
+
+
+@pytest.mark.parametrize("alarms", [{}, {"errorPercent": 0}, {"latencySeconds": 0}])
+def test_a_soak_waits_for_as_many_alarms_as_come_with_a_release(alarms: dict[str, int]) -> None:
+    for found in (settings(alarms=alarms), Settings.parse({"ami": "ami-00000001", "alarms": alarms})):
+        made = list(alarms_of(found.alarms, found.max_size, is_alone=found.listener is None))
+        assert SoakPolicy.from_settings(found).own_alarms == len(made)
