@@ -35,7 +35,7 @@ from bluegreen.model.observation import (
     Vpc,
     WayOut,
 )
-from bluegreen.model.tags import LISTENER, PROJECT, RELEASE, SERVICE, STACK, Owner, Purpose
+from bluegreen.model.tags import BALANCER, LISTENER, PROJECT, RELEASE, SERVICE, SHARED, STACK, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
@@ -254,12 +254,6 @@ class Observer:
             raise
 
     @in_our_words
-    def has_listener(self, balancer: str, owner: Owner) -> bool:
-        """Whether a load balancer (ARN) has a listener that is the owner's: one that is shared has rules. Two calls."""
-        listeners = [each["ListenerArn"] for each in self._describe_listeners(balancer)]
-        return any(owner.tags.items() <= own.tags.items() for own in self._owned(listeners).values())
-
-    @in_our_words
     def front(self, listener: str, priorities: Collection[int]) -> Front | None:
         """A listener (ARN) of anybody's, with those of its rules that have one of these priorities; None where there is
         none. Four calls, and one for the tags of rules."""
@@ -314,7 +308,7 @@ class Observer:
         Calls: one, then one per load balancer, and two for each that is protected.
         """
         balancers = self._balancers_of(list(target_groups))
-        return tuple(arn for arn in balancers if self._is_protected(arn) and self.has_listener(arn, owner))
+        return tuple(arn for arn in balancers if self._is_protected(arn) and self._has_listener(arn, owner))
 
     @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
@@ -606,6 +600,7 @@ class Observer:
                     release=tags.get(RELEASE, ""),
                     subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
                     zones=tuple(each.get("AvailabilityZones", [])),
+                    is_behind_shared=tags.get(BALANCER) == SHARED,
                 )
 
     def _describe_target_groups(self, arns: list[str]) -> list[dict[str, Any]]:
@@ -652,6 +647,11 @@ class Observer:
                 if (arn := rule["RuleArn"]) in owned
             ]
         return ways
+
+    def _has_listener(self, balancer: str, owner: Owner) -> bool:
+        """Whether a load balancer (ARN) has a listener that is the owner's: one that is shared has rules."""
+        listeners = [each["ListenerArn"] for each in self._describe_listeners(balancer)]
+        return any(owner.tags.items() <= own.tags.items() for own in self._owned(listeners).values())
 
     def _is_protected(self, balancer: str) -> bool:
         try:

@@ -100,6 +100,8 @@ class Balancer(pulumi.ComponentResource):
     """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
     is_alone = True
     """No other service is behind it."""
+    group_tags: Mapping[str, str] = {}
+    """For what is behind it."""
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:Balancer", name, None, opts)

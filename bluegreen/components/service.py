@@ -243,7 +243,7 @@ class Service(pulumi.ComponentResource):
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).
                 after=args.network.public_routes,
-                tags=self._tags,
+                tags={**self._tags, **args.balancer.group_tags},
             ),
             opts=self._child,
         )

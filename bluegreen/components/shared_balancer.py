@@ -18,7 +18,7 @@ from bluegreen.model.dns import NO_ZONES, Dns, Zones
 from bluegreen.model.observation import Front
 from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.shared_listener import PREVIEW_HEADER, SharedListener, lets_out
-from bluegreen.model.tags import LISTENER, Owner, Purpose
+from bluegreen.model.tags import BALANCER, LISTENER, SHARED, Owner, Purpose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,8 @@ class SharedBalancer(pulumi.ComponentResource):
     """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
     is_alone = False
     """Other services are behind the load balancer."""
+    group_tags: Mapping[str, str] = {BALANCER: SHARED}
+    """For what is behind it."""
 
     def __init__(self, name: str, args: SharedBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:SharedBalancer", name, None, opts)

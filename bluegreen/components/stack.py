@@ -231,18 +231,16 @@ class Stack:
             if cidrs and settings.vpc_cidr not in cidrs:
                 raise _moved("vpcCidr", f"the stack runs in {', '.join(cidrs)}")
         if balancer := self._observer.balancer_of([arn for group in ours for arn in group.target_groups]):
-            self._refuse_other_balancer(settings, balancer)
+            self._refuse_other_balancer(settings, balancer, is_shared=any(group.is_behind_shared for group in ours))
         return self._observer.active_of(ours)
 
-    def _refuse_other_balancer(self, settings: Settings, balancer: Balancer) -> None:
+    def _refuse_other_balancer(self, settings: Settings, balancer: Balancer, *, is_shared: bool) -> None:
         """AWS lets a target group be behind one load balancer. Raises SettingsError."""
         back = "target groups can't move to another. Set it back, or destroy the stack first"
         if settings.listener and settings.listener.balancer != balancer.arn:
             message = f"is of {settings.listener.balancer}, and the stack runs behind {balancer.arn}; {back}"
             raise SettingsError([Fault("bluegreen:listener.arn", message)])
-        # In a VPC of its own there is no other's load balancer.
-        may_be_shared = settings.vpc.is_set and not settings.listener
-        if may_be_shared and not self._observer.has_listener(balancer.arn, self.owner(settings.service)):
+        if is_shared and not settings.listener:
             message = f"is unset, and the stack runs behind {balancer.arn}, which is not its own; {back}"
             raise SettingsError([Fault("bluegreen:listener", message)])
         if not settings.listener and balancer.is_internal != settings.internal:

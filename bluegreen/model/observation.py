@@ -68,6 +68,7 @@ class Group:
     release: str = ""
     subnets: tuple[str, ...] = ()  # ids
     zones: tuple[str, ...] = ()
+    is_behind_shared: bool = False  # a load balancer that is not the stack's own
 
 
 class WayOut(StrEnum):

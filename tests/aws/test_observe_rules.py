@@ -139,7 +139,6 @@ def test_a_shared_load_balancer_is_not_ours_to_protect(shared: Shared) -> None:
         LoadBalancerArn=world.balancer, Attributes=[{"Key": "deletion_protection.enabled", "Value": "true"}]
     )
     assert world.observer.protected_balancers([world.old], WEB) == ()
-    assert not world.observer.has_listener(world.balancer, WEB)
 
 
 def test_a_front_is_the_listener_with_the_rules_at_the_priorities_that_matter(shared: Shared) -> None:

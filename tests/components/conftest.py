@@ -190,9 +190,6 @@ class FakeObserver:
         own = Balancer(arn=f"{ELB}:loadbalancer/app/web-1/1", vpc="vpc-own", is_internal=False)
         return (self.balancer or own) if self.running else None
 
-    def has_listener(self, balancer: str, owner: Owner) -> bool:
-        return balancer.endswith("/app/web-1/1")
-
     fronts: tuple[Front, ...] = ()
 
     def front(self, listener: str, priorities: Collection[int]) -> Front | None:

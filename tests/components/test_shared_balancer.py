@@ -186,8 +186,18 @@ def test_a_service_that_runs_stays_behind_its_load_balancer(declare: Any, monkey
         declare(**CONFIG)
     monkeypatch.setattr(FakeObserver, "balancer", BALANCER)
     declare(**CONFIG)
+    monkeypatch.setattr(FakeObserver, "running", (replace(RUNNING, is_behind_shared=True),))
     with pytest.raises(pulumi.RunError, match=r"bluegreen:listener: is unset, and the stack runs behind .*shared/"):
         declare(vpc=CONFIG["vpc"])
+
+
+def test_what_is_behind_a_shared_one_says_so_and_nothing_else_does(declare: Any) -> None:
+    def tags(declared: Any) -> dict[str, str]:
+        (group,) = declared.of("Group")
+        return {each["key"]: each["value"] for each in group.inputs["tags"]}
+
+    assert tags(declare(**CONFIG))["bluegreen:balancer"] == "shared"
+    assert "bluegreen:balancer" not in tags(declare(vpc=None))
 
 
 def test_it_is_asked_about_once(declare: Any) -> None:
