@@ -97,8 +97,9 @@ class Stack:
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
-        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
         front = self._check_front(settings) if settings.listener else None
+        is_internal = front.balancer.is_internal if front else None
+        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
         desired = active.desired if active else None
         admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, front=front)
         self._admitted.append((settings, admitted))

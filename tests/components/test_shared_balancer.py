@@ -11,7 +11,7 @@ import pytest
 from bluegreen.components import BalancerArgs, Network, NetworkArgs, SharedBalancerArgs, Stack, make_balancer
 from bluegreen.errors import BluegreenError
 from bluegreen.model.observation import Balancer as Seen
-from bluegreen.model.observation import Egress, Front, Group, Rule, Subnet, Vpc, WayOut
+from bluegreen.model.observation import Egress, Front, Group, HostedZone, Rule, Subnet, Vpc, WayOut
 from tests.components.conftest import ELB, FakeHooks, FakeObserver
 
 ARN = f"{ELB}:listener/app/shared/50dc6c495c0c9188/f2f7dc8efc522ab2"
@@ -133,6 +133,16 @@ def test_users_meet_it_by_the_first_host_and_the_header_is_an_output(
     assert declare(**{**CONFIG, "listener": by_path}).outputs["url"] == "http://shared.elb.test"
 
 
+def test_names_of_an_internal_one_are_made_in_the_private_zone(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    zones = (HostedZone(id="ZPUB", name="example.com"), HostedZone(id="ZPRIV", name="example.com", is_private=True))
+    monkeypatch.setattr(FakeObserver, "hosted", zones)
+    for is_internal, zone in ((True, "ZPRIV"), (False, "ZPUB")):
+        balancer = replace(BALANCER, is_internal=is_internal)
+        monkeypatch.setattr(FakeObserver, "fronts", (replace(FRONT, balancer=balancer),))
+        (record,) = declare(**CONFIG, dns={"zone": "example.com", "names": ["shop.example.com"]}).of("Record")
+        assert record.inputs["zoneId"] == zone
+
+
 @pytest.mark.parametrize("is_dualstack", [False, True])
 def test_names_lead_to_it_by_both_kinds_of_address_where_it_has_both(
     declare: Any, monkeypatch: pytest.MonkeyPatch, is_dualstack: bool
@@ -140,7 +150,7 @@ def test_names_lead_to_it_by_both_kinds_of_address_where_it_has_both(
     balancer = replace(BALANCER, is_dualstack=is_dualstack)
     monkeypatch.setattr(FakeObserver, "fronts", (replace(FRONT, balancer=balancer),))
     records = declare(**CONFIG, dns={"zone": "example.com", "names": ["shop.example.com"]}).of("Record")
-    assert [each.inputs["type"] for each in records] == (["A", "AAAA"] if is_dualstack else ["A"])
+    assert {each.inputs["type"] for each in records} == ({"A", "AAAA"} if is_dualstack else {"A"})
     for each in records:
         assert each.inputs["aliases"] == [{"name": "shared.elb.test", "zoneId": "ZELB", "evaluateTargetHealth": False}]
 

@@ -109,11 +109,13 @@ def test_what_can_not_be_is_refused_and_nothing_is_made(shared: Shared, changes:
     if "arn" in changes:
         changes = {"arn": shared.listener[:-4] + "0000"}
     refused = shared.project.up(listener=shared.settings(**changes))
+    planned = shared.project.bluegreen("plan", shared.project.stack)
     shared.project.configure(listener=shared.settings())
     assert refused.code != 0
     assert fault in refused.output
     assert refused.has_no_traceback, refused.output
     assert not refused.writes
+    assert f"refused: {fault}" in planned.output
 
 
 def test_a_service_comes_to_a_listener_of_somebody_elses(shared: Shared) -> None:
