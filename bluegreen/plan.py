@@ -11,7 +11,6 @@ from bluegreen.checks.launchable import check_launchable
 from bluegreen.checks.place import find_place
 from bluegreen.checks.shared import find_front
 from bluegreen.course import Course
-from bluegreen.errors import Fault
 from bluegreen.model.baseline import Difference
 from bluegreen.model.cost import Cost, cost_of
 from bluegreen.model.estimate import expected_seconds
@@ -144,11 +143,11 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
     if settings.vpc.is_set:
         place = find_place(observer, settings.vpc)
         reached: frozenset[str] | None = None
-        faults: list[Fault] = []
+        faults = []
         if listener := settings.listener:
             front = find_front(observer, listener)
             reached = frozenset(front.balancer.zones if front else ())
-            faults += judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id)
+            faults = list(judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id))
         addresses = 2 * settings.max_size
         needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=addresses, balancer_zones=reached)
         faults += () if is_there else faults_of(settings.vpc, place, needs)
