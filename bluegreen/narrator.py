@@ -47,7 +47,10 @@ from bluegreen.model.notice import (
 )
 from bluegreen.model.tags import LISTENER, RELEASE, Purpose
 
-LISTENER_TYPE = "aws:lb/listener:Listener"
+LISTENER_TYPES = ("aws:lb/listener:Listener", "aws:lb/listenerRule:ListenerRule")
+"""What may take the traffic from one release to another."""
+ACTIONS = ("defaultActions", "actions")
+"""Where either says how."""
 TARGET_GROUP_TYPE = "aws:lb/targetGroup:TargetGroup"
 STACK_TYPE = "pulumi:pulumi:Stack"
 ATTACHMENT_TYPES = ("aws:autoscaling/policy:Policy", "aws:cloudwatch/metricAlarm:MetricAlarm")
@@ -177,7 +180,8 @@ class Narrator:
 
     def _weights(self, listener: Any) -> dict[str, int]:
         """Percent of the traffic by version."""
-        actions = (listener.outputs or {}).get("defaultActions") or (listener.inputs or {}).get("defaultActions") or []
+        told = [known.get(key) for known in (listener.outputs or {}, listener.inputs or {}) for key in ACTIONS]
+        actions: list[Mapping[str, Any]] = next((each for each in told if each), [])
         weights = {self._releases.get(arn, _name_in(arn)): weight for arn, weight in _forwarded(actions)}
         total = sum(weights.values()) or 1
         return {version: round(100 * weight / total) for version, weight in weights.items()}
@@ -264,7 +268,7 @@ def _is_of_aws(step: Any) -> bool:
 
 def _is_production(step: Any) -> bool:
     state = step.new or step.old
-    return bool(step.type == LISTENER_TYPE and state and _tags(state).get(LISTENER) == Purpose.PRODUCTION)
+    return bool(step.type in LISTENER_TYPES and state and _tags(state).get(LISTENER) == Purpose.PRODUCTION)
 
 
 def _tags(state: Any) -> Mapping[str, str]:

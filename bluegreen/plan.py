@@ -9,6 +9,7 @@ from typing import Any
 
 from bluegreen.checks.launchable import check_launchable
 from bluegreen.checks.place import find_place
+from bluegreen.checks.shared import find_front
 from bluegreen.course import Course
 from bluegreen.errors import EngineError
 from bluegreen.model.baseline import Difference
@@ -20,6 +21,7 @@ from bluegreen.model.observation import Subnet, WayOut
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Nat
+from bluegreen.model.shared_listener import judge as judge_front
 from bluegreen.model.zones import choose_zones
 from bluegreen.stack import Stack
 
@@ -196,8 +198,15 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
     settings, observer = stack.settings, stack.observer
     if settings.vpc.is_set:
         place = find_place(observer, settings.vpc)
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=2 * settings.max_size)
-        faults = () if is_there else faults_of(settings.vpc, place, needs)
+        reached: frozenset[str] | None = None
+        faults = []
+        if listener := settings.listener:
+            front = find_front(observer, listener)
+            reached = frozenset(front.balancer.zones if front else ())
+            faults = list(judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id))
+        addresses = 2 * settings.max_size
+        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=addresses, balancer_zones=reached)
+        faults += () if is_there else faults_of(settings.vpc, place, needs)
         subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))
         return subnets, tuple(f"{fault.path}: {fault.message}" for fault in faults)
     for vpc in observer.vpcs(tags=stack.owner.tags):

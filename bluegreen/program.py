@@ -10,9 +10,8 @@ from types import FrameType
 
 import pulumi
 
-from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
-from bluegreen.components.service import Service, ServiceArgs
+from bluegreen.components.service import Service, ServiceArgs, make_balancer
 from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError, ImageUnset, NotUsable
 
@@ -53,7 +52,7 @@ def declare(stack: Stack) -> None:
     args = NetworkArgs.from_settings(settings, stack=stack)
     stack.refuse_other_services(name)
     network = Network(name, args)
-    balancer = Balancer(name, BalancerArgs.from_settings(settings, stack=stack, network=network))
+    balancer = make_balancer(name, settings, stack=stack, network=network)
     service = Service(name, ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer))
     stack.export(service)
 

@@ -187,7 +187,11 @@ def test_a_preview_tells_of_no_step() -> None:
     assert told({"resourcePreEvent": {"metadata": step, "planning": True}}) == []
 
 
-def test_shares_of_a_split_are_percent_by_version() -> None:
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("aws:lb/listener:Listener", "defaultActions"), ("aws:lb/listenerRule:ListenerRule", "actions")],
+)
+def test_shares_of_a_split_are_percent_by_version(kind: str, key: str) -> None:
     def state(kind: str, **more: Any) -> dict[str, Any]:
         return {"type": kind, "urn": f"urn:pulumi:dev::p::{kind}::web", **more}
 
@@ -200,10 +204,10 @@ def test_shares_of_a_split_are_percent_by_version() -> None:
     ]
     forward = {"targetGroups": [{"arn": "arn:old", "weight": 3}, {"arn": "arn:new", "weight": 1}]}
     listener = state(
-        "aws:lb/listener:Listener",
+        kind,
         id="arn:listener",
         inputs={"tags": {"bluegreen:listener": "production"}},
-        outputs={"defaultActions": [{"type": "forward", "forward": forward}]},
+        outputs={key: [{"type": "forward", "forward": forward}]},
     )
     heard = told(*groups, step("update", listener))
     assert Shifted(stack="prod", weights={"aaaaaaaa": 75, "bbbbbbbb": 25}) in heard

@@ -5,7 +5,8 @@ Methods block: from a program's event loop they are called in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,14 +16,18 @@ from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.model.dns import is_zone_id
 from bluegreen.model.observation import (
     Alarm,
+    Balancer,
     Certificate,
+    Egress,
     Entrance,
+    Front,
     Group,
     HostedZone,
     Image,
     InstanceType,
     Listener,
     Machine,
+    Rule,
     ScalingActivity,
     Subnet,
     Target,
@@ -30,7 +35,7 @@ from bluegreen.model.observation import (
     Vpc,
     WayOut,
 )
-from bluegreen.model.tags import LISTENER, RELEASE, SERVICE, Owner, Purpose
+from bluegreen.model.tags import BALANCER, LISTENER, PROJECT, RELEASE, SERVICE, SHARED, STACK, Owner, Purpose
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
@@ -162,47 +167,59 @@ class Observer:
 
     @in_our_words
     def listeners_of(self, target_groups: Iterable[str]) -> tuple[Listener, ...]:
-        """Every listener of every load balancer that these target groups (ARNs) are behind.
+        """Every listener of every load balancer that these target groups (ARNs) are behind, and as one more each rule
+        of ours that names any of them.
 
         A target group that is gone is behind none, and hides none of the others. Calls: one, then one per load
-        balancer, one per listener (its rules), one for the listeners' tags.
+        balancer, one per listener (its rules), one for the listeners' tags, one for those of twenty rules.
         """
-        found = self._describe_target_groups(list(target_groups))
-        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
-        listeners = [each for arn in balancers for each in self._describe_listeners(arn)]
-        purposes = self._purposes([each["ListenerArn"] for each in listeners])
+        asked = list(target_groups)
+        listeners = [each for arn in self._balancers_of(asked) for each in self._describe_listeners(arn)]
+        owned = self._owned([each["ListenerArn"] for each in listeners])
         seen = []
+        named: list[str] = []
         for each in listeners:
             try:
-                weights = self._weights(each["ListenerArn"])
+                rules = self._describe_rules(each["ListenerArn"])
             except ClientError as error:
                 if is_fault(error, "ListenerNotFound"):  # on a destroy, listeners go while this is asked
                     continue
                 raise
-            purpose = purposes.get(each["ListenerArn"])
-            seen.append(Listener(arn=each["ListenerArn"], port=each["Port"], purpose=purpose, weights=weights))
-        return tuple(seen)
+            seen.append((each, rules))
+            named += [rule["RuleArn"] for rule in rules if _names_any(rule, asked) and not rule["IsDefault"]]
+        ours = self._owned(named)
+        found = []
+        for each, rules in seen:
+            arn, port = each["ListenerArn"], each["Port"]
+            rest = [rule for rule in rules if rule["RuleArn"] not in ours]
+            purpose = owned[arn].purpose if arn in owned else None
+            found.append(Listener(arn=arn, port=port, purpose=purpose, weights=_weights_of(rest)))
+            for rule in rules:
+                if own := ours.get(rule["RuleArn"]):
+                    weights = _weights_of([rule])
+                    found.append(Listener(arn=rule["RuleArn"], port=port, purpose=own.purpose, weights=weights))
+        return tuple(found)
 
     @in_our_words
     def entrance(self, target_group: str, purpose: Purpose, *, has_url: bool = True) -> Entrance | None:
-        """The listener for this purpose of the load balancer that a target group (ARN) is behind; None where none is.
+        """The listener for this purpose of the service whose own listener names a target group (ARN), or on a shared
+        load balancer its rule; None where there is none.
 
-        Of two listeners, the one that names the target group. Four calls, three where no URL is wanted. A target group
-        that no listener names is behind no load balancer.
+        Of two, the one that names the target group. Four calls, three where no URL is wanted; with rules one more for
+        each listener, and one for the tags of twenty rules. A target group that no listener names is behind no load
+        balancer.
         """
-        found = self._describe_target_groups([target_group])
-        for balancer in sorted(arn for each in found for arn in each.get("LoadBalancerArns", [])):
+        for balancer in self._balancers_of([target_group]):
             listeners = self._describe_listeners(balancer)
-            purposes = self._purposes([each["ListenerArn"] for each in listeners])
-            meant = [
-                (each, dict(weight for action in each["DefaultActions"] for weight in _forwards(action)))
-                for each in listeners
-                if purposes.get(each["ListenerArn"]) is purpose
-            ]
-            for each, weights in sorted(meant, key=lambda pair: target_group not in pair[1]):
-                host = self._describe_balancer(balancer)["DNSName"] if has_url else ""
-                url = f"{each['Protocol'].lower()}://{host}:{each['Port']}" if has_url else ""
-                return Entrance(listener=each["ListenerArn"], url=url, weights=weights)
+            ways = self._own_listeners(listeners)
+            if not any(target_group in way.weights for way in ways):
+                ways = self._own_rules(listeners, target_group)
+            owner = next((way.own.tags for way in ways if target_group in way.weights), None)
+            ours = [way for way in ways if way.own.tags == owner]
+            meant = [way for way in ours if way.own.purpose is purpose]
+            for way in sorted(meant, key=lambda way: target_group not in way.weights):
+                address = str(self._describe_balancer(balancer)["DNSName"]) if has_url else ""
+                return way.entrance(address, ours)
         return None
 
     @in_our_words
@@ -226,35 +243,83 @@ class Observer:
         return {}
 
     @in_our_words
-    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
-        """Whether the load balancer that these target groups (ARNs) are behind has private addresses only; None where
-        they are behind none. Two calls."""
-        found = self._describe_target_groups(list(target_groups))
-        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+    def balancer_of(self, target_groups: Iterable[str]) -> Balancer | None:
+        """The load balancer that these target groups (ARNs) are behind; None where they are behind none. Two calls."""
+        balancers = self._balancers_of(list(target_groups))
         try:
-            return self._describe_balancer(balancers[0]).get("Scheme") == "internal" if balancers else None
+            return _balancer(self._describe_balancer(balancers[0])) if balancers else None
         except ClientError as error:
             if is_fault(error, "LoadBalancerNotFound"):
                 return None
             raise
 
     @in_our_words
-    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
-        """The load balancers (ARNs) that these target groups (ARNs) are behind and that AWS refuses to delete.
+    def front(self, listener: str, priorities: Collection[int]) -> Front | None:
+        """A listener (ARN) of anybody's, with those of its rules that have one of these priorities; None where there is
+        none. Four calls, and one for the tags of rules."""
+        elb = self._session.client("elbv2")
+        try:
+            (found,) = elb.describe_listeners(ListenerArns=[listener])["Listeners"]
+        except ClientError as error:
+            if is_fault(error, "ListenerNotFound"):
+                return None
+            raise
+        balancer = _balancer(self._describe_balancer(found["LoadBalancerArn"]))
+        rules = [each for each in self._describe_rules(listener) if each["Priority"] in map(str, priorities)]
+        tags = self._tags_of([each["RuleArn"] for each in rules])
+        filters = [{"Name": "group-id", "Values": list(balancer.security_groups)}]
+        pages = self._session.client("ec2").get_paginator("describe_security_group_rules")
+        egress = [
+            each
+            for page in (pages.paginate(Filters=filters) if balancer.security_groups else ())
+            for each in page["SecurityGroupRules"]
+            if each["IsEgress"]
+        ]
+        return Front(
+            listener=listener,
+            port=found["Port"],
+            protocol=found["Protocol"],
+            balancer=balancer,
+            rules=tuple(
+                Rule(
+                    arn=each["RuleArn"],
+                    priority=int(each["Priority"]),
+                    tags=tags.get(each["RuleArn"], {}),
+                    conditions=_in_words(each["Conditions"]),
+                )
+                for each in rules
+            ),
+            egress=tuple(
+                Egress(
+                    network=each.get("CidrIpv4", ""),
+                    protocol=each["IpProtocol"],
+                    from_port=each.get("FromPort", -1),
+                    to_port=each.get("ToPort", -1),
+                    tags={tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])},
+                )
+                for each in egress
+            ),
+        )
 
-        Calls: one, then one per load balancer.
+    @in_our_words
+    def protected_balancers(self, target_groups: Iterable[str], owner: Owner) -> tuple[str, ...]:
+        """The owner's load balancers (ARNs) that these target groups (ARNs) are behind and that AWS refuses to delete.
+
+        Calls: one, then one per load balancer, and two for each that is protected.
         """
-        found = self._describe_target_groups(list(target_groups))
-        balancers = sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
-        return tuple(arn for arn in balancers if self._is_protected(arn))
+        balancers = self._balancers_of(list(target_groups))
+        return tuple(arn for arn in balancers if self._is_protected(arn) and self._has_listener(arn, owner))
 
     @in_our_words
     def default_weights(self, listener: str) -> dict[str, int]:
-        """What the default action of a listener (ARN) forwards to: weight by target group ARN. One call.
+        """What the default action of a listener (ARN) forwards to, or a rule of a shared one (ARN): weight by target
+        group ARN. One call.
 
-        A rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
+        Another rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
         """
-        return self._weights(listener, only_default=True)
+        if ":listener-rule/" in listener:
+            return _weights_of(self._session.client("elbv2").describe_rules(RuleArns=[listener])["Rules"])
+        return _weights_of([rule for rule in self._describe_rules(listener) if rule["IsDefault"]])
 
     @in_our_words
     def account(self) -> str:
@@ -535,6 +600,7 @@ class Observer:
                     release=tags.get(RELEASE, ""),
                     subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
                     zones=tuple(each.get("AvailabilityZones", [])),
+                    is_behind_shared=tags.get(BALANCER) == SHARED,
                 )
 
     def _describe_target_groups(self, arns: list[str]) -> list[dict[str, Any]]:
@@ -550,18 +616,42 @@ class Observer:
         found: list[dict[str, Any]] = answer["TargetGroups"]
         return found
 
-    def _weights(self, listener: str, *, only_default: bool = False) -> dict[str, int]:
-        """The listener's default action is among its rules."""
-        weights: dict[str, int] = {}
+    def _balancers_of(self, target_groups: list[str]) -> list[str]:
+        found = self._describe_target_groups(target_groups)
+        return sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
+
+    def _describe_rules(self, listener: str) -> list[dict[str, Any]]:
+        """The listener's default action is among them."""
         pages = self._session.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener)
-        for page in pages:
-            for rule in page["Rules"]:
-                if only_default and not rule["IsDefault"]:
-                    continue
-                for action in rule["Actions"]:
-                    for arn, weight in _forwards(action):
-                        weights[arn] = weights.get(arn, 0) + weight
-        return weights
+        return [rule for page in pages for rule in page["Rules"]]
+
+    def _own_listeners(self, listeners: list[dict[str, Any]]) -> list[_Way]:
+        owned = self._owned([each["ListenerArn"] for each in listeners])
+        return [
+            _Way(arn=arn, own=owned[arn], listener=each, weights=_weights_of([{"Actions": each["DefaultActions"]}]))
+            for each in listeners
+            if (arn := each["ListenerArn"]) in owned
+        ]
+
+    def _own_rules(self, listeners: list[dict[str, Any]], target_group: str) -> list[_Way]:
+        """Of listeners that have a rule which names a target group (ARN): every rule that is ours."""
+        ways = []
+        for listener in listeners:
+            rules = [rule for rule in self._describe_rules(listener["ListenerArn"]) if not rule["IsDefault"]]
+            if not any(_names_any(rule, [target_group]) for rule in rules):
+                continue
+            owned = self._owned([rule["RuleArn"] for rule in rules])
+            ways += [
+                _Way(arn=arn, own=owned[arn], listener=listener, weights=_weights_of([rule]), rule=rule)
+                for rule in rules
+                if (arn := rule["RuleArn"]) in owned
+            ]
+        return ways
+
+    def _has_listener(self, balancer: str, owner: Owner) -> bool:
+        """Whether a load balancer (ARN) has a listener that is the owner's: one that is shared has rules."""
+        listeners = [each["ListenerArn"] for each in self._describe_listeners(balancer)]
+        return any(owner.tags.items() <= own.tags.items() for own in self._owned(listeners).values())
 
     def _is_protected(self, balancer: str) -> bool:
         try:
@@ -588,26 +678,79 @@ class Observer:
                 return []
             raise
 
-    def _purposes(self, listeners: list[str]) -> dict[str, Purpose]:
-        """What our listeners are for; others are not in it."""
-        purposes: dict[str, Purpose] = {}
-        for start in range(0, len(listeners), MOST_ARNS_IN_A_CALL):
-            for each in self._describe_tags(listeners[start : start + MOST_ARNS_IN_A_CALL]):
-                for tag in each["Tags"]:
-                    if tag["Key"] == LISTENER and tag.get("Value") in set(Purpose):
-                        purposes[each["ResourceArn"]] = Purpose(tag["Value"])
-        return purposes
+    def _owned(self, arns: list[str]) -> dict[str, _Own]:
+        """What listeners or rules (ARNs) of ours are for, and whose they are; others are not in it."""
+        return {
+            arn: _Own(
+                purpose=Purpose(tags[LISTENER]),
+                tags={key: tags[key] for key in (PROJECT, STACK, SERVICE) if key in tags},
+            )
+            for arn, tags in self._tags_of(arns).items()
+            if tags.get(LISTENER) in set(Purpose)
+        }
 
-    def _describe_tags(self, listeners: list[str]) -> list[dict[str, Any]]:
-        """Those of the listeners that exist: AWS answers for none if one is missing."""
+    def _tags_of(self, arns: list[str]) -> dict[str, dict[str, str]]:
+        return {
+            each["ResourceArn"]: {tag["Key"]: tag.get("Value", "") for tag in each["Tags"]}
+            for start in range(0, len(arns), MOST_ARNS_IN_A_CALL)
+            for each in self._describe_tags(arns[start : start + MOST_ARNS_IN_A_CALL])
+        }
+
+    def _describe_tags(self, arns: list[str]) -> list[dict[str, Any]]:
+        """Those of the listeners or rules that exist: AWS answers for none if one is missing."""
         try:
-            answer = self._session.client("elbv2").describe_tags(ResourceArns=listeners)
+            answer = self._session.client("elbv2").describe_tags(ResourceArns=arns)
         except ClientError as error:
-            if not is_fault(error, "ListenerNotFound"):
+            if not is_fault(error, "ListenerNotFound", "RuleNotFound"):
                 raise
-            return [] if len(listeners) == 1 else [each for arn in listeners for each in self._describe_tags([arn])]
+            return [] if len(arns) == 1 else [each for arn in arns for each in self._describe_tags([arn])]
         found: list[dict[str, Any]] = answer["TagDescriptions"]
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    """What a listener or rule of ours is for. `tags`: those that say whose it is."""
+
+    purpose: Purpose
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """A listener, or a rule of one, that is ours."""
+
+    arn: str
+    own: _Own
+    listener: Mapping[str, Any]
+    weights: dict[str, int]
+    rule: Mapping[str, Any] | None = None
+
+    def comes_before(self, other: _Way) -> bool:
+        is_here = self.listener["ListenerArn"] == other.listener["ListenerArn"]
+        return is_here and self._priority < other._priority
+
+    @property
+    def _priority(self) -> int:
+        return int(self.rule["Priority"]) if self.rule else 0
+
+    def entrance(self, address: str, others: Iterable[_Way]) -> Entrance:
+        """`address`: of the load balancer, empty where no URL is wanted. `others`: of the same service."""
+        scheme, port = self.listener["Protocol"].lower(), self.listener["Port"]
+        if self.rule is None:
+            url = f"{scheme}://{address}:{port}" if address else ""
+            return Entrance(listener=self.arn, url=url, weights=self.weights)
+        hosts = [value for kind, _, values in _conditions(self.rule) if kind == "host-header" for value in values]
+        host = next((each for each in hosts if not set(each) & set("*?")), address)
+        return Entrance(
+            listener=self.arn,
+            url=f"{scheme}://{host}:{port}" if address else "",
+            weights=self.weights,
+            address=address,
+            headers=tuple((name, values[0]) for kind, name, values in _conditions(self.rule) if kind == "http-header"),
+            is_hidden=self.own.purpose is Purpose.PREVIEW
+            and any(way.own.purpose is Purpose.PRODUCTION and way.comes_before(self) for way in others),
+        )
 
 
 def load_balancer_dimension(listener: str) -> str:
@@ -663,6 +806,48 @@ def _vcpus(options: dict[str, Any]) -> int | None:
         return int(options["CoreCount"] * options["ThreadsPerCore"])
     except KeyError:
         return None
+
+
+def _balancer(found: Mapping[str, Any]) -> Balancer:
+    return Balancer(
+        arn=found["LoadBalancerArn"],
+        vpc=found.get("VpcId", ""),
+        is_internal=found.get("Scheme") == "internal",
+        address=found["DNSName"],
+        address_zone=found.get("CanonicalHostedZoneId", ""),
+        is_dualstack=found.get("IpAddressType") == "dualstack",
+        zones=tuple(sorted(each["ZoneName"] for each in found.get("AvailabilityZones", []))),
+        security_groups=tuple(found.get("SecurityGroups", [])),
+    )
+
+
+def _conditions(rule: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Kind, name of the header where it is about one, and values, of conditions that have plain values."""
+    for each in rule["Conditions"]:
+        configs = [value for key, value in each.items() if key.endswith("Config") and value]
+        config = configs[0] if configs else each
+        values = [str(value) for value in config.get("Values") or each.get("Values") or ()]
+        if values:
+            yield each["Field"], config.get("HttpHeaderName", ""), values
+
+
+def _in_words(conditions: list[dict[str, Any]]) -> str:
+    found = _conditions({"Conditions": conditions})
+    return ", ".join(f"{name or kind} {' or '.join(values)}" for kind, name, values in found)
+
+
+def _names_any(rule: Mapping[str, Any], target_groups: Collection[str]) -> bool:
+    return any(arn in target_groups for arn in _weights_of([rule]))
+
+
+def _weights_of(rules: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """What rules together forward to: weight by target group ARN."""
+    weights: dict[str, int] = {}
+    for rule in rules:
+        for action in rule["Actions"]:
+            for arn, weight in _forwards(action):
+                weights[arn] = weights.get(arn, 0) + weight
+    return weights
 
 
 def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:

@@ -30,8 +30,11 @@ class Sight(Protocol):
     def has_web_acl(self, arn: str) -> bool: ...
 
 
-def check_balancer(sight: Sight, settings: Settings, now: Callable[[], datetime]) -> Zones:
-    """The hosted zones that the settings mean. Asks nothing where they name nothing. Blocks.
+def check_balancer(
+    sight: Sight, settings: Settings, now: Callable[[], datetime], *, is_internal: bool | None = None
+) -> Zones:
+    """The hosted zones that the settings mean. Asks nothing where they name nothing. Blocks. `is_internal`: what the
+    load balancer is that names lead to, if not what the settings make of it.
 
     Raises NotUsable with all that is wrong, AwsError.
     """
@@ -48,7 +51,14 @@ def check_balancer(sight: Sight, settings: Settings, now: Callable[[], datetime]
             found = _zone(sight, "tls.zone", tls.zone, (tls.domain,), faults, is_private=False, needs_public=True)
             zones = replace(zones, certificate=found)
     if dns := settings.dns:
-        found = _zone(sight, "dns.zone", dns.zone, dns.names, faults, is_private=settings.internal)
+        found = _zone(
+            sight,
+            "dns.zone",
+            dns.zone,
+            dns.names,
+            faults,
+            is_private=settings.internal if is_internal is None else is_internal,
+        )
         zones = replace(zones, names=found)
         faults += _uncovered(dns, certificate)
     if settings.access_logs and (wrong := _bucket(sight, settings.access_logs.bucket)):

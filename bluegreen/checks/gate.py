@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from bluegreen.checks.patience import delay_after
-from bluegreen.checks.probe import Probe, probe, probe_at
+from bluegreen.checks.probe import Headers, Probe, probe, probe_at
 from bluegreen.checks.smoke import SmokeRun
 from bluegreen.errors import GateFailed
 from bluegreen.model.command import Ended, GateCommand
@@ -100,7 +100,7 @@ class Gate:
     began: datetime  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     probe: Probe = probe
-    probe_at: Callable[[str], Probe] = probe_at
+    probe_at: Callable[[str, Headers], Probe] = probe_at
 
     async def prove(self, cutover: Cutover, policy: GatePolicy) -> Moves:
         """Return, with what it will do, once every server group that gains traffic by this cutover is proven.
@@ -200,7 +200,7 @@ class Gate:
                 name=group.name,
                 url=preview.url,
                 release=group.release,
-                probe=self.probe_at(preview.address) if preview.address else self.probe,
+                probe=self.probe_at(preview.address, preview.headers) if preview.address else self.probe,
                 report=self.report,
                 sleep=self.sleep,
                 waited=lambda: self.clock() - began,
@@ -260,6 +260,14 @@ class Gate:
         began = self.clock()
         while True:
             preview = await asyncio.to_thread(self.sight.entrance, target_group, Purpose.PREVIEW)
+            if preview and preview.is_hidden:
+                raise GateFailed(
+                    f"{candidate.group.name} can't be shown to smoke tests and command: its preview rule comes after "
+                    "the one that users meet",
+                    _with_traffic(
+                        candidate, "Set `ami` back and run `pulumi up`, so that a change of listener.priority ends."
+                    ),
+                )
             if preview and preview.shows_only(target_group):
                 return preview.known_as(policy.proofs.domain)
             if (waited := self.clock() - began) >= VISIBLE_AFTER_SECONDS:
@@ -322,6 +330,7 @@ def _variables(entrance: Entrance, group: Group, cutover: Cutover, policy: GateP
     return {
         "BLUEGREEN_PREVIEW_URL": entrance.url,
         "BLUEGREEN_PREVIEW_ADDRESS": entrance.address or urlsplit(entrance.url).hostname or "",
+        "BLUEGREEN_PREVIEW_HEADER": "".join(f"{name}: {value}" for name, value in entrance.headers),
         "BLUEGREEN_RELEASE": group.release,
         "BLUEGREEN_IMAGE": policy.images.get(group.release, ""),
         "BLUEGREEN_SERVICE": cutover.owner.service,

@@ -15,13 +15,17 @@ from bluegreen.model.answer import Answer, Broken, Outcome, Unreachable, Untrust
 Probe = Callable[[str, float], Outcome]
 """One GET: URL and timeout in seconds in, what came of it out. Blocks."""
 
+Headers = tuple[tuple[str, str], ...]
+
+OWN_HEADERS = {"Connection": "close", "User-Agent": "bluegreen-gate"}
 MOST_BYTES = 1024 * 1024
 """Of a body: what comes after them is not read."""
 _CHUNK_BYTES = 64 * 1024
 
 
-def probe(url: str, timeout_seconds: float, address: str = "") -> Outcome:
+def probe(url: str, timeout_seconds: float, address: str = "", headers: Headers = ()) -> Outcome:
     """GET over a connection of its own, with no redirect followed. `address`: where to connect, if not the URL's host.
+    `headers`: more of them.
 
     No proxy of the environment either: it would answer for a load balancer that can't be reached. A certificate must be
     good for the URL's host and signed by somebody whom this machine trusts (SSL_CERT_FILE may name others).
@@ -44,7 +48,7 @@ def probe(url: str, timeout_seconds: float, address: str = "") -> Outcome:
         return Unreachable(f"{parts.netloc}: {_why(error, timeout_seconds)}")
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target or "/", headers={"Connection": "close", "User-Agent": "bluegreen-gate"})
+        connection.request("GET", target or "/", headers={**OWN_HEADERS, **dict(headers)})
         response = connection.getresponse()
         body = b""
         # The socket's timeout is of one read: a body that trickles in must not outlast the whole one's.
@@ -54,7 +58,7 @@ def probe(url: str, timeout_seconds: float, address: str = "") -> Outcome:
                 raise TimeoutError
         if response.length and len(body) < MOST_BYTES:
             return Broken("no whole answer (it ended too early)")
-        headers = {name.lower(): value for name, value in response.getheaders()}
+        answered = {name.lower(): value for name, value in response.getheaders()}
     except TimeoutError:
         return Broken(f"no whole answer within {timeout_seconds:g} s")
     except (OSError, http.client.HTTPException) as error:
@@ -62,12 +66,12 @@ def probe(url: str, timeout_seconds: float, address: str = "") -> Outcome:
     finally:
         connection.close()
     text = body[:MOST_BYTES].decode(errors="replace")
-    return Answer(status=response.status, body=text, headers=headers, seconds=time.monotonic() - began)
+    return Answer(status=response.status, body=text, headers=answered, seconds=time.monotonic() - began)
 
 
-def probe_at(address: str) -> Probe:
-    """The same, connected to another address than the URL's host."""
-    return functools.partial(probe, address=address)
+def probe_at(address: str, headers: Headers = ()) -> Probe:
+    """The same, connected to another address than the URL's host, and with these headers."""
+    return functools.partial(probe, address=address, headers=headers)
 
 
 @functools.cache

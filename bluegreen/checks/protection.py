@@ -18,16 +18,17 @@ class Sight(Protocol):
     """What the check asks AWS; `bluegreen.aws.observe.Observer` answers."""
 
     def groups(self, owner: Owner) -> tuple[Group, ...]: ...
-    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]: ...
+    def protected_balancers(self, target_groups: Iterable[str], owner: Owner) -> tuple[str, ...]: ...
 
 
 def check_unprotected(sight: Sight, owner: Owner) -> None:
     """Return if nothing of a service, or of a whole stack, is protected. Raises Protected, AwsError.
 
-    What the load balancer says counts, and not the config: that may have changed since the last update.
+    What the load balancer says counts, and not the config: that may have changed since the last update. One that was
+    there before stays, and is nobody's matter here.
     """
     target_groups = [arn for group in sight.groups(owner) for arn in group.target_groups]
-    if protected := sight.protected_balancers(target_groups):
+    if protected := sight.protected_balancers(target_groups, owner):
         names = ", ".join(arn.split("/")[2] for arn in protected)
         raise Protected(
             f"the load balancer {names} is protected against deletion",

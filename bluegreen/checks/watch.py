@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from bluegreen.checks.attest import AttestRun
 from bluegreen.checks.patience import delay_after
-from bluegreen.checks.probe import Probe, probe, probe_at
+from bluegreen.checks.probe import Headers, Probe, probe, probe_at
 from bluegreen.errors import WatchFailed
 from bluegreen.model.attest import Attest
 from bluegreen.model.history import Kind
@@ -82,7 +82,7 @@ class Watch:
     now: Callable[[], datetime]  # with a time zone
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     probe: Probe = probe
-    probe_at: Callable[[str], Probe] = probe_at
+    probe_at: Callable[[str, Headers], Probe] = probe_at
 
     async def keep(self, shift: Shift, attest: Attest, policy: SoakPolicy, seconds: float) -> None:
         """Attest, where the app says which release it is, then soak, where it has `seconds`. Raises AwsError too."""
@@ -117,7 +117,7 @@ class Watch:
             url=url,
             attest=attest,
             wanted=shift.shares,
-            probe=self.probe_at(entrance.address) if entrance.address else self.probe,
+            probe=self.probe_at(entrance.address, entrance.headers) if entrance.address else self.probe,
             report=self.report,
             clock=self.clock,
             sleep=self.sleep,

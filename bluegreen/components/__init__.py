@@ -2,7 +2,19 @@
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
-from bluegreen.components.service import Service, ServiceArgs
+from bluegreen.components.service import Service, ServiceArgs, make_balancer
+from bluegreen.components.shared_balancer import SharedBalancer, SharedBalancerArgs
 from bluegreen.components.stack import Stack
 
-__all__ = ["Balancer", "BalancerArgs", "Network", "NetworkArgs", "Service", "ServiceArgs", "Stack"]
+__all__ = [
+    "Balancer",
+    "BalancerArgs",
+    "Network",
+    "NetworkArgs",
+    "Service",
+    "ServiceArgs",
+    "SharedBalancer",
+    "SharedBalancerArgs",
+    "Stack",
+    "make_balancer",
+]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.components.alias import lead_to
 from bluegreen.components.certificate import issue
 from bluegreen.components.certificate_alarm import alarm_on_certificate
+from bluegreen.components.forward import forward
 from bluegreen.components.network import Network
 from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.stack import Stack
@@ -60,7 +62,12 @@ class BalancerArgs:
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
         """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
         `internal`, `idleTimeoutSeconds`, `alarms`, `alarmTopic`, `deletionProtection`, `tags`.
-        Raises as `Stack.admit` does."""
+        Raises as `Stack.admit` does, BluegreenError where the settings name another's `listener`."""
+        if settings.listener:
+            raise BluegreenError(
+                f"the service {settings.service} has a `listener` of a load balancer that is there already",
+                "Make it a SharedBalancer, or let `make_balancer` choose.",
+            )
         admitted = stack.admit(settings)
         return cls(
             network=network,
@@ -86,14 +93,22 @@ class Balancer(pulumi.ComponentResource):
     forward to is the service's matter."""
 
     security_group_id: pulumi.Output[str]
+    security_groups: Mapping[str, pulumi.Input[str]]
+    """The same as a service takes it: by what names of rules for it end with."""
     arn_suffix: pulumi.Output[str]
     """The load balancer as CloudWatch names it."""
     address: pulumi.Output[str]
     """Its own name in DNS."""
     url: pulumi.Output[str]
     preview_url: pulumi.Output[str]
+    preview_header = ""
+    """The port is enough."""
     is_known_by_domain: bool
     """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
+    is_alone = True
+    """No other service is behind it."""
+    group_tags: Mapping[str, str] = {}
+    """For what is behind it."""
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bluegreen:index:Balancer", name, None, opts)
@@ -109,6 +124,7 @@ class Balancer(pulumi.ComponentResource):
             opts=self._child,
         )
         self.security_group_id = group.id
+        self.security_groups = {"": group.id}
         self._rules = {
             Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, args.network.anywhere),
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
@@ -117,9 +133,12 @@ class Balancer(pulumi.ComponentResource):
             self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, args.network.anywhere)
         self._service = ""
         network, logs = args.network, args.access_logs
+        # AWS has internal load balancers with IPv4 addresses alone (ELB API, SetIpAddressType).
+        is_dualstack = network.has_ipv6 and not args.is_internal
         self._balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
+            ip_address_type="dualstack" if is_dualstack else None,
             internal=args.is_internal or None,
             security_groups=[group.id],
             subnets=network.private_subnet_ids if args.is_internal else network.public_subnet_ids,
@@ -149,7 +168,15 @@ class Balancer(pulumi.ComponentResource):
                 )
         self.arn_suffix = self._balancer.arn_suffix
         self.address = self._balancer.dns_name
-        self._lead_here()
+        lead_to(
+            self._balancer.dns_name,
+            self._balancer.zone_id,
+            args.dns.names if args.dns else (),
+            name=name,
+            zone=args.zones.names,
+            is_dualstack=is_dualstack,
+            opts=self._child,
+        )
         self._domain = args.tls.domain if args.tls else args.dns.names[0] if args.dns else ""
         self.is_known_by_domain = bool(self._domain)
         self.url = self._url(args.listener_port)
@@ -164,6 +191,10 @@ class Balancer(pulumi.ComponentResource):
                 "A load balancer serves one service: make a second Balancer, in the same network, for the second.",
             )
         self._service = service
+
+    def lets_out(self, port: int) -> bool:
+        """Whether it may reach a port of the machines without a rule of the service."""
+        return False
 
     def listen(
         self,
@@ -192,7 +223,7 @@ class Balancer(pulumi.ComponentResource):
             protocol="HTTPS" if tls else "HTTP",
             certificate_arn=self._certificate,
             ssl_policy=tls.policy if tls else None,
-            default_actions=[_forward(forward_to, sticky_seconds)],
+            default_actions=[forward(forward_to, sticky_seconds)],
             tags={**tags, LISTENER: purpose, "Name": self._listener_name(purpose)},
             opts=pulumi.ResourceOptions.merge(opts, own),
         )
@@ -265,37 +296,3 @@ class Balancer(pulumi.ComponentResource):
             web_acl_arn=web_acl,
             opts=pulumi.ResourceOptions.merge(self._child, first),
         )
-
-    def _lead_here(self) -> None:
-        for name in self._args.dns.names if self._args.dns else ():
-            aws.route53.Record(
-                f"{self._name}-{name}",
-                zone_id=self._args.zones.names,
-                name=name,
-                type="A",
-                aliases=[
-                    {
-                        "name": self._balancer.dns_name,
-                        "zone_id": self._balancer.zone_id,
-                        # There is nothing to fail over to.
-                        "evaluate_target_health": False,
-                    }
-                ],
-                opts=self._child,
-            )
-
-
-def _forward(groups: Sequence[tuple[pulumi.Input[str], int]], sticky_seconds: int) -> aws.lb.ListenerDefaultActionArgs:
-    if len(groups) == 1:
-        return aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=groups[0][0])
-    return aws.lb.ListenerDefaultActionArgs(
-        type="forward",
-        forward=aws.lb.ListenerDefaultActionForwardArgs(
-            target_groups=[
-                aws.lb.ListenerDefaultActionForwardTargetGroupArgs(arn=arn, weight=weight) for arn, weight in groups
-            ],
-            stickiness=aws.lb.ListenerDefaultActionForwardStickinessArgs(enabled=True, duration=sticky_seconds)
-            if sticky_seconds
-            else None,
-        ),
-    )

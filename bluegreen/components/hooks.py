@@ -169,7 +169,7 @@ class Hooks:
         self._zones[service] = zones
 
     def gated(self, owner: Owner, policy: ServicePolicy) -> pulumi.ResourceHookBinding:
-        """For the production listener of a service, which must carry the owner's tags."""
+        """For the production listener of a service, or its rule, which must carry the owner's tags."""
         self._services[owner] = policy
         return pulumi.ResourceHookBinding(
             before_create=[self._gate_hook],
@@ -272,7 +272,7 @@ class Hooks:
     async def _prove_candidate(self, args: pulumi.ResourceHookArgs) -> None:
         inputs = args.new_inputs or {}
         owner = Owner.from_tags(inputs["tags"])
-        weights = forward_weights(inputs["defaultActions"])
+        weights = forward_weights(actions_in(inputs))
         service = self._services[owner]
         with self._remembering_failure(GATE_HOOK):
             await self._admission.passed()
@@ -302,9 +302,9 @@ class Hooks:
 
     async def _listener_until_now(self, owner: Owner, args: pulumi.ResourceHookArgs) -> str | None:
         """The production listener (ARN) whose traffic this one takes over: itself, but for one that is new or was a
-        redirect, since HTTPS and HTTP have a listener each. None where nothing has served yet."""
-        before = (args.old_inputs or {}).get("defaultActions")
-        if args.id and (before is None or forward_weights(before)):
+        redirect, since HTTPS and HTTP have a listener each. None where nothing has served yet. Or the same of rules."""
+        before = actions_in(args.old_inputs or {})
+        if args.id and (not before or forward_weights(before)):
             return args.id
         for group in await asyncio.to_thread(self._observer.groups, owner):
             for arn in group.target_groups:
@@ -571,8 +571,13 @@ def _tell_place(text: str) -> None:
         pulumi.log.info(text)
 
 
+def actions_in(inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A listener's default actions, or a rule's."""
+    return inputs.get("defaultActions") or inputs.get("actions") or []
+
+
 def forward_weights(actions: list[Mapping[str, Any]]) -> dict[str, int]:
-    """Weight by target group ARN, of a listener's default actions as its inputs hold them."""
+    """Weight by target group ARN, of actions as their resource's inputs hold them."""
     weights: dict[str, int] = {}
     for action in actions:
         if arn := action.get("targetGroupArn"):

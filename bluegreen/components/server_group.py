@@ -255,9 +255,11 @@ class ServerGroup(pulumi.ComponentResource):
         balancer: pulumi.Input[str],
         settings: AlarmSettings,
         actions: Sequence[str] = (),
+        *,
+        is_alone: bool = True,
     ) -> None:
         """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name.
-        `actions`: ARNs of what hears of them."""
+        `actions`: ARNs of what hears of them. `is_alone`: whether the load balancer is the service's alone."""
         of_balancer = {"LoadBalancer": balancer}
         of_target_group = {**of_balancer, "TargetGroup": self.target_group.arn_suffix}
         of_group = {"AutoScalingGroupName": self.group.name}
@@ -267,7 +269,7 @@ class ServerGroup(pulumi.ComponentResource):
                 return of_group
             return of_balancer if query.is_of_balancer else of_target_group
 
-        for alarm in alarms_of(settings, self._args.plan.capacity.maximum):
+        for alarm in alarms_of(settings, self._args.plan.capacity.maximum, is_alone=is_alone):
             name = f"{self._release.name}-{alarm.name}"
             aws.cloudwatch.MetricAlarm(
                 name,

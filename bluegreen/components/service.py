@@ -10,13 +10,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from bluegreen.components.balancer import Balancer
+from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.machine_role import make_instance_profile
 from bluegreen.components.network import Network
 from bluegreen.components.parameters import publish
 from bluegreen.components.security_rules import peer, suffix
 from bluegreen.components.server_group import ServerGroup, ServerGroupArgs
+from bluegreen.components.shared_balancer import SharedBalancer, SharedBalancerArgs
 from bluegreen.components.stack import Stack
 from bluegreen.errors import Fault, SettingsError
 from bluegreen.model.dashboard import Line, body_of, name_of
@@ -25,6 +26,16 @@ from bluegreen.model.scaling import DEFAULT as DEFAULT_SCALING
 from bluegreen.model.scaling import Scaling
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.tags import Owner, Purpose
+
+Way = aws.lb.Listener | aws.lb.ListenerRule
+"""On which traffic comes to a service."""
+
+
+def make_balancer(name: str, settings: Settings, *, stack: Stack, network: Network) -> Balancer | SharedBalancer:
+    """What the settings put a service behind. Raises as `Stack.admit` does."""
+    if settings.listener:
+        return SharedBalancer(name, SharedBalancerArgs.from_settings(settings, stack=stack, network=network))
+    return Balancer(name, BalancerArgs.from_settings(settings, stack=stack, network=network))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +46,8 @@ class ServiceArgs:
     """The server groups that should exist, each with its release."""
     network: Network
     """Where the machines live, in the private subnets."""
-    balancer: Balancer
-    """What the service is behind; no other service is."""
+    balancer: Balancer | SharedBalancer
+    """What the service is behind: a load balancer of its own, or rules of its own on one that is shared."""
     hooks: Hooks
     """The program's: gate and guard."""
     policy: ServicePolicy
@@ -63,7 +74,9 @@ class ServiceArgs:
     """For every resource."""
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, stack: Stack, network: Network, balancer: Balancer) -> ServiceArgs:
+    def from_settings(
+        cls, settings: Settings, *, stack: Stack, network: Network, balancer: Balancer | SharedBalancer
+    ) -> ServiceArgs:
         """All settings of a service. Raises as `Stack.admit` does, and SettingsError where the network has other
         addresses."""
         admitted = stack.admit(settings)
@@ -147,7 +160,8 @@ class Service(pulumi.ComponentResource):
         for plan, server_group in server_groups.items():
             suffix = args.balancer.arn_suffix
             server_group.scale([production], suffix, may_scale_in=plan.may_scale_in, settings=args.scaling)
-            server_group.alarm([production], suffix, args.alarms, actions=args.alarm_actions)
+            is_alone = args.balancer.is_alone
+            server_group.alarm([production], suffix, args.alarms, actions=args.alarm_actions, is_alone=is_alone)
         if args.has_dashboard:
             self._show(owner, server_groups, after=production)
 
@@ -165,15 +179,17 @@ class Service(pulumi.ComponentResource):
     @property
     def outputs(self) -> dict[str, pulumi.Output[Any]]:
         """What a program may want to export."""
+        balancer = self._args.balancer
         return {
             "url": self.url,
             "previewUrl": self.preview_url,
             "activeRelease": self.active_release,
             "serverGroups": self.server_groups,
-            **({"address": self._args.balancer.address} if self._args.balancer.is_known_by_domain else {}),
+            **({"address": balancer.address} if balancer.is_known_by_domain else {}),
+            **({"previewHeader": pulumi.Output.from_input(header)} if (header := balancer.preview_header) else {}),
         }
 
-    def _show(self, owner: Owner, server_groups: Mapping[ServerGroupPlan, ServerGroup], after: aws.lb.Listener) -> None:
+    def _show(self, owner: Owner, server_groups: Mapping[ServerGroupPlan, ServerGroup], after: Way) -> None:
         args, roles = self._args, [(plan.release.version, plan.role.value) for plan in server_groups]
         suffixes = [each.target_group.arn_suffix for each in server_groups.values()]
 
@@ -192,7 +208,7 @@ class Service(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[after])),
         )
 
-    def _publish(self, owner: Owner, after: aws.lb.Listener) -> None:
+    def _publish(self, owner: Owner, after: Way) -> None:
         """While a candidate is proven, the parameters name the release that serves."""
         release = self._args.fleet.active.release
         values: dict[str, pulumi.Input[str]] = {
@@ -227,12 +243,12 @@ class Service(pulumi.ComponentResource):
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).
                 after=args.network.public_routes,
-                tags=self._tags,
+                tags={**self._tags, **args.balancer.group_tags},
             ),
             opts=self._child,
         )
 
-    def _listener(self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], **options: Any) -> aws.lb.Listener:
+    def _listener(self, purpose: Purpose, groups: list[tuple[ServerGroup, int]], **options: Any) -> Way:
         return self._args.balancer.listen(
             purpose,
             [(server_group.target_group.arn, weight) for server_group, weight in groups],
@@ -270,10 +286,19 @@ class Service(pulumi.ComponentResource):
 
         Rules are named by port and the machines depend on them: while a port changes, the old fleet keeps its own.
         """
-        balancer = self._args.balancer.security_group_id
         machines = self._machines_security_group.id
-        inward, outward = f"{self.name}-machines-{port}", f"{self.name}-balancer-{port}"
         return [
+            rule
+            for suffix, balancer in self._args.balancer.security_groups.items()
+            for rule in self._open_to(balancer, machines, port, suffix)
+        ]
+
+    def _open_to(
+        self, balancer: pulumi.Input[str], machines: pulumi.Input[str], port: int, suffix: str
+    ) -> list[pulumi.Resource]:
+        """`balancer`, `machines`: security groups (ids). What lets the load balancer out already is enough."""
+        inward, outward = f"{self.name}-machines-{port}{suffix}", f"{self.name}-balancer-{port}{suffix}"
+        rules: list[pulumi.Resource] = [
             aws.vpc.SecurityGroupIngressRule(
                 inward,
                 security_group_id=machines,
@@ -284,16 +309,20 @@ class Service(pulumi.ComponentResource):
                 to_port=port,
                 tags={**self._tags, "Name": inward},
                 opts=self._child,
-            ),
-            aws.vpc.SecurityGroupEgressRule(
-                outward,
-                security_group_id=balancer,
-                referenced_security_group_id=machines,
-                description="To the machines",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                tags={**self._tags, "Name": outward},
-                opts=self._child,
-            ),
+            )
         ]
+        if not self._args.balancer.lets_out(port):
+            rules.append(
+                aws.vpc.SecurityGroupEgressRule(
+                    outward,
+                    security_group_id=balancer,
+                    referenced_security_group_id=machines,
+                    description="To the machines",
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    tags={**self._tags, "Name": outward},
+                    opts=self._child,
+                )
+            )
+        return rules

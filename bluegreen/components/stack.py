@@ -17,15 +17,17 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
 from bluegreen.checks.place import find_place
+from bluegreen.checks.shared import check_front, find_front
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
 from bluegreen.model.dns import NO_ZONES, Zones
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place, faults_of
 from bluegreen.model.fleet import Fleet
-from bluegreen.model.observation import Group, Vpc
+from bluegreen.model.observation import Balancer, Front, Group, Vpc
 from bluegreen.model.release import Release
 from bluegreen.model.settings import NAMESPACE, Nat, Settings, Strategy
+from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.tags import Owner
 from bluegreen.model.zones import choose_zones
 
@@ -36,11 +38,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean."""
+    runs. `zones`: the hosted zones that the settings mean. `front`: the listener that they name."""
 
     fleet: Fleet
     live_desired: int | None
     zones: Zones = NO_ZONES
+    front: Front | None = None
 
 
 class Stack:
@@ -59,6 +62,8 @@ class Stack:
         self._admission = Admission()
         self.hooks = Hooks(session, self._admission, settings.ledger_place)
         self._admitted: list[tuple[Settings, Admitted]] = []
+        self._places: list[tuple[Settings, Place | None]] = []
+        self._fronts: dict[SharedListener, Front | None] = {}
         self._exported = ""
 
     @classmethod
@@ -75,7 +80,8 @@ class Stack:
 
     def admit(self, settings: Settings) -> Admitted:
         """What a service's settings come to. Call it before anything of the service is declared; `from_settings` of the
-        components' args do. One look at AWS, whatever the number of services, and three more where any runs.
+        components' args do. One look at AWS, whatever the number of services, and three more where any runs; eight for
+        a `listener`.
 
         Raises ImageUnset, NotUsable for what AWS has not, or has otherwise, AwsError where AWS can't be asked, and
         SettingsError for what the running stack can't become.
@@ -91,8 +97,11 @@ class Stack:
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
-        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
-        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None, zones=zones)
+        front = self._check_front(settings) if settings.listener else None
+        is_internal = front.balancer.is_internal if front else None
+        zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
+        desired = active.desired if active else None
+        admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, front=front)
         self._admitted.append((settings, admitted))
         return admitted
 
@@ -102,6 +111,14 @@ class Stack:
         Raises SettingsError where it can't live there, or runs elsewhere, AwsError. Of a service that runs there
         already, what has changed meanwhile is told and stops nothing, a destroy above all.
         """
+        for known, place in self._places:
+            if known == settings:
+                return place
+        place = self._find_place(settings)
+        self._places.append((settings, place))
+        return place
+
+    def _find_place(self, settings: Settings) -> Place | None:
         ours = [group for group in self._groups if group.service == settings.service]
         running = {subnet for group in ours for subnet in group.subnets}
         if not settings.vpc.is_set:
@@ -112,7 +129,11 @@ class Stack:
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
         more = max(0, 2 * settings.max_size - sum(group.desired for group in ours))
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more)
+        zones: frozenset[str] | None = None
+        if settings.listener:
+            front = self._find_front(settings.listener)
+            zones = frozenset(front.balancer.zones if front else ())
+        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more, balancer_zones=zones)
         return self.find_place_in(settings.vpc, needs, running)
 
     def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:
@@ -127,6 +148,20 @@ class Stack:
         for fault in faults:
             pulumi.log.warn(f"{fault.path}: {fault.message}")
         return place
+
+    def _find_front(self, listener: SharedListener) -> Front | None:
+        if listener not in self._fronts:
+            self._fronts[listener] = find_front(self._observer, listener)
+        return self._fronts[listener]
+
+    def _check_front(self, settings: Settings) -> Front | None:
+        """The listener that the settings name. Raises NotUsable, AwsError, and as `find_place` does."""
+        listener = settings.listener
+        assert listener
+        front = self._find_front(listener)
+        place = self.find_place(settings)
+        vpc = place.vpc.id if place else ""
+        return check_front(listener, front, owner=self.owner(settings.service), vpc=vpc)
 
     def _zones_of(self, settings: Settings) -> tuple[str, ...]:
         """Where machines of a service are launched. Blocks; at most three calls."""
@@ -196,12 +231,23 @@ class Stack:
             cidrs = [vpc.cidr for vpc in self._vpcs]
             if cidrs and settings.vpc_cidr not in cidrs:
                 raise _moved("vpcCidr", f"the stack runs in {', '.join(cidrs)}")
-        is_internal = self._observer.is_internal([arn for group in ours for arn in group.target_groups])
-        if is_internal is not None and is_internal != settings.internal:
-            runs = "internal" if is_internal else "public"
+        if balancer := self._observer.balancer_of([arn for group in ours for arn in group.target_groups]):
+            self._refuse_other_balancer(settings, balancer, is_shared=any(group.is_behind_shared for group in ours))
+        return self._observer.active_of(ours)
+
+    def _refuse_other_balancer(self, settings: Settings, balancer: Balancer, *, is_shared: bool) -> None:
+        """AWS lets a target group be behind one load balancer. Raises SettingsError."""
+        back = "target groups can't move to another. Set it back, or destroy the stack first"
+        if settings.listener and settings.listener.balancer != balancer.arn:
+            message = f"is of {settings.listener.balancer}, and the stack runs behind {balancer.arn}; {back}"
+            raise SettingsError([Fault("bluegreen:listener.arn", message)])
+        if is_shared and not settings.listener:
+            message = f"is unset, and the stack runs behind {balancer.arn}, which is not its own; {back}"
+            raise SettingsError([Fault("bluegreen:listener", message)])
+        if not settings.listener and balancer.is_internal != settings.internal:
+            runs = "internal" if balancer.is_internal else "public"
             message = f"the stack runs behind a load balancer that is {runs}; one can't become the other"
             raise SettingsError([Fault("bluegreen:internal", f"{message}. Set it back, or destroy the stack first")])
-        return self._observer.active_of(ours)
 
 
 def _moved(key: str, where: str) -> SettingsError:

@@ -46,10 +46,15 @@ class ReleaseAlarm:
     periods: int = 3
     periods_to_alarm: int = 2
 
+    @property
+    def is_of_balancer(self) -> bool:
+        return any(query.is_of_balancer for query in self.queries)
 
-def alarms_of(settings: AlarmSettings, maximum: int) -> Iterator[ReleaseAlarm]:
-    """Those that the settings don't leave out. `maximum`: machines that the group may have."""
-    yield from _of_traffic(settings)
+
+def alarms_of(settings: AlarmSettings, maximum: int, *, is_alone: bool = True) -> Iterator[ReleaseAlarm]:
+    """Those that the settings don't leave out. `maximum`: machines that the group may have. `is_alone`: whether the
+    load balancer's metrics are of no other service too."""
+    yield from (each for each in _of_traffic(settings) if is_alone or not each.is_of_balancer)
     if settings.capacity_minutes and maximum:
         yield ReleaseAlarm(
             name=CAPACITY,

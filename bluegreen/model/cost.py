@@ -69,10 +69,11 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     yield CostLine(f"{settings.nat_instance.type} for NAT", routers, prices.machine(settings.nat_instance.type))
     endpoints = settings.zones * len(services_of(settings.endpoints))
     yield CostLine("interface endpoint", endpoints, prices.INTERFACE_ENDPOINT)
-    yield CostLine("load balancer", 1, prices.LOAD_BALANCER)
-    of_balancer = 0 if settings.internal else settings.zones
+    is_alone = settings.listener is None
+    yield CostLine("load balancer", int(is_alone), prices.LOAD_BALANCER)
+    of_balancer = settings.zones if is_alone and not settings.internal else 0
     yield CostLine("public address", gateways + routers + of_balancer, prices.PUBLIC_ADDRESS)
-    alarms = alarms_of(settings.alarms, settings.max_size)
+    alarms = alarms_of(settings.alarms, settings.max_size, is_alone=is_alone)
     metrics = sum(1 for alarm in alarms for query in alarm.queries if not query.expression)
     metrics += len(settings.scaling.steps)
     of_certificate = int(settings.tls is not None and settings.alarms.certificate_days > 0)

@@ -92,10 +92,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a service asks of an existing VPC. `addresses`: how many more its machines take."""
+    """What a service asks of an existing VPC. `addresses`: how many more its machines take. `balancer_zones`: of a load
+    balancer that is there already; None where one is made, in the public subnets."""
 
     has_way_out: bool = True
     addresses: int = 0
+    balancer_zones: frozenset[str] | None = None
 
 
 def the_one(wanted: ExistingVpc, found: Sequence[Vpc], region: str) -> Vpc | Fault:
@@ -133,7 +135,8 @@ def faults_of(wanted: ExistingVpc, place: Place, needs: Needs) -> Iterator[Fault
     for key, ids in (("publicSubnets", wanted.public_subnets), ("privateSubnets", wanted.private_subnets)):
         if absent := [each for each in ids if each not in there]:
             yield Fault(f"{PATH}.{key}", f"{', '.join(absent)}: no such subnet in {place.vpc.id}")
-    yield from _faults_of_public(place)
+    if needs.balancer_zones is None:
+        yield from _faults_of_public(place)
     yield from _faults_of_private(place, needs)
 
 
@@ -156,7 +159,8 @@ def _faults_of_public(place: Place) -> Iterator[Fault]:
 def _faults_of_private(place: Place, needs: Needs) -> Iterator[Fault]:
     key, subnets = f"{PATH}.privateSubnets", place.private
     yield from _too_few_zones(key, "private", place.vpc.id, subnets)
-    if place.public and (astray := sorted({it.zone for it in subnets} - {it.zone for it in place.public})):
+    reached = {it.zone for it in place.public} if needs.balancer_zones is None else needs.balancer_zones
+    if reached and (astray := sorted({it.zone for it in subnets} - reached)):
         yield Fault(
             key, f"there are some in {', '.join(astray)}, where the load balancer has no subnet and sends no requests"
         )

@@ -68,6 +68,7 @@ class Group:
     release: str = ""
     subnets: tuple[str, ...] = ()  # ids
     zones: tuple[str, ...] = ()
+    is_behind_shared: bool = False  # a load balancer that is not the stack's own
 
 
 class WayOut(StrEnum):
@@ -100,8 +101,62 @@ class Vpc:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Balancer:
+    """A load balancer. `address`: its name in DNS, of which Route 53 knows by `address_zone`."""
+
+    arn: str
+    vpc: str
+    is_internal: bool
+    address: str = ""
+    address_zone: str = ""
+    is_dualstack: bool = False
+    zones: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+
+    @property
+    def arn_suffix(self) -> str:
+        """As CloudWatch names it."""
+        return self.arn.partition(":loadbalancer/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule of a listener. `conditions`: in words."""
+
+    arn: str
+    priority: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    conditions: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """Where a rule of a security group lets traffic out to. `network` is empty where it names something else."""
+
+    network: str
+    protocol: str = "-1"
+    from_port: int = -1
+    to_port: int = -1
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """A listener (ARN) that may be anybody's, with its load balancer, rules at the priorities that were asked for, and
+    ways out of the load balancer's security groups. `protocol` as in the ELB API: HTTP, HTTPS."""
+
+    listener: str
+    port: int
+    protocol: str
+    balancer: Balancer
+    rules: tuple[Rule, ...] = ()
+    egress: tuple[Egress, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listener:
-    """Where a listener sends traffic: weights by target group ARN, of its default action and all its rules together.
+    """Where a listener sends traffic: weights by target group ARN, of its default action and all its rules together,
+    but for rules of ours, which count as listeners of their own.
 
     `purpose` is None for one that no program of ours made.
     """
@@ -117,15 +172,19 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class Entrance:
-    """Where a listener is met, and what its default action forwards to: weights by target group ARN.
+    """Where a listener is met, and what its default action forwards to: weights by target group ARN. Or the same of a
+    rule, on a load balancer that is shared.
 
-    `address`: whom to connect to, where the host of the URL is another, for which its certificate is.
+    `address`: whom to connect to, where the host of the URL is another, for which its certificate is. `headers`: what a
+    request has beside, so that the rule is the one that answers. `is_hidden`: another rule of ours comes before it.
     """
 
     listener: str  # ARN
     url: str
     weights: dict[str, int] = field(default_factory=dict)
     address: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    is_hidden: bool = False
 
     def known_as(self, domain: str) -> Entrance:
         """The same, asked by the name that is in its certificate. Whether DNS leads there already is no matter."""
@@ -136,7 +195,7 @@ class Entrance:
         return replace(self, url=f"https://{domain}{port}", address=parts.hostname or "")
 
     def shows_only(self, target_group: str) -> bool:
-        return {arn for arn, weight in self.weights.items() if weight} == {target_group}
+        return not self.is_hidden and {arn for arn, weight in self.weights.items() if weight} == {target_group}
 
 
 @dataclass(frozen=True, kw_only=True)

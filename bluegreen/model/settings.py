@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options
+from bluegreen.model import launch_options, shared_listener
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
@@ -44,6 +44,7 @@ from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.scaling import Scaling
 from bluegreen.model.schema import ConfigModel, bucket_name, decoded, refusal
+from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
 from bluegreen.model.window import Window
@@ -370,6 +371,7 @@ class Settings(ConfigModel):
     listener_port: int = Field(0, ge=0, le=65535)
     preview_port: Port = 9000
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
+    listener: Annotated[SharedListener | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     tls: Annotated[Tls | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     dns: Annotated[Dns | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     access_logs: Annotated[AccessLogs | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
@@ -562,6 +564,8 @@ class Settings(ConfigModel):
         if self.zone_names and len(self.zone_names) != self.zones:
             message = f"names {len(self.zone_names)} zones, and zones says {self.zones}"
             yield {"zoneNames", "zones"}, Fault(_path("zoneNames"), message)
+        if self.listener:
+            yield from self._faults_behind_an_existing_listener(self.listener)
         if self.vpc.is_set:
             yield from self._faults_in_an_existing_vpc()
             return
@@ -590,6 +594,41 @@ class Settings(ConfigModel):
                 message = "is for a VPC of the stack's own, and vpc names an existing one; leave one of them out"
                 yield {key, "vpc"}, Fault(_path(key), message)
 
+    def _faults_behind_an_existing_listener(self, listener: SharedListener) -> Iterator[tuple[set[str], Fault]]:
+        """What is a load balancer's, the stack sets for none but its own."""
+        fields = type(self).model_fields
+        for name in OF_A_BALANCER:
+            if getattr(self, name) != fields[name].default:
+                key = str(fields[name].alias)
+                message = "is of a load balancer of the stack's own, and listener names an existing one; leave it out"
+                yield {key, "listener"}, Fault(_path(key), message)
+        if not self.vpc.is_set:
+            message = "its load balancer is in a VPC that is there already; say which with vpc, by id or tags"
+            yield {"listener", "vpc"}, Fault(_path("listener"), message)
+        asked = [(f"smokeTests[{at}].path", test.path) for at, test in enumerate(self.smoke_tests)]
+        if self.attest.is_on:
+            asked.append(("attest.path", self.attest.path))
+        for path, message in shared_listener.faults(
+            listener,
+            preview_networks=max(1, len(self.preview_cidrs)),
+            names=self.dns.names if self.dns else (),
+            asked=asked,
+        ):
+            keys = {"listener", "previewCidrs", "dns", "smokeTests", "attest"}
+            yield keys, Fault(f"{NAMESPACE}:{path}", message)
+
+
+OF_A_BALANCER = (
+    "listener_port",
+    "preview_port",
+    "tls",
+    "access_logs",
+    "web_acl",
+    "internal",
+    "idle_timeout_seconds",
+    "deletion_protection",
+)
+"""Settings that are of a load balancer which the stack makes."""
 
 PARTS: dict[str, type[BaseModel]] = {
     "accessLogs": AccessLogs,
@@ -603,6 +642,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "instanceRole": InstanceRole,
     "instanceMaintenance": Maintenance,
     "lifecycleHooks": LifecycleHook,
+    "listener": SharedListener,
     "migration": GateCommand,
     "natInstance": NatInstance,
     "scaling": Scaling,

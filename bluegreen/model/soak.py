@@ -34,11 +34,18 @@ NO_DATA = (
 
 @dataclass(frozen=True, kw_only=True)
 class SoakPolicy:
-    """What a stack asks of a soak. `alarm_names`: the user's own, besides those that come with the release."""
+    """What a stack asks of a soak. `alarm_names`: the user's own, besides those that come with the release. `is_alone`:
+    whether one of these is the load balancer's."""
 
     alarms: AlarmSettings
     alarm_names: tuple[str, ...] = ()
     min_healthy_percentage: int = 100
+    is_alone: bool = True
+
+    @property
+    def own_alarms(self) -> int:
+        """How many come with a release."""
+        return self.alarms.count - (bool(self.alarms.error_percent) and not self.is_alone)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SoakPolicy:
@@ -46,6 +53,7 @@ class SoakPolicy:
             alarms=settings.alarms,
             alarm_names=settings.soak_alarms,
             min_healthy_percentage=settings.min_healthy_percentage,
+            is_alone=settings.listener is None,
         )
 
 
@@ -125,13 +133,13 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
         if lost_patience:
             return Hopeless(f"no requests in {periods} metric periods: no data", NO_DATA)
         return Wait(f"no requests yet in {periods} metric periods")
-    if len(look.own_alarms) < policy.alarms.count:
+    if len(look.own_alarms) < policy.own_alarms:
         if lost_patience:
             return Hopeless(
-                f"{len(look.own_alarms)} of its {policy.alarms.count} alarms exist",
+                f"{len(look.own_alarms)} of its {policy.own_alarms} alarms exist",
                 "Run `pulumi refresh`, so that the state says what is there, then `pulumi up`.",
             )
-        return Wait(f"{len(look.own_alarms)} of its {policy.alarms.count} alarms exist yet")
+        return Wait(f"{len(look.own_alarms)} of its {policy.own_alarms} alarms exist yet")
     if silent := [alarm.name for alarm in alarms if alarm.has_no_data]:
         if lost_patience:
             return Hopeless(f"no data for alarm {', '.join(silent)} in {periods} metric periods", NO_DATA)

@@ -13,6 +13,9 @@ RELEASE = "bluegreen:release"
 PORT = "bluegreen:port"
 """The port that a machine's app is expected to listen on; the app can read it from its instance metadata."""
 LISTENER = "bluegreen:listener"
+BALANCER = "bluegreen:balancer"
+"""Of a server group: SHARED where its load balancer is not the stack's own."""
+SHARED = "shared"
 SERVER_GROUP = "bluegreen:server-group"
 """Of an alarm: the Auto Scaling group that it belongs to."""
 
@@ -35,11 +38,14 @@ SCHEMA_COMPAT = "schema-compat"
 
 
 class Purpose(StrEnum):
-    """What a listener is for, as its tag says. One without the tag was not made by a program of ours."""
+    """What a listener, or a rule of a shared one, is for, as its tag says. One without the tag was not made by a
+    program of ours."""
 
     PRODUCTION = "production"
     PREVIEW = "preview"
     REDIRECT = "redirect"
+    CLOSED = "closed"
+    """A rule that answers who may not see the preview."""
 
 
 @dataclass(frozen=True, kw_only=True)

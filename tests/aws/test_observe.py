@@ -24,6 +24,10 @@ from tests.sandbox.cloud.keys import KeyPair
 WEB = Owner(project="bluegreen", stack="dev", service="web")
 
 
+def tags_of(purpose: str, owner: Owner = WEB) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in {**owner.tags, LISTENER: purpose}.items()]
+
+
 @dataclass
 class World:
     """A load balancer with a production and a preview listener, two target groups, and what the client was asked."""
@@ -122,8 +126,8 @@ def world(recorded_session: tuple[Session, list[str]]) -> Iterator[World]:
             )
             return str(made["Listeners"][0]["ListenerArn"])
 
-        production = listen(80, old, [{"Key": LISTENER, "Value": "production"}])
-        preview = listen(9000, new, [{"Key": LISTENER, "Value": "preview"}])
+        production = listen(80, old, tags_of("production"))
+        preview = listen(9000, new, tags_of("preview"))
         calls.clear()
         yield World(session, calls, balancer, old, new, production, preview, subnet_ids[0])
 
@@ -137,19 +141,22 @@ def test_what_a_listener_is_for_is_known_by_its_tag_alone(world: World) -> None:
 
 
 def test_a_load_balancer_that_aws_refuses_to_delete_is_known_by_its_target_groups(world: World) -> None:
-    assert world.observer.protected_balancers([world.old, world.new]) == ()
+    assert world.observer.protected_balancers([world.old, world.new], WEB) == ()
     assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancerAttributes"]
     world.session.client("elbv2").modify_load_balancer_attributes(
         LoadBalancerArn=world.balancer, Attributes=[{"Key": "deletion_protection.enabled", "Value": "true"}]
     )
-    assert world.observer.protected_balancers([world.old, world.new]) == (world.balancer,)
-    assert world.observer.protected_balancers([]) == ()
+    assert world.observer.protected_balancers([world.old, world.new], WEB) == (world.balancer,)
+    assert world.observer.protected_balancers([], WEB) == ()
 
 
 def test_whether_a_load_balancer_is_internal_is_known_by_its_target_groups(world: World) -> None:
-    assert world.observer.is_internal([world.new, world.old]) is False
+    found = world.observer.balancer_of([world.new, world.old])
+    assert found
+    assert (found.arn, found.is_internal) == (world.balancer, False)
+    assert found.zones == ("us-east-1a", "us-east-1b")
     assert world.calls == ["DescribeTargetGroups", "DescribeLoadBalancers"]
-    assert world.observer.is_internal([]) is None
+    assert world.observer.balancer_of([]) is None
 
 
 def import_certificate(world: World, *names: str) -> str:
@@ -166,7 +173,7 @@ def test_an_entrance_with_https_says_so_and_is_known_by_the_domain_in_its_certif
         Protocol="HTTPS",
         Certificates=[{"CertificateArn": import_certificate(world, "shop.example")}],
         DefaultActions=[{"Type": "forward", "TargetGroupArn": world.new}],
-        Tags=[{"Key": LISTENER, "Value": "production"}],
+        Tags=tags_of("production"),
     )
     found = world.observer.entrance(world.new, Purpose.PRODUCTION)
     assert found, "of two production listeners, the one that names the target group"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bluegreen.checks.gate import Cutover, Gate, Moves
+from bluegreen.checks.probe import Probe
 from bluegreen.errors import AwsError, GateFailed
 from bluegreen.model.answer import Answer, Outcome, Unreachable
 from bluegreen.model.attest import Attest
@@ -102,6 +103,9 @@ class World:
         self.asked.append(url)
         return self.answers(url)
 
+    def probe_at(self, address: str, headers: tuple[tuple[str, str], ...]) -> Probe:
+        raise AssertionError(f"{address}: the URL's host is where to connect")
+
     def image(self, image: str) -> Image | None:
         self._count("image")
         tags = {"schema-compat": self.ranges[image]} if image in self.ranges else {}
@@ -130,6 +134,7 @@ class World:
             run_command=self.run_command,
             on_migrated=lambda release, schema: self.migrated.append((release, schema)),
             probe=self.probe,
+            probe_at=self.probe_at,
             report=self.said.append,
             clock=lambda: self.seconds,
             began=START,
@@ -407,12 +412,52 @@ def test_nothing_is_proven_through_a_preview_listener_that_does_not_show_the_can
     assert 30 <= world.seconds < 40, "AWS may take a moment to show what was changed"
 
 
+class SharedWorld(World):
+    """Behind a load balancer that is shared: a rule's host and header tell the preview."""
+
+    is_hidden = False
+
+    def entrance(self, target_group: str, purpose: Purpose) -> Entrance | None:
+        return Entrance(
+            listener="arn:rule",
+            url="http://shop.test:80",
+            weights={"new": 1},
+            address="shared.elb.test",
+            headers=(("X-Bluegreen-Preview", "web"),),
+            is_hidden=self.is_hidden,
+        )
+
+    def probe_at(self, address: str, headers: tuple[tuple[str, str], ...]) -> Probe:
+        self.asked.append(f"{address} {headers}")
+        return self.probe
+
+
+def test_a_preview_rule_is_asked_for_at_the_load_balancer_with_its_header() -> None:
+    world = SharedWorld(states=dict(HEALTHY))
+    world.prove(policy=asking(BOTH))
+    assert world.asked[0] == "shared.elb.test (('X-Bluegreen-Preview', 'web'),)"
+    assert world.asked[1].startswith("http://shop.test:80/")
+    ((_, variables),) = world.commands
+    assert variables["BLUEGREEN_PREVIEW_ADDRESS"] == "shared.elb.test"
+    assert variables["BLUEGREEN_PREVIEW_HEADER"] == "X-Bluegreen-Preview: web"
+
+
+def test_nothing_is_proven_through_a_preview_rule_that_comes_after_the_users() -> None:
+    world = SharedWorld(states=dict(HEALTHY))
+    world.is_hidden = True
+    with pytest.raises(GateFailed, match="its preview rule comes after the one that users meet") as caught:
+        world.prove(policy=asking(BOTH))
+    assert "Set `ami` back" in caught.value.next_step
+    assert (world.asked, world.commands, world.seconds) == ([], [], 0)
+
+
 def test_the_command_gets_the_preview_and_the_release_as_environment() -> None:
     world = World(states=dict(HEALTHY))
     world.prove(policy=asking(COMMAND))
     variables = {
         "BLUEGREEN_PREVIEW_URL": "http://web.test:9000",
         "BLUEGREEN_PREVIEW_ADDRESS": "web.test",
+        "BLUEGREEN_PREVIEW_HEADER": "",
         "BLUEGREEN_RELEASE": "bbbbbbbb",
         "BLUEGREEN_IMAGE": "ami-2",
         "BLUEGREEN_SERVICE": "web",

@@ -193,6 +193,25 @@ def test_a_load_balancer_is_asked_by_the_name_in_its_certificate(tmp_path: Path,
     assert seen.headers["x-host"] == f"shop.example:{port}"
 
 
+def test_a_header_tells_which_rule_is_meant() -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(65536))
+                connection.sendall(OK + b"\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://shop.example:{server.getsockname()[1]}/"
+        seen = probe_at("127.0.0.1", (("X-Bluegreen-Preview", "web"),))(url, TIMEOUT_SECONDS)
+        thread.join()
+    assert isinstance(seen, Answer)
+    assert b"X-Bluegreen-Preview: web\r\n" in asked[0]
+
+
 def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, pair: KeyPair) -> None:
     with serving_tls(tmp_path, pair) as port:
         seen = probe_at("127.0.0.1")(f"https://other.example:{port}/", TIMEOUT_SECONDS)

@@ -27,7 +27,7 @@ class Stack:
             for name in names
         )
 
-    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
+    def protected_balancers(self, target_groups: Iterable[str], owner: Owner) -> tuple[str, ...]:
         assert list(target_groups) == ["tg-a", "tg-b"]
         return self.protected
 

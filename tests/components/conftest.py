@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
 from bluegreen.errors import BluegreenError
-from bluegreen.model.observation import Certificate, Group, HostedZone, Subnet, Vpc
+from bluegreen.model.observation import Balancer, Certificate, Front, Group, HostedZone, Subnet, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -47,6 +47,7 @@ COMPUTED = {
 }
 TLS = {"domain": "shop.example.com", "zone": "example.com"}
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+ELB = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
 
 
 @dataclass
@@ -183,8 +184,17 @@ class FakeObserver:
     def has_web_acl(self, arn: str) -> bool:
         return arn.endswith("/known")
 
-    def is_internal(self, target_groups: Iterable[str]) -> bool | None:
-        return False if self.running else None
+    balancer: Balancer | None = None
+
+    def balancer_of(self, target_groups: Iterable[str]) -> Balancer | None:
+        own = Balancer(arn=f"{ELB}:loadbalancer/app/web-1/1", vpc="vpc-own", is_internal=False)
+        return (self.balancer or own) if self.running else None
+
+    fronts: tuple[Front, ...] = ()
+
+    def front(self, listener: str, priorities: Collection[int]) -> Front | None:
+        self.calls.append("front")
+        return next((each for each in self.fronts if each.listener == listener), None)
 
 
 class FakeHook(pulumi.ResourceHook):

@@ -65,3 +65,22 @@ def test_settings_that_can_not_be(config: dict[str, Any], fault: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.parse({"ami": "ami-00000001", **config})
     assert fault in str(caught.value)
+
+
+DNS = json.dumps({"zone": "Z1", "names": ["shop.example.com"]})
+
+
+def test_with_ipv6_the_load_balancer_and_its_names_have_both_kinds_of_address(declare: Any) -> None:
+    declared = declare(ipv6="true", dns=DNS)
+    assert declared.one("LoadBalancer")["ipAddressType"] == "dualstack"
+    records = {each.inputs["type"]: each for each in declared.of("Record")}
+    assert set(records) == {"A", "AAAA"}
+    assert records["A"].inputs["aliases"] == records["AAAA"].inputs["aliases"]
+    assert records["A"].name == "web-shop.example.com", "that of a stack that runs stays"
+
+
+@pytest.mark.parametrize("config", [{}, {"ipv6": "true", "internal": "true"}])
+def test_a_load_balancer_that_has_ipv4_alone_is_left_with_that(declare: Any, config: dict[str, str]) -> None:
+    declared = declare(dns=DNS, **config)
+    assert "ipAddressType" not in declared.one("LoadBalancer")
+    assert [each.inputs["type"] for each in declared.of("Record")] == ["A"]

@@ -200,7 +200,7 @@ class Images:
         made = {"minimum": 2, "maximum": 6, "desired": 2, "target_groups": ()}
         return Group(name="web", service="web", release=self.live, **made) if self.live else None
 
-    def protected_balancers(self, target_groups: object) -> tuple[str, ...]:
+    def protected_balancers(self, target_groups: object, owner: object) -> tuple[str, ...]:
         return self.protected
 
     def shares(self, groups: Sequence[Group]) -> dict[str, int]:

@@ -80,6 +80,8 @@ def test_options_are_added_to_a_stack_that_serves(served: Project) -> None:
     assert len(set(blocks)) == 4
     assert all(block.endswith("/64") for block in blocks)
     assert {each["cidrIpv6"] for each in of(served, "SecurityGroupIngressRule") if "cidrIpv6" in each} == {"::/0"}
+    (balancer,) = served.aws("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert balancer["IpAddressType"] == "dualstack"
     assert served.ask()["app"] == "1"
 
 

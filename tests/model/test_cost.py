@@ -113,3 +113,11 @@ def test_a_record_says_whose_prices_they_are_and_of_when() -> None:
     assert (record["region"], record["as_of"]) == (prices.REGION, prices.AS_OF.isoformat())
     assert record["monthly"] == pytest.approx(730 * cost().hourly, abs=0.01)
     assert sum(line["count"] * line["each"] for line in record["lines"]) == pytest.approx(record["hourly"], abs=1e-4)
+
+
+def test_a_load_balancer_that_is_there_already_is_others_to_pay() -> None:
+    arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/shared/1/2"
+    listener = {"arn": arn, "hosts": ["shop.example.com"], "priority": 1}
+    found = cost(vpc={"id": "vpc-00000001"}, listener=listener)
+    assert (count(found, "load balancer"), count(found, "public address")) == (0, 0)
+    assert count(found, "alarm metric") == count(cost(), "alarm metric") - 2

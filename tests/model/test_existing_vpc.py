@@ -119,3 +119,10 @@ def test_settings_that_can_not_be_are_refused_with_their_path(config: dict[str, 
 def test_in_an_existing_vpc_no_addresses_are_planned() -> None:
     settings = Settings.parse({"vpc": {"id": "vpc-00000001"}, "vpcCidr": "10.0.0.0/24", "maxSize": 500})
     assert settings.preview_sources == ()
+
+
+def test_where_a_load_balancer_is_there_already_its_zones_count_and_public_subnets_do_not() -> None:
+    there = Needs(balancer_zones=frozenset({"us-east-1a", "us-east-1b"}))
+    assert faults(PRIVATE, there) == {}
+    astray = Needs(balancer_zones=frozenset({"us-east-1a"}))
+    assert "some in us-east-1b, where the load balancer" in faults(PRIVATE, astray)["bluegreen:vpc.privateSubnets"]

@@ -148,7 +148,9 @@ LOAD_BALANCER = ResourceType(
         "name": NAME,
         "internal": boolean(computed=True, replaces=True),
         "ipAddressType": text(
-            computed=True, choices=("ipv4", "dualstack", "dualstack-without-public-ipv4"), only=("ipv4",)
+            computed=True,
+            choices=("ipv4", "dualstack", "dualstack-without-public-ipv4"),
+            only=("ipv4", "dualstack"),
         ),
         "loadBalancerType": text(
             default="application", replaces=True, choices=("application", "network", "gateway"), only=("application",)

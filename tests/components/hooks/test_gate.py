@@ -220,6 +220,22 @@ def test_a_listener_that_takes_another_one_s_traffic_over_is_gated_against_that(
     assert passed.evidence["awaits"] == ["soak"]
 
 
+def test_a_rule_of_a_shared_listener_is_gated_as_a_listener_is(world: World) -> None:
+    async def update() -> None:
+        bound, given = declared(world.run()), listener("arn:rule", new=1)
+        given.type = "aws:lb/listenerRule:ListenerRule"
+        inputs = dict(given.new_inputs or {})
+        given.new_inputs = {"tags": inputs["tags"], "actions": inputs["defaultActions"]}
+        given.old_inputs = {"actions": [{"type": "forward", "targetGroupArn": "tg-old"}]}
+        await call(bound.before_update, given)
+        await call(bound.after_update, given)
+
+    asyncio.run(update())
+    passed, cutover = world.events
+    assert (passed.kind, cutover.kind) == (Kind.GATE_PASSED, Kind.CUTOVER)
+    assert passed.evidence["before"]["weights"] == {OLD.version: 100}
+
+
 def test_a_cutover_is_recorded_once_the_listener_has_changed(world: World) -> None:
     asyncio.run(_cut_over_alone(world))
     assert world.kinds == [Kind.GATE_PASSED, Kind.CUTOVER]

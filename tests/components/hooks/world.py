@@ -166,7 +166,7 @@ class World:
     def drain_seconds(self, target_group: str) -> float:
         return 0.0
 
-    def protected_balancers(self, target_groups: Iterable[str]) -> tuple[str, ...]:
+    def protected_balancers(self, target_groups: Iterable[str], owner: Owner) -> tuple[str, ...]:
         self.calls.append("protected")
         return ("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/web-4f2a/1",) if self.is_protected else ()
 
