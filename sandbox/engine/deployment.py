@@ -385,7 +385,7 @@ class Deployment:
             self.changes["replace"] += 1
 
     def _replaced_with(self, old: Resource) -> list[tuple[Resource, tuple[str, ...]]]:
-        """What is replaced because `old` is, and has to go before it, with the keys why; what goes first comes first."""
+        """What is replaced because `old` is, and goes before it, with the keys why; in the order of going."""
         going: list[tuple[Resource, tuple[str, ...]]] = [(old, ())]
         for other in self._base:
             other = self._olds.get(other.urn, other)
