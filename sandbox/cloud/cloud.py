@@ -35,6 +35,7 @@ from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
 from sandbox.cloud.samples import Samples
 from sandbox.cloud.throttle import Throttle
+from sandbox.cloud.volumes import Volumes
 from sandbox.host import LONGEST_METRIC_SECONDS
 
 ACCOUNT = "123456789012"
@@ -81,6 +82,7 @@ class Cloud:
         self.copies = Copies()
         self._regions_with_base_images: set[str] = set()
         self.machines = Machines(directory / "machines", self.images, loopback, endpoint)
+        self.volumes = Volumes(directory / "volumes")
         self.autoscaling = AutoScaling(self)
         self.plane = Plane(metric_seconds)
         self.metrics = Metrics(metric_seconds)

@@ -32,6 +32,7 @@ from sandbox.cloud.moto_gaps import (
     service_quotas,
     stickiness,
     targets,
+    volumes,
 )
 from sandbox.cloud.moto_gaps.gap import Gap
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 # In this order: some replace what others have put there.
 AREAS = (
+    volumes,
     instances,
     consoles,
     service_quotas,
