@@ -13,7 +13,12 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs/library.md"
 BEGIN, END = "<!-- args -->", "## What each has"
-ARGS = {"NetworkArgs": "network", "BalancerArgs": "balancer", "ServiceArgs": "service"}
+ARGS = {
+    "NetworkArgs": "network",
+    "BalancerArgs": "balancer",
+    "ServiceArgs": "service",
+    "StatefulTierArgs": "stateful_tier",
+}
 
 
 def table_of(name: str) -> Iterator[str]:
@@ -46,7 +51,7 @@ def test_the_tables_of_args_are_those_of_the_docstrings() -> None:
     assert text == due or os.environ.get("UPDATE_DOCS")
 
 
-@pytest.mark.parametrize("page", ["docs/library.md", "docs/example/README.md", "docs/backends.md"])
+@pytest.mark.parametrize("page", ["docs/library.md", "docs/example/README.md", "docs/backends.md", "docs/stateful.md"])
 def test_links_lead_somewhere(page: str) -> None:
     file = PROJECT / page
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):

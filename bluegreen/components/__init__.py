@@ -1,8 +1,20 @@
-"""Components for any Pulumi program: a network, a load balancer in it, services behind it. docs/library.md."""
+"""Components for any Pulumi program: a network, a load balancer in it, services behind it,
+machines that stay. docs/library.md."""
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.components.stack import Stack
+from bluegreen.components.stateful_tier import StatefulTier, StatefulTierArgs
 
-__all__ = ["Balancer", "BalancerArgs", "Network", "NetworkArgs", "Service", "ServiceArgs", "Stack"]
+__all__ = [
+    "Balancer",
+    "BalancerArgs",
+    "Network",
+    "NetworkArgs",
+    "Service",
+    "ServiceArgs",
+    "Stack",
+    "StatefulTier",
+    "StatefulTierArgs",
+]

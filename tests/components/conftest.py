@@ -19,7 +19,7 @@ from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
 from bluegreen.errors import BluegreenError
-from bluegreen.model.observation import Certificate, Group, HostedZone, Subnet, Vpc
+from bluegreen.model.observation import Certificate, DataVolume, Group, HostedZone, Subnet, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -182,6 +182,12 @@ class FakeObserver:
 
     def has_web_acl(self, arn: str) -> bool:
         return arn.endswith("/known")
+
+    held: tuple[DataVolume, ...] = ()
+
+    def volumes(self, tags: Mapping[str, str], ids: Iterable[str] = ()) -> tuple[DataVolume, ...]:
+        self.calls.append("volumes")
+        return self.held
 
     def is_internal(self, target_groups: Iterable[str]) -> bool | None:
         return False if self.running else None
