@@ -416,6 +416,7 @@ class Cloud:
             "state": instance.state if instance else "terminated",
             "zone": instance.availability_zone if instance else None,
             "address": machine.address,
+            "privateAddress": instance.private_ip if instance else None,
             "pids": [process.pid for _, process in machine.processes],
             "console": str(machine.console),
             "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()} if instance else {},
