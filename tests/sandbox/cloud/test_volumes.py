@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,31 @@ def test_what_was_written_to_a_volume_is_on_the_next_machine_which_has_the_addre
     assert not (aws.sandbox.dir / "volumes" / data).exists()
     second.terminate()
     aws.ec2.delete_network_interface(NetworkInterfaceId=eni)
+
+
+def reach(aws: Aws, host: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("bluegreen-sandbox"), "reach", host, str(aws.sandbox.ssh_port)],
+        input=b"nonsense\r\n",
+        env=aws.sandbox.full_env,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@needs_cells
+def test_a_machine_without_a_public_address_is_reached_by_its_private_one(aws: Aws) -> None:
+    eni = interface(aws, "10.0.0.22")
+    machine = launch(aws, eni)
+    assert "PublicIpAddress" not in machine.known
+    for name in ("10.0.0.22", machine.instance):
+        assert reach(aws, name).stdout.startswith(b"SSH-2.0-")
+    machine.terminate()
+    aws.ec2.delete_network_interface(NetworkInterfaceId=eni)
+    gone = reach(aws, "127.0.0.254")
+    assert gone.returncode == 2
+    assert b"can't be reached" in gone.stderr
 
 
 @needs_cells
