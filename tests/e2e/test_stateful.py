@@ -126,7 +126,8 @@ def played(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
         text=True,
         timeout=900,
     )
-    return Played(done.returncode, done.stdout + done.stderr, at)
+    last = max((each for each in at.iterdir() if each.is_file()), key=lambda each: each.stat().st_mtime)
+    return Played(done.returncode, f"{done.stdout}{done.stderr}\n{last.name}: {last.read_text()}", at)
 
 
 def changed(play: str) -> set[str]:
