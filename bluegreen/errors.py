@@ -78,6 +78,14 @@ class SettingsError(BluegreenError):
         )
 
 
+class TierError(BluegreenError):
+    """The members of a stateful tier can't be as they are said to be; all that is wrong is in the one message."""
+
+    def __init__(self, tier: str, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__(_counted(f"the stateful tier {tier}", self.faults), "Nothing was changed.")
+
+
 class ImageUnset(SettingsError):
     """`ami` is unset, or no id of an AMI: a destroy can do with that, and nothing else. `image`: its value."""
 

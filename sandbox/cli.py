@@ -20,6 +20,7 @@ import yaml
 
 from bluegreen.errors import BluegreenError
 from sandbox.host import UNSET, Sandbox, SandboxError
+from sandbox.tunnel import connect
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,6 +112,18 @@ def run(
     with Sandbox.start(port=port, boot_seconds=boot_seconds, metric_seconds=metric_seconds) as sandbox:
         code = _run(command, sandbox.full_env)
     raise typer.Exit(code)
+
+
+@app.command()
+def reach(
+    host: Annotated[str, typer.Argument(help="A machine's private address or instance id; another address as it is.")],
+    port: Annotated[int, typer.Argument(min=1, max=65535)],
+    directory: Directory = None,
+) -> None:
+    """Connect to a machine's port: OpenSSH's ProxyCommand, where AWS has a bastion or Session Manager."""
+    machines = Sandbox.attach(directory).status()["machines"]
+    meant = {name: it["address"] for it in machines for name in (it["id"], it["privateAddress"])}
+    connect(meant.get(host, host), port)
 
 
 @app.command()

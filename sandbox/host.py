@@ -210,6 +210,7 @@ class Sandbox:
         path = [str(REPOSITORY / "sandbox/provider/bin"), str(Path(sys.executable).parent), os.environ.get("PATH", "")]
         if shutil.which("pulumi", path=os.environ.get("PATH", "")) is None:
             path.append(str(REPOSITORY / "sandbox/engine/bin"))
+        reach = f"{Path(sys.executable).with_name('bluegreen-sandbox')} reach"
         return {
             "BLUEGREEN_SANDBOX": str(self.dir),
             "BLUEGREEN_SANDBOX_PYTHON": sys.executable,
@@ -225,6 +226,8 @@ class Sandbox:
             "AWS_POLL_DELAY_SECONDS": "1",  # Packer's; machines boot in a second here
             "PKR_VAR_ssh_port": str(self.ssh_port),
             "ANSIBLE_REMOTE_PORT": str(self.ssh_port),
+            "ANSIBLE_SSH_COMMON_ARGS": f"-o ProxyCommand='{reach} %h %p'",
+            "ANSIBLE_SKIP_TAGS": "host",
             "PULUMI_BACKEND_URL": f"file://{self.dir / 'state'}",
             "PULUMI_HOME": str(self.dir / "pulumi-home"),
             "PULUMI_CONFIG_PASSPHRASE": "sandbox",

@@ -18,6 +18,7 @@ ARGS = {
     "BalancerArgs": "balancer",
     "SharedBalancerArgs": "shared_balancer",
     "ServiceArgs": "service",
+    "StatefulTierArgs": "stateful_tier",
 }
 
 
@@ -51,7 +52,10 @@ def test_the_tables_of_args_are_those_of_the_docstrings() -> None:
     assert text == due or os.environ.get("UPDATE_DOCS")
 
 
-@pytest.mark.parametrize("page", ["docs/library.md", "docs/example/README.md", "docs/backends.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["docs/library.md", "docs/example/README.md", "docs/backends.md", "docs/stateful.md", "docs/mongodb/README.md"],
+)
 def test_links_lead_somewhere(page: str) -> None:
     file = PROJECT / page
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):

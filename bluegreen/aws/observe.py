@@ -18,6 +18,7 @@ from bluegreen.model.observation import (
     Alarm,
     Balancer,
     Certificate,
+    DataVolume,
     Egress,
     Entrance,
     Front,
@@ -35,7 +36,20 @@ from bluegreen.model.observation import (
     Vpc,
     WayOut,
 )
-from bluegreen.model.tags import BALANCER, LISTENER, PROJECT, RELEASE, SERVICE, SHARED, STACK, Owner, Purpose
+from bluegreen.model.tags import (
+    ADDRESS,
+    BALANCER,
+    LISTENER,
+    MEMBER,
+    PROJECT,
+    PROTECTED,
+    RELEASE,
+    SERVICE,
+    SHARED,
+    STACK,
+    Owner,
+    Purpose,
+)
 
 MOST_ACTIVITIES = 20
 """The newest scaling activities are enough to say why nothing launches."""
@@ -115,6 +129,18 @@ class Observer:
             )
             for each in subnets
         )
+
+    @in_our_words
+    def volumes(self, tags: Mapping[str, str], ids: Collection[str] = ()) -> tuple[DataVolume, ...]:
+        """Those with all of these tags, and those with these ids, as far as they are there. One call, or two."""
+        asked = [[{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]]
+        if ids:
+            asked.append([{"Name": "volume-id", "Values": list(ids)}])
+        found: dict[str, DataVolume] = {}
+        for filters in asked:
+            for page in self._session.client("ec2").get_paginator("describe_volumes").paginate(Filters=filters):
+                found |= {each["VolumeId"]: _data_volume(each) for each in page["Volumes"]}
+        return tuple(found.values())
 
     @in_our_words
     def zones(self) -> tuple[str, ...]:
@@ -860,3 +886,15 @@ def _forwards(action: dict[str, Any]) -> Iterator[tuple[str, int]]:
             yield each["TargetGroupArn"], each.get("Weight", 1)
     elif arn := action.get("TargetGroupArn"):
         yield arn, 1
+
+
+def _data_volume(described: Mapping[str, Any]) -> DataVolume:
+    tags = {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", [])}
+    return DataVolume(
+        id=described["VolumeId"],
+        zone=described["AvailabilityZone"],
+        size_gb=described["Size"],
+        member=tags.get(MEMBER, ""),
+        address=tags.get(ADDRESS, ""),
+        is_protected=tags.get(PROTECTED) == "true",
+    )

@@ -1,10 +1,12 @@
-"""Components for any Pulumi program: a network, a load balancer in it, services behind it. docs/library.md."""
+"""Components for any Pulumi program: a network, a load balancer in it, services behind it,
+machines that stay. docs/library.md."""
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs, make_balancer
 from bluegreen.components.shared_balancer import SharedBalancer, SharedBalancerArgs
 from bluegreen.components.stack import Stack
+from bluegreen.components.stateful_tier import StatefulTier, StatefulTierArgs
 
 __all__ = [
     "Balancer",
@@ -16,5 +18,7 @@ __all__ = [
     "SharedBalancer",
     "SharedBalancerArgs",
     "Stack",
+    "StatefulTier",
+    "StatefulTierArgs",
     "make_balancer",
 ]

@@ -84,6 +84,9 @@ class Network(pulumi.ComponentResource):
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     private_cidrs: list[str]
+    private_zones: list[pulumi.Output[str]]
+    place: Place | None
+    """Of an existing VPC."""
     public_routes: list[pulumi.Resource]
     """What a load balancer needs first: internet gateway, routes and their associations."""
     private_routes: list[pulumi.Resource]
@@ -94,7 +97,7 @@ class Network(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self.is_own = args.place is None
+        self.place, self.is_own = args.place, args.place is None
         if args.place:
             self._live_in(args.place)
         elif args.plan:
@@ -125,6 +128,7 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = [pulumi.Output.from_input(subnet.id) for subnet in place.public]
         self.private_subnet_ids = [pulumi.Output.from_input(subnet.id) for subnet in place.private]
         self.private_cidrs = [subnet.cidr for subnet in place.private if subnet.cidr]
+        self.private_zones = [pulumi.Output.from_input(subnet.zone) for subnet in place.private]
         self.public_routes, self.private_routes = [], []
 
     def _make(self, name: str, plan: AddressPlan, args: NetworkArgs) -> None:
@@ -146,6 +150,7 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
         self.private_cidrs = list(plan.private)
+        self.private_zones = [subnet.availability_zone for subnet in private]
 
         self._close_default_group()
         self._tables: list[aws.ec2.RouteTable] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -18,6 +18,7 @@ from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
 from bluegreen.checks.place import find_place
 from bluegreen.checks.shared import check_front, find_front
+from bluegreen.checks.tier import check_tier
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
@@ -28,10 +29,12 @@ from bluegreen.model.observation import Balancer, Front, Group, Vpc
 from bluegreen.model.release import Release
 from bluegreen.model.settings import NAMESPACE, Nat, Settings, Strategy
 from bluegreen.model.shared_listener import SharedListener
+from bluegreen.model.stateful import Member
 from bluegreen.model.tags import Owner
 from bluegreen.model.zones import choose_zones
 
 if TYPE_CHECKING:
+    from bluegreen.components.network import Network
     from bluegreen.components.service import Service
 
 
@@ -162,6 +165,19 @@ class Stack:
         place = self.find_place(settings)
         vpc = place.vpc.id if place else ""
         return check_front(listener, front, owner=self.owner(settings.service), vpc=vpc)
+
+    def check_tier(self, tier: str, members: Sequence[Member], *, network: Network, renew: Sequence[str] = ()) -> None:
+        """Whether a stateful tier can be as it is said to be. Raises TierError, AwsError."""
+        place = network.place
+        check_tier(
+            self._observer,
+            self.owner(""),
+            tier,
+            members,
+            cidrs=network.private_cidrs,
+            zones={subnet.cidr: subnet.zone for subnet in place.private} if place else {},
+            renew=renew,
+        )
 
     def _zones_of(self, settings: Settings) -> tuple[str, ...]:
         """Where machines of a service are launched. Blocks; at most three calls."""

@@ -92,6 +92,18 @@ class Subnet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataVolume:
+    """A volume of EBS. `member`, `address`, `is_protected`: of its stateful tier, as its tags say."""
+
+    id: str
+    zone: str
+    size_gb: int
+    member: str = ""
+    address: str = ""
+    is_protected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Vpc:
     """A VPC. `cidr`: its first one."""
 

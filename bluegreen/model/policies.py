@@ -28,6 +28,7 @@ SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INSTANCE = "aws:ec2/instance:Instance"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 MACHINES = (INSTANCE, LAUNCH_TEMPLATE)
+EBS_VOLUME = "aws:ebs/volume:Volume"
 GROUP = "aws:autoscaling/group:Group"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
@@ -278,6 +279,11 @@ POLICIES: tuple[Policy, ...] = (
                 "set rootBlockDevice.encrypted to true",
             ),
         ),
+    ),
+    Policy(
+        "CKV_AWS_3",
+        "Volumes that stay are encrypted",
+        _each([EBS_VOLUME], lambda it: not _is(it["encrypted"], "true"), "set encrypted to true"),
     ),
     Policy(
         "CKV2_AWS_15",

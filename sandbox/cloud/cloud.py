@@ -36,6 +36,7 @@ from sandbox.cloud.moto_gaps.targets import drains, healths
 from sandbox.cloud.plane import Plane
 from sandbox.cloud.samples import Samples
 from sandbox.cloud.throttle import Throttle
+from sandbox.cloud.volumes import Volumes
 from sandbox.host import LONGEST_METRIC_SECONDS
 
 ACCOUNT = "123456789012"
@@ -82,6 +83,7 @@ class Cloud:
         self.copies = Copies()
         self._regions_with_base_images: set[str] = set()
         self.machines = Machines(directory / "machines", self.images, loopback, endpoint)
+        self.volumes = Volumes(directory / "volumes")
         self.autoscaling = AutoScaling(self)
         self.plane = Plane(metric_seconds)
         self.metrics = Metrics(metric_seconds)
@@ -415,6 +417,7 @@ class Cloud:
             "state": instance.state if instance else "terminated",
             "zone": instance.availability_zone if instance else None,
             "address": machine.address,
+            "privateAddress": instance.private_ip if instance else None,
             "pids": [process.pid for _, process in machine.processes],
             "console": str(machine.console),
             "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()} if instance else {},

@@ -161,6 +161,10 @@ class Machines:
             self._addresses[instance_id] = self._loopback.for_machine()
         return self._addresses[instance_id]
 
+    def settle(self, instance_id: str, interface: str) -> None:
+        """The instance has the address of a network interface, as others had before and will have after it."""
+        self._addresses[instance_id] = self.address(interface)
+
     def create(
         self,
         instance_id: str,

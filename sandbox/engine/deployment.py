@@ -89,6 +89,7 @@ class Deployment:
         self._base = base.resources
         self._olds = {r.urn: r for r in base.resources if not r.delete}
         self._settled: set[int] = set()  # identities of the old resources that this run has dealt with
+        self._chained: dict[str, tuple[str, ...]] = {}  # what has gone before what it depended on, and the keys why
         self._steps: dict[str, Step] = {}
         self._stack_outputs: Properties | None = None
         self._stop = threading.Event()
@@ -357,11 +358,16 @@ class Deployment:
         # The replacement gets a name of its own, so the provider must not see the old one's.
         inputs = carry_over(goal.wanted.inputs, old.inputs, new.ignore_changes)
         new = replace(self._checked(provider, replace(new, inputs=inputs), None), id="")
+        if old.urn in self._chained:  # why it goes was found before it was registered
+            difference = Difference(True)
         why = (difference.replaces, difference.diffs, difference.detailed)
+        difference = replace(difference, replaces=self._chained.get(old.urn, difference.replaces))
         wants_gap = goal.delete_before_replace
         if old.pending_replacement or (difference.delete_before_replace if wants_gap is None else wants_gap):
-            self._refuse_chain(provider, old)
             if not old.pending_replacement:
+                for other, keys in self._replaced_with(old):
+                    self._olds[other.urn] = self._delete(other, "delete-replaced", is_pending=True)
+                    self._chained[other.urn] = keys
                 old = self._delete(old, "delete-replaced", is_pending=True)
             self._tell_of_replacement(Step("replace", old, new, *why))
             return self._create(provider, new, replaced=old, difference=difference)
@@ -378,14 +384,21 @@ class Deployment:
         with self._lock:
             self.changes["replace"] += 1
 
-    def _refuse_chain(self, provider: Provider, old: Resource) -> None:
-        """What is replaced because `old` is would have to go before it; that is not done here."""
+    def _replaced_with(self, old: Resource) -> list[tuple[Resource, tuple[str, ...]]]:
+        """What is replaced because `old` is, and goes before it, with the keys why; in the order of going."""
+        going: list[tuple[Resource, tuple[str, ...]]] = [(old, ())]
         for other in self._base:
-            keys = [key for key, urns in other.property_dependencies.items() if old.urn in urns]
-            if keys and not other.is_provider and id(other) not in self._settled:
-                inputs = {key: UNKNOWN if key in keys else value for key, value in other.inputs.items()}
-                if self._providers.of(other).diff(other.urn, other, inputs, ()).replaces:
-                    raise Refused(f"a chain of replacements, in which {other.urn} is deleted before {old.urn}")
+            other = self._olds.get(other.urn, other)
+            gone = {each.urn for each, _ in going}
+            keys = tuple(key for key, urns in other.property_dependencies.items() if gone & set(urns))
+            if not keys or other.is_provider or other.pending_replacement or id(other) in self._settled:
+                continue
+            inputs = {key: UNKNOWN if key in keys else value for key, value in other.inputs.items()}
+            if replaces := self._providers.of(other).diff(other.urn, other, inputs, ()).replaces:
+                if other.protect:
+                    raise Refused(f"a chain of replacements, in which {other.urn}, which is protected, is deleted")
+                going.append((other, replaces))
+        return going[:0:-1]
 
     def _perform(self, step: Step, call: Callable[[], Resource]) -> Resource:
         """A create or an update: hooks around it, pending in the state while it runs."""

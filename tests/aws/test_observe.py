@@ -16,7 +16,17 @@ from bluegreen.aws.capacity import raise_desired_capacity
 from bluegreen.aws.observe import Observer, load_balancer_dimension, target_group_dimension
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.observation import Alarm, Certificate, Entrance, HostedZone, Machine, Traffic, Vpc, WayOut
+from bluegreen.model.observation import (
+    Alarm,
+    Certificate,
+    DataVolume,
+    Entrance,
+    HostedZone,
+    Machine,
+    Traffic,
+    Vpc,
+    WayOut,
+)
 from bluegreen.model.tags import LISTENER, Owner, Purpose
 from bluegreen.model.tls import RECOMMENDED_POLICY
 from tests.sandbox.cloud.keys import KeyPair
@@ -833,6 +843,26 @@ def test_alarms_metrics_and_consoles_that_may_not_be_read_are_an_error_and_not_n
             ask(world.observer)
     finally:
         events.unregister("before-call", refuse)
+
+
+def test_volumes_are_found_by_their_tags_and_by_their_ids(world: World) -> None:
+    ec2 = world.session.client("ec2")
+
+    def volume(zone: str = "us-east-1a", **tags: str) -> str:
+        pairs = [{"Key": f"bluegreen:{key}", "Value": value} for key, value in tags.items()]
+        specified = [{"ResourceType": "volume", "Tags": pairs}] if tags else []
+        return str(ec2.create_volume(AvailabilityZone=zone, Size=20, TagSpecifications=specified)["VolumeId"])
+
+    ours = volume(tier="db", member="a", address="10.0.0.9", protected="true")
+    released = volume(tier="db", member="b", protected="false")
+    volume(tier="other", member="a", protected="true")
+    plain = volume("us-east-1b")
+    found = world.observer.volumes({"bluegreen:tier": "db"}, [plain, "vol-0123456789abcdef0"])
+    assert {each.id: each for each in found} == {
+        ours: DataVolume(id=ours, zone="us-east-1a", size_gb=20, member="a", address="10.0.0.9", is_protected=True),
+        released: DataVolume(id=released, zone="us-east-1a", size_gb=20, member="b"),
+        plain: DataVolume(id=plain, zone="us-east-1b", size_gb=20),
+    }
 
 
 def test_where_the_routes_of_a_subnet_lead_is_what_its_table_says_or_the_vpc_s_own(world: World) -> None:

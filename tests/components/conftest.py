@@ -19,7 +19,7 @@ from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
 from bluegreen.errors import BluegreenError
-from bluegreen.model.observation import Balancer, Certificate, Front, Group, HostedZone, Subnet, Vpc
+from bluegreen.model.observation import Balancer, Certificate, DataVolume, Front, Group, HostedZone, Subnet, Vpc
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -195,6 +195,12 @@ class FakeObserver:
     def front(self, listener: str, priorities: Collection[int]) -> Front | None:
         self.calls.append("front")
         return next((each for each in self.fronts if each.listener == listener), None)
+
+    held: tuple[DataVolume, ...] = ()
+
+    def volumes(self, tags: Mapping[str, str], ids: Iterable[str] = ()) -> tuple[DataVolume, ...]:
+        self.calls.append("volumes")
+        return self.held
 
 
 class FakeHook(pulumi.ResourceHook):

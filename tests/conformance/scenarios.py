@@ -700,7 +700,6 @@ SCENARIOS = [
             ),
             Step("replace", config={"address": "y"}),
         ),
-        refused="a chain of replacements",
     ),
     refused("transforms", "options rewritten", "transforms=[lambda args: None]", "transforms"),
 ]

@@ -13,6 +13,7 @@ from bluegreen.model.policies import (
     BUCKET,
     BUCKET_POLICY,
     DEFAULT_SECURITY_GROUP,
+    EBS_VOLUME,
     FLOW_LOG,
     GROUP,
     INGRESS_RULE,
@@ -50,6 +51,7 @@ METADATA = {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutRespons
 VOLUME = [{"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}]
 TEMPLATE = of(LAUNCH_TEMPLATE, metadataOptions=METADATA, blockDeviceMappings=VOLUME)
 MACHINE = of(INSTANCE, metadataOptions=METADATA, rootBlockDevice={"encrypted": True})
+DATA = of(EBS_VOLUME, encrypted=True)
 NETWORK = of(VPC, cidrBlock="10.0.0.0/16")
 CLOSED = uses(of(DEFAULT_SECURITY_GROUP), "vpcId", NETWORK)
 LOGGED = uses(of(FLOW_LOG, trafficType="ALL"), "vpcId", NETWORK)
@@ -76,7 +78,7 @@ TLS_ONLY = uses(
 READER = of(ROLE_POLICY, policy=document(Action=["s3:GetObject"], Resource=["arn:aws:s3:::store/*"]))
 
 RIGHT = (
-    *(TEMPLATE, MACHINE, NETWORK, CLOSED, LOGGED, LOCAL, MACHINES, BALANCER, SECURE, REDIRECT, WEB),
+    *(TEMPLATE, MACHINE, DATA, NETWORK, CLOSED, LOGGED, LOCAL, MACHINES, BALANCER, SECURE, REDIRECT, WEB),
     *(STORE, BLOCK, TLS_ONLY, READER),
 )
 
@@ -97,6 +99,7 @@ PLANTED: list[tuple[str, tuple[Resource, Resource | None]]] = [
     ("CKV_AWS_8", but(TEMPLATE, blockDeviceMappings=[])),
     ("CKV_AWS_8", but(TEMPLATE, blockDeviceMappings=[*VOLUME, {"ebs": {"encrypted": "false"}}])),
     ("CKV_AWS_8", but(MACHINE, rootBlockDevice={})),
+    ("CKV_AWS_3", but(DATA, encrypted=False)),
     ("CKV2_AWS_15", but(MACHINES, healthCheckType="EC2")),
     ("CKV2_AWS_15", but(MACHINES, healthCheckType=None)),
     ("CKV_AWS_24", but(WEB, fromPort=22, toPort=22)),

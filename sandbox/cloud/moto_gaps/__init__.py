@@ -34,6 +34,7 @@ from sandbox.cloud.moto_gaps import (
     service_quotas,
     stickiness,
     targets,
+    volumes,
 )
 from sandbox.cloud.moto_gaps.gap import Gap
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 # In this order: some replace what others have put there.
 AREAS = (
+    volumes,
     instances,
     consoles,
     service_quotas,

@@ -17,12 +17,13 @@ from moto.ec2.models.subnets import SubnetBackend
 from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
 
 from sandbox.cloud.moto_gaps.gap import Gap, replace
+from sandbox.cloud.moto_gaps.volumes import on_their_own
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
 
 GAPS = (
-    Gap("subnets-in-use", "deletes a subnet with load balancers or instances in it"),
+    Gap("subnets-in-use", "deletes a subnet with load balancers, instances or network interfaces in it"),
     Gap("security-groups-in-use", "deletes a security group that load balancers, instances or other groups' rules use"),
     Gap("gateways-in-use", "detaches an internet gateway from a network that still has public addresses"),
 )
@@ -37,6 +38,7 @@ def fill(cloud: Cloud) -> None:
         used: set[str | None] = {subnet.id for balancer in _balancers(self) for subnet in balancer.subnets}
         used |= {instance.subnet_id for instance in _instances(self)}
         used |= {gateway.subnet_id for gateway in _nat_gateways(self)}
+        used |= {interface.subnet.id for interface in on_their_own(self)}
         if subnet_id in used:
             raise DependencyViolationError(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
         return delete_subnet(self, subnet_id)
@@ -45,6 +47,7 @@ def fill(cloud: Cloud) -> None:
     def delete_unused_group(self: Any, vpc_id: str | None, group_id: str) -> None:
         used = {each for balancer in _balancers(self) for each in balancer.security_groups or []}
         used |= {group.id for instance in _instances(self) for group in instance.security_groups}
+        used |= {group.id for interface in on_their_own(self) for group in interface._group_set}
         for groups in self.groups.values():
             for group in groups.values():
                 if group.id != group_id:

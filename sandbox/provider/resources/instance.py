@@ -1,4 +1,4 @@
-"""EC2 instances, as far as one that routes for others needs."""
+"""EC2 instances with one network interface and one volume of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, absent, doing, first, without_none
 from sandbox.provider.resources.ec2 import describe, retag
-from sandbox.provider.table import TAGS, ResourceType, block, boolean, integer, names, output, text, text_set
+from sandbox.provider.table import TAGS, Kind, ResourceType, block, boolean, integer, names, output, text, text_set
 from sandbox.provider.wire import Props
 
 _GONE: Final = "InvalidInstanceID.NotFound"
@@ -28,17 +28,20 @@ def _create(aws: Aws, news: Props) -> str:
         device = {"DeviceName": image.get("RootDeviceName", "/dev/xvda"), "Ebs": {"DeleteOnTermination": True, **disk}}
         interface = without_none(
             DeviceIndex=0,
-            SubnetId=news["subnetId"],
+            SubnetId=news.get("subnetId"),
             Groups=news.get("vpcSecurityGroupIds"),
             AssociatePublicIpAddress=news.get("associatePublicIpAddress"),
+            NetworkInterfaceId=news.get("primaryNetworkInterface", {}).get("networkInterfaceId"),
         )
+        profile = news.get("iamInstanceProfile")
         made = aws.ec2.run_instances(
             ImageId=news["ami"],
             InstanceType=news["instanceType"],
             MinCount=1,
             MaxCount=1,
             NetworkInterfaces=[interface],
-            **without_none(UserData=news.get("userData")),
+            **without_none(UserData=news.get("userData"), KeyName=news.get("keyName")),
+            **({"IamInstanceProfile": {"Name": profile}} if profile else {}),
             **({"BlockDeviceMappings": [device]} if disk else {}),
             **({"MetadataOptions": {_METADATA[name]: value for name, value in metadata.items()}} if metadata else {}),
             TagSpecifications=aws.tag_specifications("instance", news),
@@ -91,6 +94,13 @@ def _read(aws: Aws, instance: str, known: Props) -> Props | None:
         "instanceType": found["InstanceType"],
         "instanceState": found["State"]["Name"],
         "subnetId": found["SubnetId"],
+        "keyName": found.get("KeyName"),
+        "iamInstanceProfile": found.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2] or None,
+        "primaryNetworkInterface": interface
+        and {
+            "networkInterfaceId": interface["NetworkInterfaceId"],
+            "deleteOnTermination": interface["Attachment"]["DeleteOnTermination"],
+        },
         "vpcSecurityGroupIds": [group["GroupId"] for group in interface.get("Groups", [])],
         "associatePublicIpAddress": bool(found.get("PublicIpAddress")),
         "sourceDestCheck": found.get("SourceDestCheck", True),
@@ -111,6 +121,8 @@ def _update(aws: Aws, instance: str, olds: Props, news: Props, changed: frozense
         _modify(aws, instance, Groups=news["vpcSecurityGroupIds"])
     if "sourceDestCheck" in changed:
         _modify(aws, instance, SourceDestCheck={"Value": news["sourceDestCheck"]})
+    if "iamInstanceProfile" in changed:
+        _give_profile(aws, instance, news["iamInstanceProfile"])
     if "metadataOptions" in changed:
         asked = {_METADATA[name]: value for name, value in news["metadataOptions"].items()}
         with doing(aws.ec2, f"updating EC2 Instance ({instance}) metadata options"):
@@ -128,6 +140,18 @@ def _update(aws: Aws, instance: str, olds: Props, news: Props, changed: frozense
         _wait(aws, instance, "start", "running", 10, "terminated")
 
 
+def _give_profile(aws: Aws, instance: str, profile: str) -> None:
+    with doing(aws.ec2, f"updating EC2 Instance ({instance}) IAM instance profile"):
+        which = [{"Name": "instance-id", "Values": [instance]}]
+        found = aws.ec2.describe_iam_instance_profile_associations(Filters=which)["IamInstanceProfileAssociations"]
+        if found:
+            aws.ec2.replace_iam_instance_profile_association(
+                IamInstanceProfile={"Name": profile}, AssociationId=found[0]["AssociationId"]
+            )
+        else:
+            aws.ec2.associate_iam_instance_profile(IamInstanceProfile={"Name": profile}, InstanceId=instance)
+
+
 def _delete(aws: Aws, instance: str, olds: Props) -> None:
     with doing(aws.ec2, f"terminating EC2 Instance ({instance})"), absent(_GONE):
         aws.ec2.terminate_instances(InstanceIds=[instance])
@@ -138,12 +162,29 @@ def _user_data_replaces(state: Props, inputs: Props) -> frozenset[str]:
     return frozenset({"userData"}) if inputs.get("userDataReplaceOnChange", True) else frozenset()
 
 
+def _is_somewhere(inputs: Props) -> tuple[str, str] | None:
+    if "subnetId" in inputs or "primaryNetworkInterface" in inputs:
+        return None
+    return "subnetId", "the sandbox has no default VPC: give subnetId or primaryNetworkInterface"
+
+
 INSTANCE = ResourceType(
     token="aws:ec2/instance:Instance",
     properties={
         "ami": text(required=True, replaces=True),
         "instanceType": text(required=True),
-        "subnetId": text(required=True, replaces=True),
+        "subnetId": text(computed=True, replaces=True),
+        "primaryNetworkInterface": block(
+            {
+                "networkInterfaceId": text(required=True, replaces=True),
+                "deleteOnTermination": output(Kind.BOOLEAN),
+            },
+            computed=True,
+            replaces=True,
+            conflicts_with=("associatePublicIpAddress", "subnetId", "vpcSecurityGroupIds"),
+        ),
+        "keyName": text(computed=True, replaces=True),
+        "iamInstanceProfile": text(computed=True),
         "vpcSecurityGroupIds": text_set(computed=True),
         "associatePublicIpAddress": boolean(computed=True, replaces=True),
         "sourceDestCheck": boolean(default=True),
@@ -181,12 +222,13 @@ INSTANCE = ResourceType(
     refused=names(
         "availabilityZone capacityReservationSpecification cpuOptions creditSpecification disableApiStop "
         "disableApiTermination ebsBlockDevices ebsOptimized enablePrimaryIpv6 enclaveOptions ephemeralBlockDevices "
-        "forceDestroy getPasswordData hibernation hostId hostResourceGroupArn iamInstanceProfile "
-        "instanceInitiatedShutdownBehavior instanceMarketOptions ipv6AddressCount ipv6Addresses keyName launchTemplate "
+        "forceDestroy getPasswordData hibernation hostId hostResourceGroupArn "
+        "instanceInitiatedShutdownBehavior instanceMarketOptions ipv6AddressCount ipv6Addresses launchTemplate "
         "maintenanceOptions monitoring networkInterfaces placementGroup placementGroupId placementPartitionNumber "
-        "primaryNetworkInterface privateDnsNameOptions privateIp secondaryNetworkInterfaces secondaryPrivateIps "
+        "privateDnsNameOptions privateIp secondaryNetworkInterfaces secondaryPrivateIps "
         "securityGroups tenancy userDataBase64 volumeTags"
     ),
+    rules=(_is_somewhere,),
     create=_create,
     settle=_settle,
     read=_read,

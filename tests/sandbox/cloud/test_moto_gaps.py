@@ -650,6 +650,95 @@ def gateways_in_use(plain: Plain) -> bool:
     return takes(plain.ec2.detach_internet_gateway, InternetGatewayId=gateway, VpcId=plain.vpc)
 
 
+def volume(plain: Plain, zone: str = "a") -> str:
+    made = plain.ec2.create_volume(AvailabilityZone=f"us-east-1{zone}", Size=10, VolumeType="gp3")
+    return str(made["VolumeId"])
+
+
+def interface(plain: Plain, subnet: int = 0, **more: Any) -> str:
+    made = plain.ec2.create_network_interface(SubnetId=plain.subnets[subnet], **more)
+    return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
+def launch_with(plain: Plain, interface: str) -> str:
+    spec = {"DeviceIndex": 0, "NetworkInterfaceId": interface}
+    return plain.run(SubnetId=None, InstanceType="t3.small", NetworkInterfaces=[spec])
+
+
+@probe("volumes-elsewhere")
+def volumes_elsewhere(plain: Plain) -> bool:
+    return takes(plain.ec2.attach_volume, VolumeId=volume(plain, "b"), InstanceId=plain.run(), Device="/dev/sdf")
+
+
+@probe("volumes-in-use")
+def volumes_in_use(plain: Plain) -> bool:
+    made = volume(plain)
+    plain.ec2.attach_volume(VolumeId=made, InstanceId=plain.run(), Device="/dev/sdf")
+    return takes(plain.ec2.attach_volume, VolumeId=made, InstanceId=plain.run(), Device="/dev/sdf")
+
+
+@probe("devices-in-use")
+def devices_in_use(plain: Plain) -> bool:
+    instance = plain.run()
+    plain.ec2.attach_volume(VolumeId=volume(plain), InstanceId=instance, Device="/dev/sdf")
+    return takes(plain.ec2.attach_volume, VolumeId=volume(plain), InstanceId=instance, Device="/dev/sdf")
+
+
+@probe("detached-volumes")
+def detached_volumes(plain: Plain) -> bool:
+    made = volume(plain)
+    plain.ec2.attach_volume(VolumeId=made, InstanceId=plain.run(), Device="/dev/sdf")
+    with pytest.raises(TypeError):
+        plain.ec2.detach_volume(VolumeId=made)
+    return True
+
+
+@probe("smaller-volumes")
+def smaller_volumes(plain: Plain) -> bool:
+    return takes(plain.ec2.modify_volume, VolumeId=volume(plain), Size=5)
+
+
+@probe("interfaces-in-use")
+def interfaces_in_use(plain: Plain) -> bool:
+    made = interface(plain)
+    launch_with(plain, made)
+    return bool(launch_with(plain, made))
+
+
+@probe("interfaces-zone")
+def interfaces_zone(plain: Plain) -> bool:
+    instance = launch_with(plain, interface(plain, subnet=1))
+    return bool(plain.instance(instance)["Placement"]["AvailabilityZone"] == "us-east-1a")
+
+
+@probe("interfaces-left")
+def interfaces_left(plain: Plain) -> bool:
+    made = interface(plain)
+    plain.ec2.terminate_instances(InstanceIds=[launch_with(plain, made)])
+    (found,) = plain.ec2.describe_network_interfaces(NetworkInterfaceIds=[made])["NetworkInterfaces"]
+    return bool(found["Status"] == "in-use")
+
+
+@probe("interfaces-of-launches")
+def interfaces_of_launches(plain: Plain) -> bool:
+    instance = plain.run()
+    (made,) = plain.instance(instance)["NetworkInterfaces"]
+    plain.ec2.terminate_instances(InstanceIds=[instance])
+    return takes(plain.ec2.describe_network_interfaces, NetworkInterfaceIds=[made["NetworkInterfaceId"]])
+
+
+@probe("attached-interfaces")
+def attached_interfaces(plain: Plain) -> bool:
+    made = interface(plain)
+    launch_with(plain, made)
+    return takes(plain.ec2.delete_network_interface, NetworkInterfaceId=made)
+
+
+@probe("interface-addresses")
+def interface_addresses(plain: Plain) -> bool:
+    return bool(interface(plain, PrivateIpAddress="192.0.2.1"))
+
+
 @probe("groups-of-one-balancer")
 def groups_of_one_balancer(plain: Plain) -> bool:
     group = plain.target_group()

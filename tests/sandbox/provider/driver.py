@@ -23,6 +23,9 @@ ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 INSTANCE = "aws:ec2/instance:Instance"
+NETWORK_INTERFACE = "aws:ec2/networkInterface:NetworkInterface"
+VOLUME = "aws:ebs/volume:Volume"
+VOLUME_ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 EGRESS_ONLY_GATEWAY = "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 ROLE = "aws:iam/role:Role"
@@ -293,6 +296,39 @@ class Stack:
         known = {name: value for name, value in settings.items() if value is not None}
         return self.driver.create(RECORD, "www", zoneId=zone, **known)
 
+    def member(self, image: str) -> list[Resource]:
+        """A network interface, a volume, a machine that has both, and what attaches the volume."""
+        create = self.driver.create
+        interface = create(
+            NETWORK_INTERFACE,
+            "member",
+            subnetId=self.subnet_ids[0],
+            privateIps=["10.0.0.20"],
+            securityGroups=[self.group.identifier],
+            description="member",
+            tags={"Name": "member"},
+        )
+        settings = {"size": 10, "type": "gp3", "throughput": 200, "encrypted": True, "tags": {"Name": "member"}}
+        volume = create(VOLUME, "member", availabilityZone="us-east-1a", **settings)
+        boto3.client("ec2").create_key_pair(KeyName="member")
+        machine = create(
+            INSTANCE,
+            "member",
+            ami=image,
+            instanceType="t3.small",
+            primaryNetworkInterface={"networkInterfaceId": interface.identifier},
+            keyName="member",
+        )
+        attachment = create(
+            VOLUME_ATTACHMENT,
+            "member",
+            deviceName="/dev/sdf",
+            volumeId=volume.identifier,
+            instanceId=machine.identifier,
+            stopInstanceBeforeDetaching=True,
+        )
+        return [interface, volume, machine, attachment]
+
     def everything(self) -> list[Resource]:
         create, vpc = self.driver.create, self.vpc.identifier
         gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
@@ -336,10 +372,11 @@ class Stack:
             logDestination=logs.state["arn"],
             iamRoleArn=role.state["arn"],
         )
+        image = boto3.client("ec2").register_image(Name="base", RootDeviceName="/dev/xvda")["ImageId"]
         create(
             INSTANCE,
             "nat",
-            ami=boto3.client("ec2").register_image(Name="base", RootDeviceName="/dev/xvda")["ImageId"],
+            ami=image,
             instanceType="t4g.nano",
             subnetId=self.subnet_ids[0],
             vpcSecurityGroupIds=[self.group.identifier],
@@ -349,6 +386,7 @@ class Stack:
             metadataOptions={"httpEndpoint": "enabled", "httpTokens": "required"},
             rootBlockDevice={"encrypted": True, "volumeType": "gp3", "volumeSize": 8},
         )
+        self.member(image)
         rule = {"securityGroupId": self.group.identifier, "cidrIpv4": "0.0.0.0/0", "description": "all"}
         create(INGRESS_RULE, "in", ipProtocol="tcp", fromPort=80, toPort=80, **rule)
         create(EGRESS_RULE, "out", ipProtocol="-1", **rule)

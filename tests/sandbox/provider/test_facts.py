@@ -32,7 +32,8 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ("aws:ec2/flowLog:FlowLog", "vpcId", "required"): REFUSES_OTHERS,
         ("aws:ec2/instance:Instance", "ami", "required"): REFUSES_OTHERS,
         ("aws:ec2/instance:Instance", "instanceType", "required"): REFUSES_OTHERS,
-        ("aws:ec2/instance:Instance", "subnetId", "required"): "left out it would be one of the default VPC",
+        ("aws:ebs/volume:Volume", "size", "required"): REFUSES_OTHERS,
+        ("aws:ec2/networkInterface:NetworkInterface", "privateIp", "output"): "as an argument it is refused",
         ("aws:ec2/routeTableAssociation:RouteTableAssociation", "subnetId", "required"): REFUSES_OTHERS,
         (
             "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",

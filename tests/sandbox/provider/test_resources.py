@@ -63,6 +63,7 @@ def test_every_type_lives_its_whole_life(network: Stack, calls: list[str]) -> No
     for resource in made:
         outputs = {name for name, spec in TYPES[resource.token].properties.items() if spec.output}
         missing = outputs - set(resource.state) - {"associationId", "privateIp"}  # of an address in no use
+        missing -= {"publicDns", "publicIp"} if resource.name == "member" else set()
         assert not missing, resource.token
 
     for resource in made:
@@ -358,6 +359,28 @@ class TestUpdate:
         assert not network.driver.diff(subnet, **inputs).replaces
         subnet.state["assignIpv6AddressOnCreation"] = True
         assert list(network.driver.diff(subnet, **inputs).replaces) == ["ipv6CidrBlock"]
+
+    def test_a_volume_grows_in_place(self, network: Stack) -> None:
+        _, volume, _, _ = network.member(boto3.client("ec2").register_image(Name="base")["ImageId"])
+        grown = network.driver.update(volume, **{**given(volume), "size": 20, "throughput": 250})
+        assert (grown.state["size"], grown.state["throughput"]) == (20, 250)
+        assert grown.identifier == volume.identifier
+
+    def test_a_network_interface_keeps_its_primary_address_or_is_another(self, network: Stack) -> None:
+        interface, *_ = network.member(boto3.client("ec2").register_image(Name="base")["ImageId"])
+        more, other = (
+            network.driver.diff(interface, **{**given(interface), "privateIps": addresses})
+            for addresses in (["10.0.0.20", "10.0.0.21"], ["10.0.0.21"])
+        )
+        assert not more.replaces
+        assert set(other.replaces) == {"privateIps"}
+
+    def test_a_machine_that_is_to_be_detached_from_is_stopped_first(self, network: Stack, calls: list[str]) -> None:
+        *_, attachment = network.member(boto3.client("ec2").register_image(Name="base")["ImageId"])
+        calls.clear()
+        network.driver.delete(attachment)
+        writes = [call for call in calls if not call.startswith("Describe")]
+        assert writes == ["StopInstances", "DetachVolume"]
 
     def test_a_policy_that_means_the_same_is_no_change(self, network: Stack) -> None:
         written = json.dumps({"Version": "2012-10-17", "Statement": []})

@@ -19,6 +19,7 @@ _GENERIC = {"region"}
 # Of what the sandbox hasn't got: Outposts, reverse DNS, NAT gateways of a region, routes to instances, secrets.
 _ABSENT: Mapping[str, set[str]] = {
     "aws:ec2/instance:Instance": {"instanceLifecycle", "outpostArn", "passwordData", "spotInstanceRequestId"},
+    "aws:ec2/networkInterface:NetworkInterface": {"outpostArn"},
     "aws:ec2/eip:Eip": {"carrierIp", "customerOwnedIp", "privateDns", "ptrRecord"},
     "aws:ec2/natGateway:NatGateway": {
         "autoProvisionZones",
