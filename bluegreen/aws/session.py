@@ -20,6 +20,7 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bluegreen.errors import AwsError, Fault, NotPermitted, SettingsError
+from bluegreen.model.permissions import WHERE_POLICIES_ARE
 
 # Reads are cheap to repeat, and a deployment must outlive a throttled minute.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=30)
@@ -219,7 +220,9 @@ def as_aws_error(error: BotoCoreError | ClientError | ValueError) -> AwsError:
                     what, "Renew the credentials (`aws sts get-caller-identity` shows them), then run again."
                 )
             if "AccessDenied" in code or "Unauthorized" in code:
-                return NotPermitted(what, f"Allow this caller {error.operation_name}, then run again.")
+                return NotPermitted(
+                    what, f"Allow this caller {error.operation_name}, then run again. {WHERE_POLICIES_ARE}"
+                )
             return AwsError(what)
         case _:
             return AwsError(f"AWS can't be asked: {error}", CHECK_SESSION)
