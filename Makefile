@@ -5,7 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-sandbox test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs lock clean
+# What walks the options of a stack in the sandbox: a test file of new options belongs here.
+IAM_TESTS := $(addprefix tests/e2e/test_,roles.py server_group_options.py network.py balancer.py rollback.py)
+
+.PHONY: help setup demo test test-sandbox test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs iam-record iam-policies lock clean
 
 help: ## list what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -73,6 +76,15 @@ docs: setup ## docs/commands.md, aws-behaviour.md and moto-gaps.md, and the outp
 	@$(BIN)/python -m tests.docs.behaviour > docs/aws-behaviour.md
 	@$(BIN)/python -m tests.docs.moto_gaps > docs/moto-gaps.md
 	@$(BIN)/python -m tests.docs.walk README.md docs/tour.md
+
+iam-record: setup ## record anew what the verbs ask of IAM, by the tests that walk their options; then iam-policies
+	@rm -rf .sandbox/iam && mkdir -p .sandbox/iam
+	@BLUEGREEN_RECORD=$(CURDIR)/.sandbox/iam $(BIN)/pytest -q -n 2 --dist loadfile -k "not real" $(IAM_TESTS) $(ARGS)
+	@$(BIN)/python -m sandbox.iam.recording .sandbox/iam
+	@$(MAKE) --no-print-directory iam-policies
+
+iam-policies: setup ## make the IAM policies of the verbs from what was recorded
+	@$(BIN)/python -m sandbox.iam.generate
 
 lock: ## resolve the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --universal --all-extras --generate-hashes --no-emit-index-url \

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from bluegreen.aws.identity import identity
 from bluegreen.aws.locks import lock_objects
 from bluegreen.aws.observe import Observer
-from bluegreen.aws.session import Session, SessionSettings
+from bluegreen.aws.session import REGION_VARIABLES, Session, SessionSettings
 from bluegreen.aws.table import describe_table
 from bluegreen.checks.launchable import machines_in
 from bluegreen.engine import OLDEST_ENGINE
@@ -247,16 +247,12 @@ def _region(session: Session, settings: SessionSettings, environment: Mapping[st
     try:
         name = session.region
     except AwsError as error:
-        if region := environment.get("AWS_REGION"):
-            return Trouble(
-                f"AWS_REGION is {region}, which boto3 does not read: it reads AWS_DEFAULT_REGION",
-                f"`pulumi config set aws:region {region}`, or `export AWS_DEFAULT_REGION={region}`",
-            )
         return Trouble(error.what)
     if settings.region:
         return Region(name=name, source="`aws:region` in the config")
-    if environment.get("AWS_DEFAULT_REGION"):
-        return Region(name=name, source="AWS_DEFAULT_REGION")
+    for variable in REGION_VARIABLES:
+        if environment.get(variable):
+            return Region(name=name, source=variable)
     profile = settings.profile or environment.get("AWS_PROFILE") or "default"
     return Region(name=name, source=f"the profile {profile}")
 

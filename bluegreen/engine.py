@@ -27,6 +27,7 @@ from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
 from bluegreen.model.notice import said_by_provider
+from bluegreen.model.permissions import DENIED, WHERE_POLICIES_ARE
 from bluegreen.model.settings import NAMESPACE
 from bluegreen.model.stack_name import short
 from bluegreen.process import runs
@@ -394,7 +395,7 @@ class _Errors:
             case CommandError():
                 reasons = [reason for reason in self._reasons if not SAYS_NOTHING.fullmatch(reason)]
                 what = "\n  ".join(reasons) or _last_words(str(error))
-                raise EngineError(f"{self._stack}: {what}") from error
+                raise EngineError(f"{self._stack}: {what}", WHERE_POLICIES_ARE if DENIED in what else "") from error
 
 
 def _last_words(text: str) -> str:

@@ -2,6 +2,7 @@
 
 It works on a copy of the project, so that nothing in the checkout changes, and in a sandbox of its own. Releases 1 and
 2 are baked where that can be done; release 3 would not pass the bake's health check, so its image is made of files.
+Bakes and deployments have the roles of docs/roles.md, and no more rights than those.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from bluegreen import events
 from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
 from bluegreen.events import Change, Check
+from bluegreen.iam_policy import documents
+from bluegreen.model.permissions import Verb
 from bluegreen.report.wording import words_of
 from sandbox.cloud import cell
 from sandbox.host import REPOSITORY, UNSET, Sandbox
 from sandbox.load import Answer, Load
+from sandbox.roles import ACCOUNT, Roles
 from sandbox.timeline import Event, Moment, Timeline, as_data, faults
 
 STACK = "sandbox"
@@ -41,6 +45,9 @@ class Rehearsal:
         self._timeline = timeline
         self._bakes = bakes
         self._project = _copy_of_the_project(sandbox.dir / "project")
+        verbs = (Verb.BAKE, Verb.DEPLOY)
+        policies = {verb.value: documents(verb, STACK, self._project, account=ACCOUNT) for verb in verbs}
+        self._roles = Roles.make(sandbox, policies)
         self._versions: dict[str, str] = {}  # the release's version -> the app's
         self._deploying = ""
         self._served: list[str] = []
@@ -51,7 +58,8 @@ class Rehearsal:
 
         self._deploying = version
         self._timeline.add("pulumi up", version)
-        update = deployment.deploy(STACK, ami=ami, directory=self._project, on_event=self._see)
+        with self._roles.acting_as(Verb.DEPLOY):
+            update = deployment.deploy(STACK, ami=ami, directory=self._project, on_event=self._see)
         self._timeline.add("pulumi up has ended", version)
         return str(update.outputs["url"])
 
@@ -76,7 +84,8 @@ class Rehearsal:
         def announce(phase: object) -> None:
             self._timeline.add(f"bake: {phase}", version)
 
-        return bake(STACK, directory=self._project, version=version, on_phase=announce).image
+        with self._roles.acting_as(Verb.BAKE):
+            return bake(STACK, directory=self._project, version=version, on_phase=announce).image
 
     def broken_image(self, version: str) -> str:
         return self._sandbox.image(REPOSITORY / "app", tags={"version": version}, env={"BROKEN": "1"})

@@ -164,20 +164,10 @@ def test_where_the_region_comes_from_is_told(
     (machine.directory / "stacks/Pulumi.dev.yaml").write_text("config: {}\n")
     machine.environment["AWS_DEFAULT_REGION"] = REGION
     assert machine.check()["region"].detail == "us-east-1, from AWS_DEFAULT_REGION"
+    machine.environment["AWS_REGION"] = REGION
+    assert machine.check()["region"].detail == "us-east-1, from AWS_REGION"
     machine.environment = {"AWS_PROFILE": "work"}
     assert machine.check()["region"].detail == "us-east-1, from the profile work"
-
-
-def test_a_region_that_only_other_tools_read_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    machine.session = Session(SessionSettings())
-    machine.environment["AWS_REGION"] = "eu-west-1"
-    finding = machine.check(None)["region"]
-    assert finding.state is State.MISSING
-    assert "AWS_REGION is eu-west-1, which boto3 does not read" in finding.detail
-    assert "pulumi config set aws:region eu-west-1" in finding.next_step
 
 
 def test_who_locks_a_stack_in_files_is_told(machine: Machine) -> None:

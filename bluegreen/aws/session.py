@@ -20,9 +20,13 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bluegreen.errors import AwsError, Fault, NotPermitted, SettingsError
+from bluegreen.model.permissions import WHERE_POLICIES_ARE
 
 # Reads are cheap to repeat, and a deployment must outlive a throttled minute.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=30)
+
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+"""In the order in which the provider reads them; botocore knows the second alone."""
 
 # boto3 still signs URLs in some regions by version 2, which objects under a KMS key refuse.
 S3_CONFIG = Config(signature_version="s3v4")
@@ -152,8 +156,8 @@ class Session:
 def _source_session(settings: SessionSettings) -> botocore.session.Session:
     """Before any role is assumed."""
     core = botocore.session.Session(profile=settings.profile)
-    if settings.region:
-        core.set_config_variable("region", settings.region)
+    if region := settings.region or next(filter(None, map(os.environ.get, REGION_VARIABLES)), None):
+        core.set_config_variable("region", region)
     return core
 
 
@@ -219,7 +223,9 @@ def as_aws_error(error: BotoCoreError | ClientError | ValueError) -> AwsError:
                     what, "Renew the credentials (`aws sts get-caller-identity` shows them), then run again."
                 )
             if "AccessDenied" in code or "Unauthorized" in code:
-                return NotPermitted(what, f"Allow this caller {error.operation_name}, then run again.")
+                return NotPermitted(
+                    what, f"Allow this caller {error.operation_name}, then run again. {WHERE_POLICIES_ARE}"
+                )
             return AwsError(what)
         case _:
             return AwsError(f"AWS can't be asked: {error}", CHECK_SESSION)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli import bake, catalog, doctor, history, rollouts, stacks
+from bluegreen.cli import bake, catalog, doctor, history, iam_policy, rollouts, stacks
 from bluegreen.errors import BluegreenError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command(epilog="Example: bluegreen retire prod 4d197941")(rollouts.retire)
 app.command(epilog="Example: bluegreen status prod")(stacks.status)
 app.command(epilog="Example: bluegreen history prod --outcome failed --since 7d")(history.history)
 app.command(epilog="Example: bluegreen destroy dev --yes")(rollouts.destroy)
+app.command(epilog="Example: bluegreen iam-policy deploy prod --to policies")(iam_policy.iam_policy)
 app.add_typer(bake.artifact, name="artifact")
 app.add_typer(catalog.images, name="images")
 

@@ -318,7 +318,13 @@ class _Baking:
             "root_device": self.base.root_device,
             "image_name": name,
             "tags": image_tags,
-            "run_tags": {**self.config.settings.tags, "Name": _builder(name)},
+            # The builder is known as ours, so that a role that bakes can be kept to its own builders.
+            "run_tags": {
+                **self.config.settings.tags,
+                tags.PROJECT: self.config.project,
+                tags.SERVICE: self.config.settings.service,
+                "Name": _builder(name),
+            },
             "ansible_directory": str((self.directory / ANSIBLE).resolve()),
             "scripts_directory": str((self.directory / SCRIPTS).resolve()),
             "manifest": str(manifest),

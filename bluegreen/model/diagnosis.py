@@ -301,7 +301,7 @@ def _credentials(facts: Facts) -> Finding:
     return Finding("credentials", State.OK, detail)
 
 
-SET_REGION = "`pulumi config set aws:region eu-central-1`, or `export AWS_DEFAULT_REGION=eu-central-1`"
+SET_REGION = "`pulumi config set aws:region eu-central-1`, or `export AWS_REGION=eu-central-1`"
 
 
 def _region(facts: Facts) -> Finding:

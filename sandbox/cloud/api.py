@@ -24,6 +24,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from sandbox.cloud.cloud import Cloud
 from sandbox.cloud.control import Control
+from sandbox.cloud.judge import Judge
 from sandbox.cloud.metadata import Metadata
 
 Environ = dict[str, Any]
@@ -82,6 +83,7 @@ class Application:
         self._metadata = Metadata(cloud)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._calls = CallLog(cloud.directory / "calls.jsonl")
+        self._judge = Judge(cloud.directory / "iam.jsonl")
         for service in _SERVICES:
             self._moto.app_instances[service] = create_backend_app(service)  # or the first call would wait for it
 
@@ -105,7 +107,8 @@ class Application:
         began = time.perf_counter()
         with self._cloud.lock:
             is_json = "HTTP_X_AMZ_TARGET" in environ
-            if refusal := self._cloud.throttle.refusal(service, action, is_json=is_json):
+            refusal = self._cloud.throttle.refusal(service, action, is_json=is_json)
+            if refusal := refusal or self._judge.refusal(environ, body):
                 answer = b"".join(_respond(started, refusal.status, refusal.body, refusal.content_type))
             else:
                 answer = b"".join(self._moto(environ, started))

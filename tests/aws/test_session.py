@@ -36,6 +36,14 @@ def test_the_region_of_the_stack_wins_over_the_environment(monkeypatch: pytest.M
     assert Session(SessionSettings()).region == "us-west-2"
 
 
+def test_the_environment_s_region_is_read_in_the_provider_s_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert Session(SessionSettings(profile="there")).region == "eu-central-1"
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert Session(SessionSettings()).region == "eu-central-1"
+
+
 def test_the_profile_of_the_stack_gives_credentials_and_region() -> None:
     session = Session(SessionSettings(profile="there"))
     assert session.region == "eu-west-1"

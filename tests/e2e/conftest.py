@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.host import Sandbox
 from tests.e2e.project import STAND_IN, Project
+from tests.e2e.roles import keep_recording, recorded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,5 +34,7 @@ def engine(request: pytest.FixtureRequest) -> Path:
 def project(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with Sandbox.start(boot_seconds=0.5) as sandbox:
         made = Project.make(sandbox, tmp_path_factory.mktemp("project") / "project", engine)
+        made.roles = recorded(sandbox)
         yield made
         made.end_processes()
+        keep_recording(sandbox, made.stack)

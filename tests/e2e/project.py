@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ import pytest
 import yaml
 
 from sandbox.host import REPOSITORY, Sandbox
+from sandbox.roles import Roles
+from tests.e2e.roles import verb_of
 
 T = TypeVar("T")
 
@@ -109,7 +111,7 @@ class Begun:
             self.process = subprocess.Popen(
                 [program, *words, *(["--event-log", str(self._events)] if logs_events else [])],
                 cwd=project.directory,
-                env=project.environment,
+                env=project.environment_of(program, words),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -157,6 +159,8 @@ class Project:
     directory: Path
     engine: Path  # the directory of the `pulumi` to run
     stack: str = STACK
+    roles: Roles | None = None  # everything is done by an administrator otherwise
+    role: str = ""  # whose everything is done, instead of that of each verb
     _images: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -194,6 +198,17 @@ class Project:
             "PATH": os.pathsep.join([str(self.engine), environment["PATH"]]),
             "PULUMI_DEBUG_COMMANDS": "true",  # the real CLI hides --event-log without it
         }
+
+    def environment_of(self, program: str, words: tuple[str, ...]) -> dict[str, str]:
+        verb = self.role or verb_of(program, words)
+        return {**self.environment, **(self.roles.environment(verb) if self.roles and verb else {})}
+
+    @contextmanager
+    def acting_as(self, role: str) -> Iterator[None]:
+        """Whatever is done meanwhile."""
+        self.role = role
+        yield
+        self.role = ""
 
     # -- the person's side
 

@@ -211,7 +211,12 @@ def test_packer_is_given_what_the_template_needs(world: World) -> None:
         "artifact_sha256": baked.artifact.sha256,
         "base_image_id": world.base,
         "root_device": "/dev/xvda",
-        "run_tags": {"Name": f"{name}-builder", "team": "shop"},
+        "run_tags": {
+            "Name": f"{name}-builder",
+            "team": "shop",
+            "bluegreen:project": "bluegreen",
+            "bluegreen:service": "web",
+        },
         "ansible_directory": str(directory / "ansible"),
         "scripts_directory": str(directory / "packer/scripts"),
     }

@@ -50,6 +50,9 @@ CERTIFICATE = "aws:acm/certificate:Certificate"
 VALIDATION = "aws:acm/certificateValidation:CertificateValidation"
 RECORD = "aws:route53/record:Record"
 WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
+MANAGED_POLICY = "aws:iam/policy:Policy"
+ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+OIDC_PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 INSTANCE_PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 
 
@@ -440,4 +443,7 @@ class Stack:
         create(RECORD, "web", zoneId=zone, name="shop.example", type="A", aliases=[alias])
         create(WEB_ACL_ASSOCIATION, "web", webAclArn=web_acl("web"), resourceArn=balancer.identifier)
         create(INSTANCE_PROFILE, "web", role=role.identifier, tags={"Name": "web"})
+        managed = create(MANAGED_POLICY, "deploy", policy=policy, tags={"Name": "deploy"})
+        create(ATTACHMENT, "deploy", role=role.identifier, policyArn=managed.state["arn"])
+        create(OIDC_PROVIDER, "ci", url="https://tokens.example.com", clientIdLists=["sts.amazonaws.com"])
         return self.driver.made
