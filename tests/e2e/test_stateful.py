@@ -93,9 +93,10 @@ def script() -> str:
     return "\n".join(
         [
             *("set -e", *lines, f"{find} > found"),
-            *(f"{UP} > up-unchanged", "pulumi config set instanceType m6i.xlarge", "pulumi config set sizeGb 30"),
-            *(f"{UP} > up-grown", look.format("seen-grown"), f"{find} > found-grown", "set +e"),
-            *("pulumi config set sizeGb 10", f"{UP} > refused-smaller 2>&1", "pulumi config set sizeGb 30"),
+            *(f"{UP} > up-unchanged", "pulumi config set instanceType m6i.xlarge", "pulumi config set sizeGb 300"),
+            *(f"{UP} > up-grown", look.format("seen-grown"), f"until {find} > found-grown; do sleep 0.2; done"),
+            "set +e",
+            *("pulumi config set sizeGb 10", f"{UP} > refused-smaller 2>&1", "pulumi config set sizeGb 300"),
             *(
                 "pulumi config set --path 'renew[1]' config-a",
                 f"{UP} > refused-together 2>&1",
@@ -173,12 +174,12 @@ def test_a_member_grows_where_it_is(played: Played) -> None:
     assert (old["machine"], old["volumes"]) == (new["machine"], new["volumes"])
     assert (old["type"], new["type"]) == ("m6i.large", "m6i.xlarge")
     assert after["members"]["config-a"]["type"] == "m6i.large", "it is not to be renewed"
-    assert after["volumes"][new["volumes"][0]][0] == 30
+    assert after["volumes"][new["volumes"][0]][0] == 300
     assert "kept" in played.noted("found-grown")
 
 
 def test_what_would_lose_data_is_refused_before_anything_changes(played: Played) -> None:
-    assert "10 is less than the 30 GiB of vol-" in played.noted("refused-smaller")
+    assert "10 is less than the 300 GiB of vol-" in played.noted("refused-smaller")
     assert "config-a, config-b hold the same data (config)" in played.noted("refused-together")
     assert "config-c is not among them, and its volume vol-" in played.noted("refused-leaving")
     assert "it is protected" in played.noted("refused-destroy")
@@ -189,4 +190,4 @@ def test_a_member_that_leaves_leaves_its_volume(played: Played) -> None:
     before, after = played.seen("seen-refused"), played.seen("seen-left")
     assert before["members"].keys() - after["members"].keys() == {"config-c"}
     (volume,) = before["members"]["config-c"]["volumes"]
-    assert after["volumes"][volume] == [30, "available", True]
+    assert after["volumes"][volume] == [300, "available", True]
