@@ -130,7 +130,8 @@ class TestOptions:
     def test_all_of_it_can_be_taken_away(self, project: Project) -> None:
         gone = project.up(**dict.fromkeys([*OF_THE_RELEASE, *IN_PLACE]))
         assert gone.code == 0, gone.output
-        assert not project.aws("iam").list_roles()["Roles"]
+        roles = [each["RoleName"] for each in project.aws("iam").list_roles()["Roles"]]
+        assert roles == ["AWSServiceRoleForAutoScaling"]
         assert not project.aws("cloudwatch").list_dashboards()["DashboardEntries"]
         assert not project.aws("autoscaling").describe_scheduled_actions()["ScheduledUpdateGroupActions"]
         (policy,) = project.aws("autoscaling").describe_policies()["ScalingPolicies"]

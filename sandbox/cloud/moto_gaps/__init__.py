@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.cloud.moto_gaps import (
     activities,
     associations,
+    buckets,
     certificates,
     cloudwatch,
     consoles,
@@ -62,6 +63,7 @@ AREAS = (
     associations,
     limits,
     networks,
+    buckets,
 )
 
 

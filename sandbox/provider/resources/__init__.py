@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.provider.resources import (
     auto_scaling_group,
+    bucket,
     certificate,
     dashboard,
     egress_gateway,
@@ -15,6 +16,7 @@ from sandbox.provider.resources import (
     instance,
     instance_profile,
     internet_gateway,
+    kms_key,
     launch_template,
     listener,
     listener_certificate,
@@ -76,5 +78,14 @@ TYPES: Final[dict[str, ResourceType]] = {
         certificate.VALIDATION,
         record.RECORD,
         web_acl_association.ASSOCIATION,
+        bucket.BUCKET,
+        bucket.PUBLIC_ACCESS_BLOCK,
+        bucket.POLICY,
+        bucket.OWNERSHIP,
+        bucket.ENCRYPTION,
+        bucket.VERSIONING,
+        bucket.LIFECYCLE,
+        kms_key.KEY,
+        kms_key.GRANT,
     )
 }

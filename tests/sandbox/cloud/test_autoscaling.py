@@ -34,6 +34,17 @@ def test_a_group_comes_up_spread_over_its_zones_and_serves(aws: Aws) -> None:
     assert {it["instance"] for it in seen} == set(aws.instances(name))
 
 
+@pytest.mark.documented(
+    "an account's first group brings the service-linked role of Auto Scaling",
+    f"{GUIDE}/autoscaling-service-linked-role.html",
+)
+def test_the_first_group_brings_the_role_that_launches_machines(aws: Aws, client: Callable[[str], Any]) -> None:
+    aws.scaling_group(aws.template(aws.image()), 0)
+    aws.scaling_group(aws.template(aws.image()), 0)
+    (role,) = client("iam").list_roles(PathPrefix="/aws-service-role/autoscaling.amazonaws.com/")["Roles"]
+    assert role["RoleName"] == "AWSServiceRoleForAutoScaling"
+
+
 def test_creating_a_group_returns_before_its_instances_run(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 1)
     assert aws.instances(name, "InService") == []
