@@ -1,8 +1,26 @@
-"""Components for any Pulumi program: a network, a load balancer in it, services behind it. docs/library.md."""
+"""Components for any Pulumi program: a network, a load balancer in it, services behind it, buckets and their key.
+docs/library.md."""
 
+from bluegreen.components.artifact_bucket import ArtifactBucket, ArtifactBucketArgs
+from bluegreen.components.backup_bucket import BackupBucket, BackupBucketArgs
 from bluegreen.components.balancer import Balancer, BalancerArgs
+from bluegreen.components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.components.stack import Stack
 
-__all__ = ["Balancer", "BalancerArgs", "Network", "NetworkArgs", "Service", "ServiceArgs", "Stack"]
+__all__ = [
+    "ArtifactBucket",
+    "ArtifactBucketArgs",
+    "BackupBucket",
+    "BackupBucketArgs",
+    "Balancer",
+    "BalancerArgs",
+    "EncryptionKey",
+    "EncryptionKeyArgs",
+    "Network",
+    "NetworkArgs",
+    "Service",
+    "ServiceArgs",
+    "Stack",
+]

@@ -39,6 +39,7 @@ class ServerGroupArgs:
     grace_seconds: int
     region: str
     instance_profile: pulumi.Input[str] | None  # by name
+    volume_key: pulumi.Input[str] | None = None  # ARN, of volumes that name no other
     hooks: Hooks
     counts_machines: bool = False  # whether the group reports how many it has
     after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
@@ -355,7 +356,7 @@ class ServerGroup(pulumi.ComponentResource):
                     volume_size=volume.size_gb if volume else None,
                     iops=volume.iops if volume else None,
                     throughput=volume.throughput if volume else None,
-                    kms_key_id=(volume.kms_key or None) if volume else None,
+                    kms_key_id=volume.kms_key if volume and volume.kms_key else self._args.volume_key,
                     encrypted=_text(launch.is_volume_encrypted),
                     delete_on_termination="true",
                 ),

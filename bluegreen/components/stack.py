@@ -17,6 +17,7 @@ from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
 from bluegreen.checks.place import find_place
+from bluegreen.checks.storage import NO_STORAGE, Storage, check_storage
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean."""
+    runs. `zones`: the hosted zones that the settings mean, `storage`: the buckets."""
 
     fleet: Fleet
     live_desired: int | None
     zones: Zones = NO_ZONES
+    storage: Storage = NO_STORAGE
 
 
 class Stack:
@@ -92,7 +94,9 @@ class Stack:
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
-        admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None, zones=zones)
+        storage = check_storage(self._observer, settings, self.owner(""))
+        live_desired = active.desired if active else None
+        admitted = Admitted(fleet=fleet, live_desired=live_desired, zones=zones, storage=storage)
         self._admitted.append((settings, admitted))
         return admitted
 

@@ -79,4 +79,6 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     for volume in settings.volumes:
         price = prices.volume(volume.type, volume.size_gb, volume.iops, volume.throughput)
         yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()), price)
+    has_own_key = settings.encryption is not None and settings.encryption.is_own
+    yield CostLine("KMS key", int(has_own_key), prices.KMS_KEY)
     yield CostLine("dashboard", int(settings.dashboard), prices.DASHBOARD)

@@ -27,6 +27,7 @@ NOT_DIGESTED_WHERE_EMPTY = (
     ("launch", "volumes"),
     ("launch", "maintenance"),
     ("launch", "lifecycle_hooks"),
+    ("launch", "volume_key"),
     ("target", "stickiness_seconds"),
 )
 """Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
@@ -51,6 +52,7 @@ class LaunchSettings:
     key_pair: str = ""  # by name, empty where there is none
     instance_profile: str = ""  # by name, empty where there is none
     user_data_template: str = ""
+    volume_key: str = ""  # an ARN, `own`, or empty where AWS's own key encrypts the volumes
     # As `schema.as_text` has them:
     instance_role: str = ""  # the rights of the machines' own role
     volumes: str = ""
@@ -109,6 +111,7 @@ class Release:
                 instance_profile=settings.instance_profile,
                 instance_role=as_text(settings.instance_role),
                 user_data_template=settings.user_data_template,
+                volume_key=settings.encryption.key if settings.encryption else "",
                 volumes=as_text(settings.volumes),
                 maintenance=as_text(settings.instance_maintenance),
                 lifecycle_hooks=as_text(settings.lifecycle_hooks),
