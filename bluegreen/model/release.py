@@ -28,6 +28,7 @@ NOT_DIGESTED_WHERE_EMPTY = (
     ("launch", "maintenance"),
     ("launch", "lifecycle_hooks"),
     ("launch", "volume_key"),
+    ("launch", "mixed_instances"),
     ("target", "stickiness_seconds"),
 )
 """Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
@@ -58,6 +59,7 @@ class LaunchSettings:
     volumes: str = ""
     maintenance: str = ""
     lifecycle_hooks: str = ""
+    mixed_instances: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,7 @@ class Release:
                 volumes=as_text(settings.volumes),
                 maintenance=as_text(settings.instance_maintenance),
                 lifecycle_hooks=as_text(settings.lifecycle_hooks),
+                mixed_instances=as_text(settings.mixed_instances),
             ),
             target=TargetSettings(
                 port=settings.port,

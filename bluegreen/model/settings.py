@@ -43,6 +43,7 @@ from bluegreen.model.launch_options import (
     few_hooks,
 )
 from bluegreen.model.ledger_place import LedgerPlace
+from bluegreen.model.mixed_instances import MixedInstances
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.scaling import Scaling
@@ -366,6 +367,7 @@ class Settings(ConfigModel):
     ami: str | None = None
     service: Annotated[str, AfterValidator(_service_name)] = "web"
     instance_type: Annotated[str, AfterValidator(_instance_type)] = "t3.small"
+    mixed_instances: Annotated[MixedInstances | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     min_size: int = Field(2, ge=0)
     max_size: int = Field(6, ge=1)
     desired_capacity: int = Field(2, ge=1)
@@ -554,6 +556,9 @@ class Settings(ConfigModel):
         if self.user_data and self.user_data_template:
             message = "machines have one user data, and userData is set too; leave out one of the two"
             yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
+        if self.mixed_instances and self.instance_type in self.mixed_instances.types:
+            message = f"names {self.instance_type}, which is instanceType: that comes first anyway"
+            yield {"mixedInstances", "instanceType"}, Fault(_path("mixedInstances", "types"), message)
         for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
             keys = {"lifecycleHooks", "progressDeadlineSeconds"}
             yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)
@@ -619,6 +624,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "instanceMaintenance": Maintenance,
     "lifecycleHooks": LifecycleHook,
     "migration": GateCommand,
+    "mixedInstances": MixedInstances,
     "natInstance": NatInstance,
     "scaling": Scaling,
     "smokeTests": SmokeTest,

@@ -67,7 +67,16 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ("aws:ec2/launchTemplate:LaunchTemplate", "ebsOptimized", "values"): "a boolean that may be absent, as a text",
         ("aws:autoscaling/group:Group", "vpcZoneIdentifiers", "required"): REFUSES_OTHERS,
         ("aws:autoscaling/group:Group", "availabilityZones", "output"): "as an argument it is refused",
-        ("aws:autoscaling/group:Group", "launchTemplate", "required"): REFUSES_OTHERS,
+        (
+            "aws:autoscaling/group:Group",
+            "mixedInstancesPolicy.launchTemplate.launchTemplateSpecification.launchTemplateId",
+            "required",
+        ): REFUSES_OTHERS,
+        (
+            "aws:autoscaling/group:Group",
+            "mixedInstancesPolicy.launchTemplate.overrides.instanceType",
+            "required",
+        ): REFUSES_OTHERS,
         ("aws:autoscaling/group:Group", "minSize", "range"): AS_AWS_HAS_IT,
         ("aws:autoscaling/group:Group", "maxSize", "range"): AS_AWS_HAS_IT,
         ("aws:autoscaling/group:Group", "desiredCapacity", "range"): AS_AWS_HAS_IT,
