@@ -13,7 +13,7 @@ from bluegreen.checks.shared import find_front
 from bluegreen.course import Course
 from bluegreen.errors import EngineError
 from bluegreen.model.baseline import Difference
-from bluegreen.model.cost import Cost, cost_of
+from bluegreen.model.cost import Cost, cost_of, machines_of
 from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.existing_vpc import Needs, faults_of
 from bluegreen.model.launchable import Finding
@@ -149,12 +149,13 @@ def plan(stack: Stack, course: Course) -> Plan:
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
     most = peak(live, course.steps, full)
-    types = {each.version: each.launch.instance_type for each in _releases(stack, course)}
+    launches = {each.version: each.launch for each in _releases(stack, course)}
 
     def cost(machines: Mapping[str, int]) -> Cost:
         of_type: Counter[str] = Counter()
         for version, count in machines.items():
-            of_type[types.get(version, settings.instance_type)] += count
+            launch = launches.get(version, course.release.launch)
+            of_type.update(machines_of(launch, count))
         return cost_of(settings, of_type, len([count for count in machines.values() if count]))
 
     resources, refused = _resources(stack, course)

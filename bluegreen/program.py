@@ -10,6 +10,9 @@ from types import FrameType
 
 import pulumi
 
+from bluegreen.components.artifact_bucket import ArtifactBucket, ArtifactBucketArgs
+from bluegreen.components.backup_bucket import BackupBucket, BackupBucketArgs
+from bluegreen.components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs, make_balancer
 from bluegreen.components.stack import Stack
@@ -44,7 +47,7 @@ def run(declare: Callable[[Stack], None]) -> None:
 
 
 def declare(stack: Stack) -> None:
-    """Declare network, load balancer and service of one service, as the stack's config says.
+    """Declare network, load balancer, buckets and service of one service, as the stack's config says.
 
     Raises AwsError where AWS can't be asked, SettingsError where the config asks for what a running stack can't become.
     """
@@ -53,8 +56,18 @@ def declare(stack: Stack) -> None:
     stack.refuse_other_services(name)
     network = Network(name, args)
     balancer = make_balancer(name, settings, stack=stack, network=network)
-    service = Service(name, ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer))
-    stack.export(service)
+    keys = EncryptionKeyArgs.from_settings(settings, stack=stack)
+    encryption = EncryptionKey(name, keys) if keys else None
+    if artifacts := ArtifactBucketArgs.from_settings(settings, stack=stack, encryption=encryption):
+        ArtifactBucket(name, artifacts)
+    backups = BackupBucketArgs.from_settings(settings, stack=stack, encryption=encryption)
+    stored = BackupBucket(name, backups).outputs if backups else {}
+    args_of_service = ServiceArgs.from_settings(
+        settings, stack=stack, network=network, balancer=balancer, encryption=encryption
+    )
+    stack.export(Service(name, args_of_service))
+    for output, value in stored.items():
+        pulumi.export(output, value)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,9 @@ ARGS = {
     "BalancerArgs": "balancer",
     "SharedBalancerArgs": "shared_balancer",
     "ServiceArgs": "service",
+    "EncryptionKeyArgs": "encryption_key",
+    "ArtifactBucketArgs": "artifact_bucket",
+    "BackupBucketArgs": "backup_bucket",
     "StatefulTierArgs": "stateful_tier",
 }
 

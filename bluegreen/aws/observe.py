@@ -14,9 +14,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.model.dns import is_zone_id
+from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from bluegreen.model.observation import (
     Alarm,
     Balancer,
+    Bucket,
     Certificate,
     DataVolume,
     Egress,
@@ -26,6 +28,7 @@ from bluegreen.model.observation import (
     HostedZone,
     Image,
     InstanceType,
+    KmsKey,
     Listener,
     Machine,
     Rule,
@@ -415,6 +418,55 @@ class Observer:
                 return str(headers.get("x-amz-bucket-region", ""))
             raise
         return str(answer.get("BucketRegion", ""))
+
+    @in_our_words
+    def bucket(self, name: str, account: str) -> Bucket | None:
+        """A bucket, as this account sees it; None where there is none of that name. At most two calls."""
+        s3 = self._session.client("s3")
+        try:
+            answer = s3.head_bucket(Bucket=name, ExpectedBucketOwner=account)
+        except ClientError as error:
+            if is_fault(error, "404", "NoSuchBucket"):
+                return None
+            if is_fault(error, "301", "403", "400"):
+                return Bucket(is_of_account=False)
+            raise
+        tags: dict[str, str] = {}
+        try:
+            found = s3.get_bucket_tagging(Bucket=name, ExpectedBucketOwner=account)["TagSet"]
+            tags = {each["Key"]: each["Value"] for each in found}
+        except ClientError as error:
+            if not is_fault(error, "NoSuchTagSet"):
+                raise
+        return Bucket(is_of_account=True, region=str(answer.get("BucketRegion", "")), tags=tags)
+
+    @in_our_words
+    def kms_key(self, arn: str) -> KmsKey | None:
+        """A key of this region; None where there is none of that ARN. One call."""
+        try:
+            found = self._session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]
+        except ClientError as error:
+            if is_fault(error, "NotFoundException"):
+                return None
+            raise
+        return KmsKey(
+            arn=found["Arn"],
+            state=found["KeyState"],
+            spec=found.get("KeySpec", ""),
+            usage=found.get("KeyUsage", ""),
+            is_aws_managed=found.get("KeyManager") == "AWS",
+        )
+
+    @in_our_words
+    def has_auto_scaling_role(self) -> bool:
+        """Whether Auto Scaling has the role yet by which it launches machines. One call."""
+        try:
+            self._session.client("iam").get_role(RoleName=AUTO_SCALING_ROLE)
+        except ClientError as error:
+            if is_fault(error, "NoSuchEntity"):
+                return False
+            raise
+        return True
 
     @in_our_words
     def has_web_acl(self, arn: str) -> bool:

@@ -43,6 +43,7 @@ class LaunchRequest:
     image: str  # as the config has it
     instance_type: str
     root_device: str
+    more_types: tuple[str, ...] = ()  # that machines may be of instead
     zones: tuple[str, ...] = ()  # where its machines go, as far as that is known
 
 
@@ -59,15 +60,23 @@ def check_image(sight: Sight, request: LaunchRequest, history: History | None = 
     if history is not None:
         tags = image.tags if image else {}
         refuse_revoked(history, request.image, tags.get(CONTENT_DIGEST, ""), tags.get(REVOKED, ""))
-    instance_type = sight.instance_type(request.instance_type)
-    _refuse_broken("instanceType", judge_instance_type(instance_type, request.instance_type, sight.region))
-    if request.zones:
-        offering = ask(sight.zones_offering, request.instance_type)
-        _refuse_broken("instanceType", judge_zones(request.instance_type, request.zones, offering))
-    if image and instance_type:  # as they are by now
-        _refuse_broken("ami", judge_architecture(image, instance_type))
+    _check_type(sight, request, request.instance_type, image, "instanceType", "ami")
+    if image:
         _refuse_broken("rootDevice", judge_root_device(image, request.root_device))
+    for each in request.more_types:
+        _check_type(sight, request, each, image, "mixedInstances.types", "mixedInstances.types")
     return image
+
+
+def _check_type(
+    sight: Sight, request: LaunchRequest, name: str, image: Image | None, key: str, key_of_architecture: str
+) -> None:
+    instance_type = sight.instance_type(name)
+    _refuse_broken(key, judge_instance_type(instance_type, name, sight.region))
+    if request.zones:
+        _refuse_broken(key, judge_zones(name, request.zones, ask(sight.zones_offering, name)))
+    if image and instance_type:  # as they are by now
+        _refuse_broken(key_of_architecture, judge_architecture(image, instance_type))
 
 
 def _refuse_broken(key: str, finding: Finding) -> None:

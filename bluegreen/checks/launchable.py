@@ -12,6 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from bluegreen.errors import NotPermitted
 from bluegreen.model.launchable import Launchable, LaunchFacts, NotKnown, VcpuQuota, judge, quota_of
+from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.observation import Image, InstanceType, Machine
 from bluegreen.model.release import Release
 
@@ -43,6 +44,10 @@ def check_launchable(sight: Sight, release: Release, machines: int, zones: tuple
     )
     if zones:
         facts = replace(facts, zones=zones, offering=ask(sight.zones_offering, launch.instance_type))
+    mixed = mixed_in(launch.mixed_instances)
+    for name in mixed.types if mixed else ():
+        offering = ask(sight.zones_offering, name) if zones else ()
+        facts = replace(facts, others={**facts.others, name: (ask(sight.instance_type, name), offering)})
     if launch.key_pair:
         facts = replace(facts, has_key_pair=ask(sight.has_key_pair, launch.key_pair))
     if launch.instance_profile:

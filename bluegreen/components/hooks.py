@@ -42,6 +42,7 @@ from bluegreen.model.guard import Part
 from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
+from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.observation import Group
 from bluegreen.model.record import gate_evidence, image_evidence
 from bluegreen.model.release import VERSION_LENGTH
@@ -209,12 +210,21 @@ class Hooks:
                     if command:
                         check_program(command, self._directory, setting)
             asked = None if self._is_forced_back(request.image, history) else history
+            request = replace(request, more_types=self._types_beside(_tags(inputs).get(RELEASE, "")))
             if zones := self._zones.get(_tags(inputs).get(SERVICE, "")):
                 request = replace(request, zones=await asyncio.to_thread(zones))
             if image := await asyncio.to_thread(check_image, self._observer, request, asked):
                 self._images[image.id] = image_evidence(image)
             for policy in self._services.values():
                 await self._check_soak(policy)
+
+    def _types_beside(self, release: str) -> tuple[str, ...]:
+        """Types of machines that a release may have beside its launch template's."""
+        for policy in self._services.values():
+            for group in policy.fleet.groups:
+                if group.release.version == release and (mixed := mixed_in(group.release.launch.mixed_instances)):
+                    return mixed.types
+        return ()
 
     def _read_first(self) -> History:
         """What can't be read is known before anything is changed. Raises LedgerError, but for a way back."""

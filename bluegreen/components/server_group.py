@@ -17,6 +17,7 @@ from bluegreen.components.hooks import Hooks
 from bluegreen.model.alarms import CAPACITY_METRIC, GROUPS, PERIOD_SECONDS, Query, alarms_of
 from bluegreen.model.fleet import ServerGroupPlan
 from bluegreen.model.launch_options import hooks_in, longest_farewell, maintenance_in, rendered, volumes_in
+from bluegreen.model.mixed_instances import MixedInstances, mixed_in
 from bluegreen.model.scaling import Scaling, Step, Unit
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import PORT, RELEASE, SERVER_GROUP
@@ -39,6 +40,7 @@ class ServerGroupArgs:
     grace_seconds: int
     region: str
     instance_profile: pulumi.Input[str] | None  # by name
+    volume_key: pulumi.Input[str] | None = None  # ARN, of volumes that name no other
     hooks: Hooks
     counts_machines: bool = False  # whether the group reports how many it has
     after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
@@ -95,6 +97,7 @@ class ServerGroup(pulumi.ComponentResource):
         """Start the machines, once `after` is there."""
         args, capacity, launch = self._args, self._args.plan.capacity, self._release.launch
         hooks, maintenance = hooks_in(launch.lifecycle_hooks), maintenance_in(launch.maintenance)
+        mixed = mixed_in(launch.mixed_instances)
         farewell = self._release.target.drain_seconds + longest_farewell(hooks)
         self.group = aws.autoscaling.Group(
             self._release.name,
@@ -106,7 +109,11 @@ class ServerGroup(pulumi.ComponentResource):
             target_group_arns=[self.target_group.arn],
             launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
                 id=self._template.id, version=self._template.latest_version.apply(str)
-            ),
+            )
+            if mixed is None
+            else None,
+            mixed_instances_policy=self._mix(mixed) if mixed else None,
+            capacity_rebalance=mixed.capacity_rebalance if mixed and mixed.has_spot else None,
             health_check_type="ELB",
             # As long as the gate waits, so that the group does not destroy the evidence.
             health_check_grace_period=args.grace_seconds,
@@ -140,6 +147,26 @@ class ServerGroup(pulumi.ComponentResource):
                 hooks=args.hooks.guarding_machines(),
                 ignore_changes=["desiredCapacity"],
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{farewell + DELETE_SECONDS_BESIDES_DRAIN}s"),
+            ),
+        )
+
+    def _mix(self, mixed: MixedInstances) -> aws.autoscaling.GroupMixedInstancesPolicyArgs:
+        return aws.autoscaling.GroupMixedInstancesPolicyArgs(
+            launch_template=aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateArgs(
+                launch_template_specification=(
+                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecificationArgs(
+                        launch_template_id=self._template.id, version=self._template.latest_version.apply(str)
+                    )
+                ),
+                overrides=[
+                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(instance_type=each)
+                    for each in (self._release.launch.instance_type, *mixed.types)
+                ],
+            ),
+            instances_distribution=aws.autoscaling.GroupMixedInstancesPolicyInstancesDistributionArgs(
+                on_demand_base_capacity=mixed.on_demand_base,
+                on_demand_percentage_above_base_capacity=mixed.on_demand_percent,
+                spot_allocation_strategy=mixed.spot_strategy.value,
             ),
         )
 
@@ -357,7 +384,7 @@ class ServerGroup(pulumi.ComponentResource):
                     volume_size=volume.size_gb if volume else None,
                     iops=volume.iops if volume else None,
                     throughput=volume.throughput if volume else None,
-                    kms_key_id=(volume.kms_key or None) if volume else None,
+                    kms_key_id=volume.kms_key if volume and volume.kms_key else self._args.volume_key,
                     encrypted=_text(launch.is_volume_encrypted),
                     delete_on_termination="true",
                 ),

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
+from bluegreen.components.encryption_key import EncryptionKey
 from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.components.machine_role import make_instance_profile
 from bluegreen.components.network import Network
@@ -68,6 +69,10 @@ class ServiceArgs:
     """Where it runs."""
     artifact_bucket: str = ""
     """Where its artifacts are, if not in the stack's own bucket."""
+    backup_bucket: str = ""
+    """Where its backups go, if not to the stack's own bucket."""
+    encryption: EncryptionKey | None = None
+    """The keys of its releases' volumes, and of its buckets; a release may need one."""
     serial: int = 0
     """Of the config that `fleet` comes from."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +80,13 @@ class ServiceArgs:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, *, stack: Stack, network: Network, balancer: Balancer | SharedBalancer
+        cls,
+        settings: Settings,
+        *,
+        stack: Stack,
+        network: Network,
+        balancer: Balancer | SharedBalancer,
+        encryption: EncryptionKey | None = None,
     ) -> ServiceArgs:
         """All settings of a service. Raises as `Stack.admit` does, and SettingsError where the network has other
         addresses."""
@@ -97,6 +108,8 @@ class ServiceArgs:
             is_published=settings.publish,
             region=stack.region,
             artifact_bucket=settings.artifact_bucket,
+            backup_bucket=settings.backups.bucket if settings.backups else "",
+            encryption=encryption,
             serial=settings.fleet.serial,
             tags=settings.tags,
         )
@@ -125,6 +138,9 @@ class Service(pulumi.ComponentResource):
         if name != (meant := args.fleet.active.release.service):
             message = f"is {meant}, and the service is declared as {name}; both should be the same"
             raise SettingsError([Fault("bluegreen:service", message)])
+        if args.encryption is None and any(group.release.launch.volume_key for group in args.fleet.groups):
+            message = "a release has volumes with a KMS key; make an EncryptionKey, and give it to the service"
+            raise SettingsError([Fault("bluegreen:encryption", message)])
         args.balancer.claim(name)
         super().__init__("bluegreen:index:Service", name, None, opts)
         self.name = name
@@ -147,7 +163,8 @@ class Service(pulumi.ComponentResource):
         open_ports = {port: self._open(port) for port in sorted({plan.release.target.port for plan in fleet.groups})}
         for plan, server_group in server_groups.items():
             ways_out = [*args.network.private_routes, *self._egress]
-            server_group.launch(after=[preview, *open_ports[plan.release.target.port], *ways_out])
+            grants = args.encryption.grants if args.encryption else ()
+            server_group.launch(after=[preview, *open_ports[plan.release.target.port], *ways_out, *grants])
         # 4. the gate, then 5. the cutover
         production = self._listener(
             Purpose.PRODUCTION,
@@ -223,7 +240,14 @@ class Service(pulumi.ComponentResource):
     def _make_profile(self, owner: Owner, rights: str) -> pulumi.Output[str]:
         args = self._args
         return make_instance_profile(
-            rights, owner=owner, region=args.region, bucket=args.artifact_bucket, tags=self._tags, opts=self._child
+            rights,
+            owner=owner,
+            region=args.region,
+            bucket=args.artifact_bucket,
+            backup_bucket=args.backup_bucket,
+            key=args.encryption.of_buckets if args.encryption else None,
+            tags=self._tags,
+            opts=self._child,
         ).name
 
     def _server_group(self, plan: ServerGroupPlan) -> ServerGroup:
@@ -239,6 +263,7 @@ class Service(pulumi.ComponentResource):
                 counts_machines=args.alarms.capacity_minutes > 0,
                 grace_seconds=args.policy.gate.deadline_seconds,
                 instance_profile=self._profiles.get(launch.instance_role, launch.instance_profile or None),
+                volume_key=args.encryption.arn_of(launch.volume_key) if args.encryption and launch.volume_key else None,
                 hooks=args.hooks,
                 # A check that fails while the network still asks for its zones would end that question with a page of
                 # traceback (seen in Pulumi 3.260).

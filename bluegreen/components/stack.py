@@ -18,6 +18,7 @@ from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
 from bluegreen.checks.place import find_place
 from bluegreen.checks.shared import check_front, find_front
+from bluegreen.checks.storage import NO_STORAGE, Storage, check_storage
 from bluegreen.checks.tier import check_tier
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean. `front`: the listener that they name."""
+    runs. `zones`: the hosted zones that the settings mean, `storage`: the buckets. `front`: the listener that they
+    name."""
 
     fleet: Fleet
     live_desired: int | None
     zones: Zones = NO_ZONES
     front: Front | None = None
+    storage: Storage = NO_STORAGE
 
 
 class Stack:
@@ -103,8 +106,9 @@ class Stack:
         front = self._check_front(settings) if settings.listener else None
         is_internal = front.balancer.is_internal if front else None
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
+        storage = check_storage(self._observer, settings, self.owner(""))
         desired = active.desired if active else None
-        admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, front=front)
+        admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, storage=storage, front=front)
         self._admitted.append((settings, admitted))
         return admitted
 

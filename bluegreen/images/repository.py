@@ -17,6 +17,7 @@ from bluegreen.aws.session import Session, in_our_words, is_fault
 from bluegreen.errors import ArtifactError
 from bluegreen.images.artifact import Artifact, sha256_of
 from bluegreen.model.artifact_bucket import own_bucket_name, prefix_of
+from bluegreen.model.bucket import only_over_tls
 
 URL_SECONDS = 3600
 """How long a builder may take until it has fetched the artifact."""
@@ -178,18 +179,6 @@ def _secure(s3: Any, bucket: Bucket) -> None:
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(**bucket.request, ServerSideEncryptionConfiguration={"Rules": [rule]})
     if s3.meta.endpoint_url.startswith("https:"):  # an endpoint without TLS would shut everybody out by it
-        s3.put_bucket_policy(**bucket.request, Policy=json.dumps(_only_over_tls(bucket.name, s3.meta.partition)))
+        arn = f"arn:{s3.meta.partition}:s3:::{bucket.name}"
+        s3.put_bucket_policy(**bucket.request, Policy=json.dumps(only_over_tls(arn)))
     s3.put_bucket_versioning(**bucket.request, VersioningConfiguration={"Status": "Enabled"})
-
-
-def _only_over_tls(name: str, partition: str) -> dict[str, Any]:
-    arn = f"arn:{partition}:s3:::{name}"
-    statement = {
-        "Sid": "OnlyOverTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}

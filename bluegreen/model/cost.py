@@ -5,6 +5,7 @@ What goes by use is not in it: traffic, LCUs, what a NAT gateway passes on, logs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,12 @@ from typing import Any
 from bluegreen.model import prices
 from bluegreen.model.alarms import alarms_of
 from bluegreen.model.endpoints import services_of
+from bluegreen.model.mixed_instances import mixed_in
+from bluegreen.model.release import LaunchSettings
 from bluegreen.model.settings import Nat, Settings
+
+SPOT = " (Spot, at most)"
+"""Behind the type of machines on the Spot market: what they cost is less than this, how much less nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,17 @@ class Cost:
         }
 
 
+def machines_of(launch: LaunchSettings, count: int) -> dict[str, int]:
+    """What so many machines of a release are paid for as. Which of several types they are nobody knows beforehand: on
+    demand it is the first, and on the Spot market the dearest."""
+    mixed = mixed_in(launch.mixed_instances)
+    if mixed is None:
+        return {launch.instance_type: count}
+    on_demand = mixed.on_demand(count)
+    dearest = max((launch.instance_type, *mixed.types), key=lambda name: prices.machine(name) or math.inf)
+    return {launch.instance_type: on_demand, f"{dearest}{SPOT}": count - on_demand}
+
+
 def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Cost:
     """What a stack of these settings costs while so many machines of each instance type run in so many groups."""
     return Cost(tuple(line for line in _lines(settings, machines, server_groups) if line.count))
@@ -61,7 +78,7 @@ def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int)
 
 def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Iterator[CostLine]:
     for name, count in sorted(machines.items()):
-        yield CostLine(name, count, prices.machine(name))
+        yield CostLine(name, count, prices.machine(name.removesuffix(SPOT)))
     nat = Nat.NONE if settings.vpc.is_set else settings.nat
     gateways = {Nat.SINGLE: 1, Nat.PER_ZONE: settings.zones}.get(nat, 0)
     routers = int(nat is Nat.INSTANCE)
@@ -81,4 +98,6 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     for volume in settings.volumes:
         price = prices.volume(volume.type, volume.size_gb, volume.iops, volume.throughput)
         yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()), price)
+    has_own_key = settings.encryption is not None and settings.encryption.is_own
+    yield CostLine("KMS key", int(has_own_key), prices.KMS_KEY)
     yield CostLine("dashboard", int(settings.dashboard), prices.DASHBOARD)

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, model_validator
 
+from bluegreen.model import backups
 from bluegreen.model.artifact_bucket import own_bucket_name, prefix_of
+from bluegreen.model.encryption import use_in_buckets
 from bluegreen.model.schema import ConfigModel, refusal
 from bluegreen.model.tags import Owner
 
@@ -59,7 +61,7 @@ class InstanceRole(ConfigModel):
 
     `artifacts`: to read the service's. `parameters`: to read the service's in SSM. `sessions`: Session Manager.
     `metrics`: the CloudWatch namespace that they may publish in. `logs`: to write the service's log group.
-    `statements`: what the app needs besides.
+    `backups`: to upload the service's. `statements`: what the app needs besides.
     """
 
     artifacts: bool = False
@@ -67,6 +69,7 @@ class InstanceRole(ConfigModel):
     sessions: bool = False
     metrics: Annotated[str, AfterValidator(_namespace)] = ""
     logs: bool = False
+    backups: bool = False
     statements: tuple[Statement, ...] = ()
 
     @model_validator(mode="after")
@@ -78,13 +81,16 @@ class InstanceRole(ConfigModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Whose machines they are, and where. `bucket`: as `artifactBucket` says."""
+    """Whose machines they are, and where. `bucket`: as `artifactBucket` says. `backup_bucket`: its name, if not made
+    up. `key`: ARN of the KMS key that encrypts them, empty for S3's own."""
 
     owner: Owner
     partition: str
     region: str
     account: str
     bucket: str = ""
+    backup_bucket: str = ""
+    key: str = ""
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
@@ -130,6 +136,13 @@ def _statements(role: InstanceRole, place: Place) -> Iterator[dict[str, Any]]:
         group = place.arn("logs", f"log-group:/{path}")
         actions = ["CreateLogGroup", "PutRetentionPolicy", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
         yield _allow("Logs", [f"logs:{each}" for each in actions], [group, f"{group}:*"])
+    if role.backups:
+        bucket = place.backup_bucket
+        bucket = bucket or own_bucket_name(owner.project, owner.stack, place.account, place.region, backups.KIND)
+        yield dict(backups.upload_statement(f"arn:{place.partition}:s3:::{bucket}", owner.service))
+    actions = [*(["Decrypt"] if role.artifacts or role.backups else []), *(["GenerateDataKey"] if role.backups else [])]
+    if actions and place.key:
+        yield dict(use_in_buckets(place.key, place.region, actions))
     for statement in role.statements:
         condition = {"Condition": statement.condition} if statement.condition else {}
         yield {

@@ -7,10 +7,11 @@ Facts in, findings out; who asks is `bluegreen.checks.launchable`. What the imag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from bluegreen.model.mixed_instances import SPOT_QUOTAS, mixed_in
 from bluegreen.model.observation import Image, InstanceType, Machine
 from bluegreen.model.release import Release
 
@@ -95,13 +96,16 @@ def quota_of(instance_type: str) -> VcpuQuota | None:
     return next((each for each in QUOTAS if family and family[0] in each.families), None)
 
 
+OtherType = tuple[InstanceType | NotKnown | None, tuple[str, ...] | NotKnown]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LaunchFacts:
     """What AWS says of all that a release needs; None where there is none.
 
     `has_key_pair`, `has_instance_profile`: of one that the release names. `quota`: in vCPUs. `machines`: all of the
     region that count against it. `zones`: where the machines go, as far as that is known. `offering`: those of the
-    region that have machines of the type.
+    region that have machines of the type. `others`: the same two of each type that machines may be of instead.
     """
 
     region: str
@@ -113,6 +117,7 @@ class LaunchFacts:
     machines: tuple[Machine, ...] | NotKnown = ()
     zones: tuple[str, ...] = ()
     offering: tuple[str, ...] | NotKnown = ()
+    others: Mapping[str, OtherType] = field(default_factory=dict)
 
 
 ANOTHER = "roll back to another release"
@@ -145,11 +150,22 @@ def judge(release: Release, machines: int, facts: LaunchFacts) -> Launchable:
         yield judge_instance_type(instance_type, release.launch.instance_type, facts.region)
         if facts.zones:
             yield judge_zones(release.launch.instance_type, facts.zones, facts.offering)
+        for name, (other, offered) in facts.others.items():
+            yield judge_instance_type(other, name, facts.region)
+            if facts.zones:
+                yield judge_zones(name, facts.zones, offered)
+            if isinstance(image, Image) and isinstance(other, InstanceType):
+                yield judge_architecture(image, other)
         if name := release.launch.key_pair:
             yield _judge_named(Subject.KEY_PAIR, name, facts.has_key_pair, facts.region)
         if name := release.launch.instance_profile:
             yield _judge_named(Subject.INSTANCE_PROFILE, name, facts.has_instance_profile, "this account")
-        yield judge_quota(release.launch.instance_type, machines, facts)
+        mixed = mixed_in(release.launch.mixed_instances)
+        on_demand = mixed.on_demand(machines) if mixed else machines
+        yield judge_quota(release.launch.instance_type, on_demand, facts)
+        if machines > on_demand and (counted_in := quota_of(release.launch.instance_type)):
+            which = f"Spot machines have a quota of their own ({SPOT_QUOTAS[counted_in.code]})"
+            yield _unknown(Subject.QUOTA, f"{which}, which was not asked for {machines - on_demand} of them")
 
     return Launchable(tuple(_for_a_record(each) for each in findings()))
 

@@ -221,6 +221,26 @@ class Certificate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket of S3. `is_of_account`: whether it is the caller's account's, and may be seen."""
+
+    is_of_account: bool
+    region: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KmsKey:
+    """A key of KMS, as DescribeKey has it."""
+
+    arn: str
+    state: str
+    spec: str = "SYMMETRIC_DEFAULT"
+    usage: str = "ENCRYPT_DECRYPT"
+    is_aws_managed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostedZone:
     """A zone in Route 53. `name` without the period at its end."""
 

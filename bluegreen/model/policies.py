@@ -35,6 +35,8 @@ LISTENER = "aws:lb/listener:Listener"
 BUCKET = "aws:s3/bucket:Bucket"
 PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+BUCKET_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+KEY = "aws:kms/key:Key"
 IAM_DOCUMENTS = {
     "aws:iam/policy:Policy": "policy",
     "aws:iam/rolePolicy:RolePolicy": "policy",
@@ -360,6 +362,22 @@ POLICIES: tuple[Policy, ...] = (
             _refuses_plain_requests,
             "needs a BucketPolicy that denies what has aws:SecureTransport false",
         ),
+    ),
+    Policy(
+        "CKV_AWS_21",
+        "A bucket keeps what is overwritten",
+        _without(
+            BUCKET,
+            BUCKET_VERSIONING,
+            "bucket",
+            lambda it: it["versioningConfiguration.status"] == "Enabled",
+            "needs a BucketVersioning with status: Enabled",
+        ),
+    ),
+    Policy(
+        "CKV_AWS_7",
+        "A KMS key rotates",
+        _each([KEY], lambda it: not _is(it["enableKeyRotation"], "true"), "set enableKeyRotation to true"),
     ),
     Policy(
         "CKV_AWS_62",

@@ -2,7 +2,7 @@
 
 On demand, Linux, in US dollars an hour. Sources: the price lists at https://aws.amazon.com/ec2/pricing/on-demand/,
 /elasticloadbalancing/pricing/, /vpc/pricing/ (NAT gateways, public IPv4 addresses), /ebs/pricing/,
-/privatelink/pricing/ and /cloudwatch/pricing/.
+/privatelink/pricing/, /kms/pricing/ and /cloudwatch/pricing/.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ ALARM_METRIC = 0.10 / HOURS_OF_A_MONTH
 
 DASHBOARD = 3.00 / HOURS_OF_A_MONTH
 """Beyond the first three of an account, which are free."""
+
+KMS_KEY = 1.00 / HOURS_OF_A_MONTH
+"""A customer managed one, without requests; each of its first two rotations costs as much again."""
 
 _LARGE_TABLE = """
     t2 0.0928  t3 0.0832  t3a 0.0752  t4g 0.0672

@@ -27,6 +27,8 @@ NOT_DIGESTED_WHERE_EMPTY = (
     ("launch", "volumes"),
     ("launch", "maintenance"),
     ("launch", "lifecycle_hooks"),
+    ("launch", "volume_key"),
+    ("launch", "mixed_instances"),
     ("target", "stickiness_seconds"),
 )
 """Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
@@ -51,11 +53,13 @@ class LaunchSettings:
     key_pair: str = ""  # by name, empty where there is none
     instance_profile: str = ""  # by name, empty where there is none
     user_data_template: str = ""
+    volume_key: str = ""  # an ARN, `own`, or empty where AWS's own key encrypts the volumes
     # As `schema.as_text` has them:
     instance_role: str = ""  # the rights of the machines' own role
     volumes: str = ""
     maintenance: str = ""
     lifecycle_hooks: str = ""
+    mixed_instances: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +113,11 @@ class Release:
                 instance_profile=settings.instance_profile,
                 instance_role=as_text(settings.instance_role),
                 user_data_template=settings.user_data_template,
+                volume_key=settings.encryption.key if settings.encryption else "",
                 volumes=as_text(settings.volumes),
                 maintenance=as_text(settings.instance_maintenance),
                 lifecycle_hooks=as_text(settings.lifecycle_hooks),
+                mixed_instances=as_text(settings.mixed_instances),
             ),
             target=TargetSettings(
                 port=settings.port,

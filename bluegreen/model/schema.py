@@ -50,6 +50,10 @@ def bucket_name(value: str) -> str:
     """S3 User Guide, "General purpose bucket naming rules"."""
     if value and (not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or ".." in value):
         raise refusal(f"{value!r} is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    if re.fullmatch(r"\d+(\.\d+){3}", value):
+        raise refusal(f"{value!r} is not the name of a bucket: it looks like an address")
+    if value.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or value.endswith(("-s3alias", "--ol-s3", "--x-s3")):
+        raise refusal(f"{value!r} is not the name of a bucket: AWS keeps its first or last letters for itself")
     return value
 
 

@@ -23,9 +23,12 @@ from bluegreen.model import launch_options, shared_listener
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
+from bluegreen.model.artifact_bucket import Artifacts
 from bluegreen.model.attest import DEFAULT, Attest
+from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
 from bluegreen.model.dns import Dns
+from bluegreen.model.encryption import Encryption
 from bluegreen.model.endpoints import checked_services
 from bluegreen.model.existing_vpc import OWN, ExistingVpc
 from bluegreen.model.flow_logs import FlowLogs
@@ -40,6 +43,7 @@ from bluegreen.model.launch_options import (
     few_hooks,
 )
 from bluegreen.model.ledger_place import LedgerPlace
+from bluegreen.model.mixed_instances import MixedInstances
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.scaling import Scaling
@@ -364,6 +368,7 @@ class Settings(ConfigModel):
     ami: str | None = None
     service: Annotated[str, AfterValidator(_service_name)] = "web"
     instance_type: Annotated[str, AfterValidator(_instance_type)] = "t3.small"
+    mixed_instances: Annotated[MixedInstances | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     min_size: int = Field(2, ge=0)
     max_size: int = Field(6, ge=1)
     desired_capacity: int = Field(2, ge=1)
@@ -427,7 +432,10 @@ class Settings(ConfigModel):
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
     instance_role: Annotated[InstanceRole | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    encryption: Annotated[Encryption | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     artifact_bucket: Annotated[str, AfterValidator(bucket_name)] = ""
+    artifacts: Annotated[Artifacts | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
+    backups: Annotated[Backups | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     ledger: Annotated[str, AfterValidator(_ledger)] = ""
     image_kms_key: Annotated[str, AfterValidator(_kms_key)] = ""
     deletion_protection: bool = False
@@ -550,6 +558,9 @@ class Settings(ConfigModel):
         if self.user_data and self.user_data_template:
             message = "machines have one user data, and userData is set too; leave out one of the two"
             yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
+        if self.mixed_instances and self.instance_type in self.mixed_instances.types:
+            message = f"names {self.instance_type}, which is instanceType: that comes first anyway"
+            yield {"mixedInstances", "instanceType"}, Fault(_path("mixedInstances", "types"), message)
         for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
             keys = {"lifecycleHooks", "progressDeadlineSeconds"}
             yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)
@@ -558,6 +569,12 @@ class Settings(ConfigModel):
                 f"machines have one role, and instanceProfile names {self.instance_profile}; leave out one of the two"
             )
             yield {"instanceRole", "instanceProfile"}, Fault(_path("instanceRole"), message)
+        if self.instance_role and self.instance_role.backups and not self.backups:
+            message = "allows uploads of backups, and there is no bucket for them; set backups"
+            yield {"instanceRole", "backups"}, Fault(_path("instanceRole", "backups"), message)
+        if self.backups and self.backups.bucket and self.backups.bucket == self.artifact_bucket:
+            message = f"{self.backups.bucket} is artifactBucket too; who may read the one must not read the other"
+            yield {"backups", "artifactBucket"}, Fault(_path("backups", "bucket"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -633,8 +650,11 @@ OF_A_BALANCER = (
 PARTS: dict[str, type[BaseModel]] = {
     "accessLogs": AccessLogs,
     "alarms": AlarmSettings,
+    "artifacts": Artifacts,
     "attest": Attest,
+    "backups": Backups,
     "dns": Dns,
+    "encryption": Encryption,
     "fleet": FleetConfig,
     "flowLogs": FlowLogs,
     "gateCommand": GateCommand,
@@ -644,6 +664,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "lifecycleHooks": LifecycleHook,
     "listener": SharedListener,
     "migration": GateCommand,
+    "mixedInstances": MixedInstances,
     "natInstance": NatInstance,
     "scaling": Scaling,
     "smokeTests": SmokeTest,

@@ -9,6 +9,7 @@ instance refresh.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -437,12 +438,13 @@ class AutoScaling:
         launch_template = (
             {"LaunchTemplateId": template.id, "Version": group.launch_template_version} if template else None
         )
+        type_of_machine, is_spot = _market(group)
         reservation = backend.ec2_backend.run_instances(
             group.image_id,
             1,
             group.user_data,
             group.security_groups,
-            instance_type=group.instance_type,
+            instance_type=type_of_machine or group.instance_type,
             is_instance_type_default=False,
             tags={"instance": {**group.instance_tags, **group.get_propagated_tags(), ASG_NAME_TAG: group.name}},
             placement=zone,
@@ -452,6 +454,7 @@ class AutoScaling:
             subnet_id=subnet_id,
         )
         instance = reservation.instances[0]
+        instance.lifecycle = "spot" if is_spot else instance.lifecycle
         instance.autoscaling_group = group  # type: ignore[attr-defined]  # moto reads it back
         state = InstanceState(
             instance, lifecycle_state="Pending", protected_from_scale_in=group.new_instances_protected_from_scale_in
@@ -470,6 +473,21 @@ class AutoScaling:
         activity = Activity(group.name, group.arn, _home(group), description, cause, status, place)
         self._activities.append(activity)
         return activity
+
+
+def _market(group: FakeAutoScalingGroup) -> tuple[str, bool]:
+    """The type of the next machine of a group that mixes them, the first always, and whether it is a Spot instance."""
+    policy = group.mixed_instances_policy
+    if not policy:
+        return "", False
+    distribution, counted = policy["InstancesDistribution"], _counted(group)
+    base = int(distribution.get("OnDemandBaseCapacity", 0))
+    percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
+    wanted = len(counted) + 1
+    on_demand = sum(state.instance.lifecycle != "spot" for state in counted)
+    due = min(base, wanted) + math.ceil(max(0, wanted - base) * percent / 100)
+    overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
+    return str(overrides[0].get("InstanceType", "")), on_demand >= due
 
 
 def _home(group: FakeAutoScalingGroup) -> tuple[str, str]:

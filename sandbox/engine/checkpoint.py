@@ -43,6 +43,7 @@ class Resource:
     additional_secret_outputs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     custom_timeouts: dict[str, float] = field(default_factory=dict)
+    import_id: str = ""
     retain_on_delete: bool = False
     deleted_with: str = ""
     created: str = ""
@@ -116,7 +117,7 @@ def _field(attribute: str) -> str:
 
 
 # A checkpoint's field -> the attribute.
-FIELDS = {_field(f.name): f.name for f in fields(Resource) if f.name != "uninterpreted"}
+FIELDS = {_field(f.name).replace("importId", "importID"): f.name for f in fields(Resource) if f.name != "uninterpreted"}
 _TUPLES = {f.name for f in fields(Resource) if str(f.type).startswith("tuple")}
 
 

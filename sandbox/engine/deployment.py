@@ -25,7 +25,7 @@ from sandbox.engine.properties import UNKNOWN, Properties, Secret, carry_over, c
 from sandbox.engine.provider_set import ProviderSet
 
 # Steps of whose new state only the inputs are known when they begin.
-WITHOUT_OUTCOME = ("same", "create", "create-replacement", "update")
+WITHOUT_OUTCOME = ("same", "create", "create-replacement", "update", "import")
 
 
 class Stopped(EngineError):
@@ -222,6 +222,10 @@ class Deployment:
         if not new.custom:
             return self._settle_component(new, old)
         provider = self._providers.of(new)
+        if new.import_id and (old is None or old.external):
+            return self._import(provider, new)
+        if new.import_id and old is not None and old.id != new.import_id != old.import_id:
+            raise Refused(f"the resource option import_ in place of another resource ({new.type} {new.name})")
         if old is None or old.external:
             return self._create(provider, self._checked(provider, new, None))
         if old.urn != new.urn:
@@ -338,6 +342,25 @@ class Deployment:
         op = "create" if replaced is None else "create-replacement"
         why = (difference.replaces, difference.diffs, difference.detailed)
         return self._perform(Step(op, replaced, new, *why, is_logical=replaced is None), call)
+
+    def _import(self, provider: Provider, new: Resource) -> Resource:
+        """Take over what is there, and make it what the program wants."""
+        step = Step("import", None, new)
+        self._begin(step)
+        try:
+            found = provider.read(new.urn, new.import_id, {}, {})
+            if found is None:
+                raise ProviderError(f"resource '{new.import_id}' does not exist")
+        except ProviderError as error:
+            self._fail_step(error, step)
+        there = _made(replace(new, id=found[0], inputs=found[1], outputs=found[2]))
+        there = self._done(Step("import", there, there))
+        inputs = carry_over(new.inputs, there.inputs, new.ignore_changes)
+        wanted = self._checked(provider, replace(there, inputs=inputs), there)
+        difference = self._difference(provider, wanted, there)
+        if difference.replaces:
+            raise Refused(f"the resource option import_ of what has to be replaced ({new.type} {new.name})")
+        return self._update(provider, wanted, there, difference) if difference.changes else there
 
     def _update(self, provider: Provider, new: Resource, old: Resource, difference: Difference) -> Resource:
         def call() -> Resource:

@@ -20,12 +20,13 @@ WORDS = {
     "replace": ("+-", "replacing", "replaced", "replace"),
     "create-replacement": ("++", "creating replacement", "created replacement", "create replacement"),
     "delete-replaced": ("--", "deleting original", "deleted original", "delete original"),
+    "import": ("= ", "importing", "imported", "import"),
     "read": ("> ", "reading", "read", "read"),
     "discard": ("< ", "discarding", "discarded", "discard"),
     "refresh": ("~ ", "refreshing", "", "refresh"),
     "same": ("  ", "", "", ""),
 }
-COUNTED = ("create", "update", "delete", "replace", "read")
+COUNTED = ("create", "update", "delete", "replace", "import", "read")
 
 
 class Progress:

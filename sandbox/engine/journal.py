@@ -46,6 +46,7 @@ class Journal:
         with self._lock:
             if old is not None:
                 self._base = [r for r in self._base if r is not old]
+                self._done = [r for r in self._done if r is not old]  # imported in this run
             self._done.append(new)
 
     def amend(self, was: Resource, now: Resource) -> None:

@@ -32,7 +32,6 @@ FEATURES = {
 # Fields of a registration that ask for what this engine does not do, and what users call them.
 REFUSED_OPTIONS = {
     "remote": "remote components",
-    "importId": "the resource option import_",
     "transforms": "the resource option transforms",
     "state_migrations": "state migrations",
     "replace_with": "the resource option replace_with",
@@ -107,6 +106,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 replace_on_changes=tuple(request.replaceOnChanges),
                 custom_timeouts=_timeouts(request.customTimeouts),
                 retain_on_delete=request.retainOnDelete,
+                import_id=request.importId,
                 deleted_with=request.deletedWith,
                 resource_hooks={
                     kind: list(names) for field, kind in KINDS.items() if (names := getattr(request.hooks, field))

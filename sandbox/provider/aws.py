@@ -151,6 +151,14 @@ class Aws:
         return self.clients.client("logs")
 
     @property
+    def s3(self) -> Any:
+        return self.clients.client("s3")
+
+    @property
+    def kms(self) -> Any:
+        return self.clients.client("kms")
+
+    @property
     def ssm(self) -> Any:
         return self.clients.client("ssm")
 

@@ -18,10 +18,12 @@ from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import AwsError, NotPermitted
 from bluegreen.model.observation import (
     Alarm,
+    Bucket,
     Certificate,
     DataVolume,
     Entrance,
     HostedZone,
+    KmsKey,
     Machine,
     Traffic,
     Vpc,
@@ -100,7 +102,7 @@ def recorded_session() -> Iterator[tuple[Session, list[str]]]:
         calls: list[str] = []
         for service in (
             *("ec2", "elbv2", "autoscaling", "cloudwatch", "iam", "service-quotas"),
-            *("acm", "route53", "sts", "wafv2", "s3"),
+            *("acm", "route53", "sts", "wafv2", "s3", "kms"),
         ):
             events = session.client(service).meta.events
             events.register("before-call", lambda model, **_: calls.append(model.name))
@@ -258,6 +260,48 @@ def test_a_web_acl_is_known_by_its_arn(world: World) -> None:
     assert world.observer.has_web_acl(made["Summary"]["ARN"])
     assert not world.observer.has_web_acl(made["Summary"]["ARN"] + "0")
     assert world.calls == ["GetWebACL"] * 2
+
+
+def test_a_bucket_is_seen_with_its_tags(world: World) -> None:
+    s3 = world.session.client("s3")
+    for name in ("tagged", "bare"):
+        s3.create_bucket(Bucket=name)
+    s3.put_bucket_tagging(Bucket="tagged", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    world.calls.clear()
+    account = "123456789012"
+    assert world.observer.bucket("tagged", account) == Bucket(is_of_account=True, region="us-east-1", tags={"a": "b"})
+    assert world.observer.bucket("bare", account) == Bucket(is_of_account=True, region="us-east-1")
+    assert world.observer.bucket("none", account) is None
+    assert world.calls == ["HeadBucket", "GetBucketTagging", "HeadBucket", "GetBucketTagging", "HeadBucket"]
+
+
+@pytest.mark.parametrize("code", [301, 403])
+def test_a_bucket_of_somebody_else_s_is_not_ours_to_look_at(world: World, code: int) -> None:
+    with Stubber(world.session.client("s3")) as stub:
+        stub.add_client_error(
+            "head_bucket",
+            str(code),
+            http_status_code=code,
+            expected_params={"Bucket": "theirs", "ExpectedBucketOwner": "123456789012"},
+        )
+        assert world.observer.bucket("theirs", "123456789012") == Bucket(is_of_account=False)
+
+
+def test_a_key_is_known_with_its_state(world: World) -> None:
+    kms = world.session.client("kms")
+    made = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="RSA_2048")["KeyMetadata"]
+    kms.disable_key(KeyId=made["KeyId"])
+    world.calls.clear()
+    found = world.observer.kms_key(made["Arn"])
+    assert found == KmsKey(arn=made["Arn"], state="Disabled", spec="RSA_2048", usage="SIGN_VERIFY")
+    assert world.observer.kms_key(made["Arn"][:-4] + "0000") is None
+    assert world.calls == ["DescribeKey"] * 2
+
+
+def test_the_role_of_auto_scaling_is_there_once_it_was_made(world: World) -> None:
+    assert not world.observer.has_auto_scaling_role()
+    world.session.client("iam").create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com")
+    assert world.observer.has_auto_scaling_role()
 
 
 def test_a_listener_without_our_tags_has_no_purpose(world: World) -> None:

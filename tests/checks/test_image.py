@@ -42,6 +42,38 @@ def test_an_available_image_of_the_right_architecture_passes() -> None:
     assert check_image(World(), REQUEST) == IMAGE
 
 
+ARM = InstanceType(name="t4g.small", architectures=("arm64",))
+SMALL = InstanceType(name="t3.small", architectures=("x86_64",))
+MIXED = replace(REQUEST, more_types=("t4g.small",), zones=("us-east-1a",))
+
+
+@pytest.mark.parametrize(
+    ("world", "message"),
+    [
+        (World(), "bluegreen:mixedInstances.types: t4g.small does not exist in us-east-1"),
+        (
+            World(types={"t3.small": SMALL, "t4g.small": ARM}),
+            "bluegreen:mixedInstances.types: ami-11111111 is built for",
+        ),
+    ],
+)
+def test_each_type_that_machines_may_be_of_has_to_run_the_image(world: World, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        check_image(world, MIXED)
+    check_image(replace(world, types={"t3.small": SMALL, "t4g.small": replace(ARM, architectures=("x86_64",))}), MIXED)
+
+
+def test_each_type_that_machines_may_be_of_is_offered_in_each_zone() -> None:
+    class Sparse(World):
+        def zones_offering(self, instance_type: str) -> tuple[str, ...]:
+            return ("us-east-1a", "us-east-1b") if instance_type == "t3.small" else ("us-east-1a",)
+
+    world = Sparse(types={"t3.small": SMALL, "t4g.small": replace(ARM, architectures=("x86_64",))})
+    check_image(world, MIXED)
+    with pytest.raises(ImageError, match=r"mixedInstances\.types: us-east-1b has no t4g\.small"):
+        check_image(world, replace(MIXED, zones=("us-east-1a", "us-east-1b")))
+
+
 def test_an_image_for_one_of_several_architectures_passes() -> None:
     check_image(World(types={"t3.small": InstanceType(name="t3.small", architectures=("i386", "x86_64"))}), REQUEST)
 

@@ -19,7 +19,18 @@ from bluegreen.components import Stack
 from bluegreen.components import stack as stack_module
 from bluegreen.components.hooks import ServicePolicy
 from bluegreen.errors import BluegreenError
-from bluegreen.model.observation import Balancer, Certificate, DataVolume, Front, Group, HostedZone, Subnet, Vpc
+from bluegreen.model.observation import (
+    Balancer,
+    Bucket,
+    Certificate,
+    DataVolume,
+    Front,
+    Group,
+    HostedZone,
+    KmsKey,
+    Subnet,
+    Vpc,
+)
 from bluegreen.model.settings import Settings
 from bluegreen.model.tags import Owner
 
@@ -180,6 +191,20 @@ class FakeObserver:
 
     def bucket_region(self, bucket: str) -> str | None:
         return {"my-logs": "us-east-1", "far-logs": "eu-west-1", "their-logs": ""}.get(bucket)
+
+    buckets: dict[str, Bucket] = {}
+    keys: dict[str, KmsKey] = {}
+    scales: bool = True
+
+    def bucket(self, name: str, account: str) -> Bucket | None:
+        assert account == self.account()
+        return self.buckets.get(name)
+
+    def kms_key(self, arn: str) -> KmsKey | None:
+        return self.keys.get(arn)
+
+    def has_auto_scaling_role(self) -> bool:
+        return self.scales
 
     def has_web_acl(self, arn: str) -> bool:
         return arn.endswith("/known")

@@ -458,6 +458,22 @@ def test_releases_keep_the_rights_that_they_were_made_with_and_share_a_role_wher
         assert len(profiles) == roles
 
 
+def test_machines_of_several_types_and_markets(declare: Any) -> None:
+    assert "mixedInstancesPolicy" not in declare().one("Group")
+    mixed = {"types": ["t3a.small"], "onDemandBase": 2, "onDemandPercent": 25}
+    group = declare(mixedInstances=mixed).one("Group")
+    assert "launchTemplate" not in group
+    policy = group["mixedInstancesPolicy"]
+    assert policy["launchTemplate"]["overrides"] == [{"instanceType": "t3.small"}, {"instanceType": "t3a.small"}]
+    assert policy["instancesDistribution"] == {
+        "onDemandBaseCapacity": 2,
+        "onDemandPercentageAboveBaseCapacity": 25,
+        "spotAllocationStrategy": "price-capacity-optimized",
+    }
+    assert group["capacityRebalance"] is True
+    assert "capacityRebalance" not in declare(mixedInstances={"types": ["t3a.small"]}).one("Group"), "nothing to lose"
+
+
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:
     declared = declare(tags={"team": "a"}, port="8081")
     version = declared.outputs["activeRelease"]["version"]

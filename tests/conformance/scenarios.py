@@ -682,7 +682,22 @@ SCENARIOS = [
         ),
         refused="the command `pulumi import`",
     ),
-    refused("the option import_", "taking over what exists", 'import_="thing-x-1"', "the resource option import_"),
+    Scenario(
+        "the option import_",
+        "taking over what exists: what is not there, what is otherwise, what is as wanted; then again",
+        (
+            Step("create", program='Thing("a", size=1, opts=O(retain_on_delete=True))'),
+            Step("leave", program=""),
+            Step("not there", program='Thing("a", size=1, opts=O(import_="thing-x-1"))'),
+            Step("as wanted", program='Thing("a", size=1, opts=O(import_="thing-a-1", retain_on_delete=True))'),
+            Step("no change"),
+            Step("leave again", program=""),
+            Step("otherwise, in a preview", PREVIEW, program='Thing("a", size=2, opts=O(import_="thing-a-1"))'),
+            Step("otherwise"),
+            Step("destroy", DESTROY),
+        ),
+        also_crosses=("no change",),
+    ),
     refused(
         "the option hide_diffs", "changes that are not shown", 'hide_diffs=["size"]', "the resource option hide_diffs"
     ),

@@ -108,6 +108,13 @@ def test_a_dashboard_and_the_alarms_of_steps_are_paid_for() -> None:
     assert more * prices.HOURS_OF_A_MONTH == pytest.approx(3.0 + 2 * 0.1)
 
 
+def test_a_key_of_the_stack_s_own_is_paid_for_and_one_that_is_there_is_somebody_else_s() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    own, other = cost(encryption={"key": "own"}), cost(encryption={"key": key})
+    assert (own.hourly - cost().hourly) * prices.HOURS_OF_A_MONTH == pytest.approx(1.0)
+    assert other.hourly == cost().hourly
+
+
 def test_a_record_says_whose_prices_they_are_and_of_when() -> None:
     record = cost().as_record()
     assert (record["region"], record["as_of"]) == (prices.REGION, prices.AS_OF.isoformat())

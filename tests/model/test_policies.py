@@ -12,12 +12,14 @@ import pytest
 from bluegreen.model.policies import (
     BUCKET,
     BUCKET_POLICY,
+    BUCKET_VERSIONING,
     DEFAULT_SECURITY_GROUP,
     EBS_VOLUME,
     FLOW_LOG,
     GROUP,
     INGRESS_RULE,
     INSTANCE,
+    KEY,
     LAUNCH_TEMPLATE,
     LISTENER,
     LOAD_BALANCER,
@@ -75,11 +77,13 @@ PLAIN = {"Bool": {"aws:SecureTransport": "false"}}
 TLS_ONLY = uses(
     of(BUCKET_POLICY, policy=document("Deny", Action="s3:*", Resource="*", Condition=PLAIN)), "bucket", STORE
 )
+VERSIONS = uses(of(BUCKET_VERSIONING, versioningConfiguration={"status": "Enabled"}), "bucket", STORE)
+SEALED = of(KEY, enableKeyRotation=True)
 READER = of(ROLE_POLICY, policy=document(Action=["s3:GetObject"], Resource=["arn:aws:s3:::store/*"]))
 
 RIGHT = (
     *(TEMPLATE, MACHINE, DATA, NETWORK, CLOSED, LOGGED, LOCAL, MACHINES, BALANCER, SECURE, REDIRECT, WEB),
-    *(STORE, BLOCK, TLS_ONLY, READER),
+    *(STORE, BLOCK, TLS_ONLY, VERSIONS, SEALED, READER),
 )
 
 
@@ -127,6 +131,9 @@ PLANTED: list[tuple[str, tuple[Resource, Resource | None]]] = [
     ("CKV_AWS_56", but(BLOCK, restrictPublicBuckets=False)),
     ("CKV_AWS_379", (TLS_ONLY, None)),
     ("CKV_AWS_379", but(TLS_ONLY, policy=document("Deny", Action="s3:PutObject", Resource="*"))),
+    ("CKV_AWS_21", (VERSIONS, None)),
+    ("CKV_AWS_21", but(VERSIONS, versioningConfiguration={"status": "Suspended"})),
+    ("CKV_AWS_7", but(SEALED, enableKeyRotation=None)),
     ("CKV_AWS_62", but(READER, policy=document(Action="*", Resource=["*"], NotResource=[]))),
     ("CKV_AWS_286", but(READER, policy=document(Action=["ec2:RunInstances", "iam:PassRole"], Resource="*"))),
 ]
@@ -166,7 +173,7 @@ def test_a_port_that_is_open_to_named_networks_is_no_violation() -> None:
 def test_what_is_not_known_yet_breaks_nothing() -> None:
     listener = replace(SECURE, properties={"protocol": "HTTPS"}, unknown=frozenset(("sslPolicy",)))
     policy = replace(TLS_ONLY, properties={}, unknown=frozenset(("policy", "bucket")))
-    assert violations([listener, STORE, BLOCK, policy]) == []
+    assert violations([listener, STORE, BLOCK, VERSIONS, policy]) == []
 
 
 def test_each_vpc_needs_a_closed_group_of_its_own() -> None:

@@ -38,6 +38,8 @@ def test_the_same_settings_always_give_the_same_version() -> None:
         {"volumes": [{"device": "/dev/sdf", "sizeGb": 10}]},
         {"instanceMaintenance": {"minHealthyPercentage": 90, "maxHealthyPercentage": 110}},
         {"lifecycleHooks": [{"name": "warm", "transition": "launching"}]},
+        {"encryption": {"key": "own"}},
+        {"mixedInstances": {"types": ["t3a.small"]}},
         {"port": "8081"},
         {"vpcCidr": "10.1.0.0/16"},
         {"drainSeconds": "21"},

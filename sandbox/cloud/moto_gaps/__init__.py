@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.cloud.moto_gaps import (
     activities,
     associations,
+    buckets,
     certificates,
     cloudwatch,
     consoles,
@@ -68,6 +69,7 @@ AREAS = (
     associations,
     limits,
     networks,
+    buckets,
 )
 
 

@@ -9,7 +9,9 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.iam.models import iam_backends
 
+from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.launches import check_launch
 
@@ -22,6 +24,7 @@ GAPS = (
     Gap("grace-period", "makes a grace period of none 300 seconds, where the API's default is 0"),
     Gap("force-delete", "deletes a group with instances without ForceDelete"),
     Gap("policies-left", "leaves the policies of a deleted group behind"),
+    Gap("auto-scaling-role", "makes groups without the role by which Auto Scaling launches machines"),
     Gap("maintenance-policy", "forgets a group's instance maintenance policy"),
 )
 
@@ -60,6 +63,7 @@ def fill(cloud: Cloud) -> None:
         except EC2ClientError as fault:
             del self.autoscaling_groups[name]
             raise ValidationError(f"You must use a valid fully-formed launch template. {fault.message}") from fault
+        _make_role(self)
         cloud.autoscaling.note_change(group, "created an AutoScalingGroup", 0)
         return group
 
@@ -122,6 +126,13 @@ def fill(cloud: Cloud) -> None:
 
     # The rounds register instances with target groups when they are in service.
     replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
+
+
+def _make_role(backend: AutoScalingBackend) -> None:
+    """With an account's first group comes Auto Scaling's service-linked role."""
+    iam = iam_backends[backend.account_id][backend.partition]
+    if not any(role.name == AUTO_SCALING_ROLE for role in iam.get_roles()):
+        iam.create_service_linked_role("autoscaling.amazonaws.com", "", "")
 
 
 def _keep_maintenance_policy(action: str) -> None:

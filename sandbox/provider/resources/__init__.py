@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.provider.resources import (
     auto_scaling_group,
+    bucket,
     certificate,
     dashboard,
     egress_gateway,
@@ -16,6 +17,7 @@ from sandbox.provider.resources import (
     instance,
     instance_profile,
     internet_gateway,
+    kms_key,
     launch_template,
     listener,
     listener_certificate,
@@ -86,5 +88,14 @@ TYPES: Final[dict[str, ResourceType]] = {
         certificate.VALIDATION,
         record.RECORD,
         web_acl_association.ASSOCIATION,
+        bucket.BUCKET,
+        bucket.PUBLIC_ACCESS_BLOCK,
+        bucket.POLICY,
+        bucket.OWNERSHIP,
+        bucket.ENCRYPTION,
+        bucket.VERSIONING,
+        bucket.LIFECYCLE,
+        kms_key.KEY,
+        kms_key.GRANT,
     )
 }

@@ -16,6 +16,7 @@ from sandbox.provider.table import (
     block,
     blocks,
     boolean,
+    exactly_one_of,
     integer,
     names,
     output,
@@ -70,6 +71,42 @@ def _template(news: Props) -> dict[str, Any]:
     )
 
 
+_DISTRIBUTION: Final = {
+    "onDemandAllocationStrategy": "OnDemandAllocationStrategy",
+    "onDemandBaseCapacity": "OnDemandBaseCapacity",
+    "onDemandPercentageAboveBaseCapacity": "OnDemandPercentageAboveBaseCapacity",
+    "spotAllocationStrategy": "SpotAllocationStrategy",
+}
+
+
+def _mixed(policy: Props) -> dict[str, Any]:
+    spec = policy["launchTemplate"]["launchTemplateSpecification"]
+    template = {"LaunchTemplateId": spec["launchTemplateId"], "Version": spec.get("version", "$Default")}
+    overrides = [{"InstanceType": each["instanceType"]} for each in policy["launchTemplate"].get("overrides", [])]
+    distribution = policy.get("instancesDistribution", {})
+    return {
+        "LaunchTemplate": {"LaunchTemplateSpecification": template, "Overrides": overrides},
+        "InstancesDistribution": {_DISTRIBUTION[name]: value for name, value in distribution.items()},
+    }
+
+
+def _mixed_state(policy: Mapping[str, Any]) -> Props:
+    template, distribution = policy["LaunchTemplate"], policy["InstancesDistribution"]
+    spec = template["LaunchTemplateSpecification"]
+    return {
+        "launchTemplate": {
+            "launchTemplateSpecification": {
+                "launchTemplateId": spec["LaunchTemplateId"],
+                "launchTemplateName": spec.get("LaunchTemplateName"),
+                "version": spec.get("Version", "$Default"),
+            },
+            "overrides": [{"instanceType": each["InstanceType"]} for each in template.get("Overrides", [])],
+        },
+        "instancesDistribution": {name: distribution.get(member) for name, member in _DISTRIBUTION.items()}
+        | {"onDemandAllocationStrategy": distribution.get("OnDemandAllocationStrategy", "prioritized")},
+    }
+
+
 def _shape(news: Props) -> dict[str, Any]:
     """What Create and Update have in common."""
     asked = {argument: news[name] for name, argument in _PLAIN.items() if name in news}
@@ -77,6 +114,8 @@ def _shape(news: Props) -> dict[str, Any]:
         asked["VPCZoneIdentifier"] = ",".join(news["vpcZoneIdentifiers"])
     if "launchTemplate" in news:
         asked["LaunchTemplate"] = _template(news)
+    if policy := news.get("mixedInstancesPolicy"):
+        asked["MixedInstancesPolicy"] = _mixed(policy)
     if policy := news.get("instanceMaintenancePolicy"):
         asked["InstanceMaintenancePolicy"] = {argument: policy[name] for name, argument in _MAINTENANCE.items()}
     return asked
@@ -192,6 +231,7 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
     template = found.get("LaunchTemplate")
     policy = found.get("InstanceMaintenancePolicy")
     metrics = found.get("EnabledMetrics", [])
+    mixed = found.get("MixedInstancesPolicy")
     policies = found.get("TerminationPolicies", [])
     return {
         **{name: found.get(member) for name, member in _PLAIN.items()},
@@ -207,6 +247,7 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
             # Without a version AWS takes $Default and says so; the state says what the program said.
             "version": template.get("Version") if "version" in known.get("launchTemplate", {}) else "$Default",
         },
+        "mixedInstancesPolicy": mixed and _mixed_state(mixed),
         "instanceMaintenancePolicy": policy and {name: policy[member] for name, member in _MAINTENANCE.items()},
         "suspendedProcesses": [process["ProcessName"] for process in found.get("SuspendedProcesses", [])],
         "enabledMetrics": [metric["Metric"] for metric in metrics],
@@ -394,7 +435,41 @@ GROUP = ResourceType(
                 "name": text(computed=True, conflicts_with=("id",)),
                 "version": text(computed=True),
             },
-            required=True,
+            computed=True,
+            conflicts_with=("mixedInstancesPolicy",),
+        ),
+        "mixedInstancesPolicy": block(
+            {
+                "launchTemplate": block(
+                    {
+                        "launchTemplateSpecification": block(
+                            {
+                                "launchTemplateId": text(required=True),
+                                "launchTemplateName": text(computed=True),
+                                "version": text(default="$Default"),
+                            },
+                            required=True,
+                        ),
+                        "overrides": blocks(
+                            {"instanceType": text(required=True)},
+                            refused="instanceRequirements launchTemplateSpecification weightedCapacity",
+                        ),
+                    },
+                    required=True,
+                ),
+                "instancesDistribution": block(
+                    {
+                        "onDemandAllocationStrategy": text(computed=True, only=("prioritized",)),
+                        "onDemandBaseCapacity": integer(computed=True, at_least=0),
+                        "onDemandPercentageAboveBaseCapacity": integer(computed=True, at_least=0, at_most=100),
+                        "spotAllocationStrategy": text(computed=True),
+                    },
+                    refused="spotInstancePools spotMaxPrice",
+                    computed=True,
+                ),
+            },
+            computed=True,
+            conflicts_with=("launchTemplate",),
         ),
         "targetGroupArns": text_set(computed=True),
         "healthCheckType": text(computed=True),
@@ -451,9 +526,10 @@ GROUP = ResourceType(
     refused=names(
         "availabilityZoneDistribution availabilityZones capacityReservationSpecification "
         "instanceLifecyclePolicy instanceRefresh launchConfiguration loadBalancers "
-        "mixedInstancesPolicy namePrefix placementGroup trafficSources warmPool"
+        "namePrefix placementGroup trafficSources warmPool"
     ),
     name_limit=255,
+    rules=(exactly_one_of("launchTemplate", "mixedInstancesPolicy"),),
     create=_create_group,
     settle=_settle_group,
     read=_read_group,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sandbox.provider.aws import Aws, OperationFailed, absent, as_pairs, doing, without_none
-from sandbox.provider.resources.iam_role import _is_no_json, _is_same_policy, _policy
+from sandbox.provider.resources.iam_role import _policy, is_no_json, is_same_policy
 from sandbox.provider.table import TAGS, Kind, ResourceType, names, output, text
 from sandbox.provider.wire import Props
 
@@ -88,7 +88,7 @@ POLICY = ResourceType(
             pattern_reason="must be 1 to 128 alphanumeric characters and + = , . @ _ -",
         ),
         "path": text(default="/", replaces=True),
-        "policy": text(required=True, refuses=_is_no_json, suppresses=_is_same_policy),
+        "policy": text(required=True, refuses=is_no_json, suppresses=is_same_policy),
         "arn": output(),
         "attachmentCount": output(Kind.INTEGER),
         "policyId": output(),

@@ -14,7 +14,7 @@ from sandbox.provider.wire import Props
 _GONE: Final = "NoSuchEntity"
 
 
-def _is_same_policy(old: Any, new: Any) -> bool:
+def is_same_policy(old: Any, new: Any) -> bool:
     """Order and blanks mean nothing."""
     try:
         return bool(json.loads(old or "null") == json.loads(new or "null"))
@@ -22,7 +22,7 @@ def _is_same_policy(old: Any, new: Any) -> bool:
         return False
 
 
-def _is_no_json(name: str, value: str) -> str | None:
+def is_no_json(name: str, value: str) -> str | None:
     try:
         json.loads(value)
     except ValueError as error:
@@ -33,7 +33,7 @@ def _is_no_json(name: str, value: str) -> str | None:
 def _policy(known: Any, found: Mapping[str, Any]) -> str:
     """As the program wrote it, where it means the same."""
     now = json.dumps(found, separators=(",", ":"))
-    return str(known) if known and _is_same_policy(known, now) else now
+    return str(known) if known and is_same_policy(known, now) else now
 
 
 def _create_role(aws: Aws, news: Props) -> str:
@@ -95,7 +95,7 @@ def _retag_role(aws: Aws, role: str, tags: Mapping[str, str], removed: list[str]
 ROLE = ResourceType(
     token="aws:iam/role:Role",
     properties={
-        "assumeRolePolicy": text(required=True, refuses=_is_no_json, suppresses=_is_same_policy),
+        "assumeRolePolicy": text(required=True, refuses=is_no_json, suppresses=is_same_policy),
         "description": text(),
         "forceDetachPolicies": boolean(default=False, only=(False,)),
         "maxSessionDuration": integer(default=3600, at_least=3600, at_most=43200),
@@ -162,7 +162,7 @@ ROLE_POLICY = ResourceType(
             pattern=re.compile(r"[\w+=,.@-]{1,128}", re.ASCII),
             pattern_reason="must be 1 to 128 alphanumeric characters and + = , . @ _ -",
         ),
-        "policy": text(required=True, refuses=_is_no_json, suppresses=_is_same_policy),
+        "policy": text(required=True, refuses=is_no_json, suppresses=is_same_policy),
         "role": text(required=True, replaces=True),
     },
     refused=names("namePrefix"),

@@ -34,6 +34,45 @@ def test_a_group_comes_up_spread_over_its_zones_and_serves(aws: Aws) -> None:
     assert {it["instance"] for it in seen} == set(aws.instances(name))
 
 
+@pytest.mark.documented(
+    "an account's first group brings the service-linked role of Auto Scaling",
+    f"{GUIDE}/autoscaling-service-linked-role.html",
+)
+def test_the_first_group_brings_the_role_that_launches_machines(aws: Aws, client: Callable[[str], Any]) -> None:
+    aws.scaling_group(aws.template(aws.image()), 0)
+    aws.scaling_group(aws.template(aws.image()), 0)
+    (role,) = client("iam").list_roles(PathPrefix="/aws-service-role/autoscaling.amazonaws.com/")["Roles"]
+    assert role["RoleName"] == "AWSServiceRoleForAutoScaling"
+
+
+@pytest.mark.documented(
+    "machines beyond the base are of the Spot market as the percentage says, on-demand ones rounded up",
+    f"{REFERENCE}/API_InstancesDistribution.html",
+)
+def test_a_mixed_group_has_its_share_of_spot_machines(aws: Aws) -> None:
+    spec = {"LaunchTemplateId": aws.template(aws.image()), "Version": "1"}
+    aws.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="mixed",
+        MinSize=0,
+        MaxSize=4,
+        DesiredCapacity=4,
+        VPCZoneIdentifier=",".join(aws.subnets),
+        MixedInstancesPolicy={
+            "LaunchTemplate": {"LaunchTemplateSpecification": spec, "Overrides": [{"InstanceType": "t3.medium"}]},
+            "InstancesDistribution": {"OnDemandBaseCapacity": 1, "OnDemandPercentageAboveBaseCapacity": 50},
+        },
+    )
+    aws.groups.append("mixed")
+    ids = eventually(lambda: len(found := aws.instances("mixed", "InService")) == 4 and found)
+    found = [
+        each
+        for reservation in aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
+        for each in reservation["Instances"]
+    ]
+    assert {each["InstanceType"] for each in found} == {"t3.medium"}
+    assert sum(each.get("InstanceLifecycle") == "spot" for each in found) == 1
+
+
 def test_creating_a_group_returns_before_its_instances_run(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 1)
     assert aws.instances(name, "InService") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -318,6 +319,27 @@ def hook_fields(plain: Plain) -> bool:
 @probe("kept-in-vain")
 def kept_in_vain(plain: Plain) -> bool:
     return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
+
+
+@probe("auto-scaling-role")
+def auto_scaling_role(plain: Plain) -> bool:
+    plain.group()
+    return not plain.client("iam").list_roles(PathPrefix="/aws-service-role/")["Roles"]
+
+
+@probe("bucket-conditions")
+def bucket_conditions(plain: Plain) -> bool:
+    s3, name = plain.client("s3"), plain.name()
+    s3.create_bucket(Bucket=name)
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}
+    elsewhere = statement | {"Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.1/32"}}}
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [elsewhere]}))
+    return refuses(s3.put_object, Bucket=name, Key="it", Body=b"")
+
+
+@probe("key-usage")
+def key_usage(plain: Plain) -> bool:
+    return not plain.client("kms").create_key()["KeyMetadata"].get("KeyUsage")
 
 
 @probe("maintenance-policy")

@@ -188,12 +188,21 @@ def test_a_killed_up_leaves_the_lock_and_what_was_pending_and_no_program(workspa
 
 
 def test_what_it_can_not_do_is_refused_before_anything_is_changed(workspace: Workspace) -> None:
-    workspace.program('Thing("x", opts=O(import_="thing-1"))')
+    workspace.program('Thing("x", opts=O(hide_diffs=["size"]))')
     done = workspace.up(code=1)
-    assert "does not support the resource option import_" in done.stdout
+    assert "does not support the resource option hide_diffs" in done.stdout
     assert workspace.calls() == []
     assert "does not support the flag --target" in workspace.up("--target", "x", code=1).stderr
     assert "does not support the command `pulumi watch`" in workspace.pulumi("watch", code=1).stderr
+
+
+def test_what_is_there_already_is_not_imported_in_place_of_another(workspace: Workspace) -> None:
+    workspace.program('Thing("x")')
+    workspace.up()
+    before = workspace.resources["x"]
+    workspace.program('Thing("x", opts=O(import_="thing-1"))')
+    assert "does not support the resource option import_ in place of another" in workspace.up(code=1).stdout
+    assert workspace.resources["x"] == before
 
 
 @pytest.mark.real_engine

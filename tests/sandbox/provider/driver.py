@@ -53,6 +53,11 @@ WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
 MANAGED_POLICY = "aws:iam/policy:Policy"
 ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 OIDC_PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_PREFIX = "aws:s3/bucket"
+VERSIONING = BUCKET_PREFIX + "Versioning:BucketVersioning"
+KEY = "aws:kms/key:Key"
+GRANT = "aws:kms/grant:Grant"
 INSTANCE_PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 
 
@@ -332,6 +337,37 @@ class Stack:
         )
         return [interface, volume, machine, attachment]
 
+    def bucket(self, key: str) -> Resource:
+        """With all that is set on one."""
+        create = self.driver.create
+        bucket = create(BUCKET, "web", bucket="shop-artifacts", tags={"Name": "web"})
+        name = {"bucket": bucket.identifier}
+        create(BUCKET_PREFIX + "PublicAccessBlock:BucketPublicAccessBlock", "web", blockPublicAcls=True, **name)
+        statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": bucket.state["arn"]}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        create(BUCKET_PREFIX + "Policy:BucketPolicy", "web", policy=policy, **name)
+        rule = {"objectOwnership": "BucketOwnerEnforced"}
+        create(BUCKET_PREFIX + "OwnershipControls:BucketOwnershipControls", "web", rule=rule, **name)
+        default = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key}
+        create(
+            BUCKET_PREFIX + "ServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+            "web",
+            rules=[{"applyServerSideEncryptionByDefault": default, "bucketKeyEnabled": True}],
+            **name,
+        )
+        enabled = {"status": "Enabled"}
+        create(VERSIONING, "web", versioningConfiguration=enabled, **name)
+        rule = {
+            "id": "backups",
+            "status": "Enabled",
+            "filter": {"prefix": "backups/"},
+            "expiration": {"days": 35},
+            "noncurrentVersionExpiration": {"noncurrentDays": 30},
+            "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+        }
+        create(BUCKET_PREFIX + "LifecycleConfiguration:BucketLifecycleConfiguration", "web", rules=[rule], **name)
+        return bucket
+
     def everything(self) -> list[Resource]:
         create, vpc = self.driver.create, self.vpc.identifier
         gateway = create(INTERNET_GATEWAY, "igw", vpcId=vpc)
@@ -446,4 +482,8 @@ class Stack:
         managed = create(MANAGED_POLICY, "deploy", policy=policy, tags={"Name": "deploy"})
         create(ATTACHMENT, "deploy", role=role.identifier, policyArn=managed.state["arn"])
         create(OIDC_PROVIDER, "ci", url="https://tokens.example.com", clientIdLists=["sts.amazonaws.com"])
+        key = create(KEY, "web", enableKeyRotation=True, description="Volumes", tags={"Name": "web"})
+        scaler = "arn:aws:iam::123456789012:role/scaler"
+        create(GRANT, "web", keyId=key.state["arn"], granteePrincipal=scaler, operations=["Decrypt", "CreateGrant"])
+        self.bucket(key.state["arn"])
         return self.driver.made

@@ -68,7 +68,16 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ("aws:ec2/launchTemplate:LaunchTemplate", "ebsOptimized", "values"): "a boolean that may be absent, as a text",
         ("aws:autoscaling/group:Group", "vpcZoneIdentifiers", "required"): REFUSES_OTHERS,
         ("aws:autoscaling/group:Group", "availabilityZones", "output"): "as an argument it is refused",
-        ("aws:autoscaling/group:Group", "launchTemplate", "required"): REFUSES_OTHERS,
+        (
+            "aws:autoscaling/group:Group",
+            "mixedInstancesPolicy.launchTemplate.launchTemplateSpecification.launchTemplateId",
+            "required",
+        ): REFUSES_OTHERS,
+        (
+            "aws:autoscaling/group:Group",
+            "mixedInstancesPolicy.launchTemplate.overrides.instanceType",
+            "required",
+        ): REFUSES_OTHERS,
         ("aws:autoscaling/group:Group", "minSize", "range"): AS_AWS_HAS_IT,
         ("aws:autoscaling/group:Group", "maxSize", "range"): AS_AWS_HAS_IT,
         ("aws:autoscaling/group:Group", "desiredCapacity", "range"): AS_AWS_HAS_IT,
@@ -84,6 +93,12 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ): "left out it would be SimpleScaling, which is refused",
         ("aws:autoscaling/schedule:Schedule", "recurrence", "required"): "actions at one time are refused",
         ("aws:ssm/parameter:Parameter", "insecureValue", "required"): REFUSES_OTHERS,
+        ("aws:s3/bucket:Bucket", "bucket", "required"): "left out it would be made up, and no name of Pulumi's",
+        (
+            "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+            "rules.applyServerSideEncryptionByDefault",
+            "required",
+        ): "a rule without it says nothing",
         ("aws:acm/certificate:Certificate", "domainName", "required"): REFUSES_OTHERS,
         ("aws:acm/certificate:Certificate", "validationMethod", "required"): REFUSES_OTHERS,
         ("aws:ssm/parameter:Parameter", "arn", "output"): "as an argument it is refused",
@@ -97,6 +112,16 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
             ("customizedMetricSpecification.statistic", "required", REFUSES_OTHERS),
             ("customizedMetricSpecification.statistic", "values", AS_AWS_HAS_IT),
             ("customizedMetricSpecification.period", "values", AS_AWS_HAS_IT),
+        )
+    }
+    | {
+        ("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", path, "required"): REFUSES_OTHERS
+        for path in (
+            "rules",
+            "rules.filter",
+            "rules.filter.prefix",
+            "rules.expiration.days",
+            "rules.abortIncompleteMultipartUpload.daysAfterInitiation",
         )
     }
     | {
