@@ -11,6 +11,7 @@ from types import FrameType
 import pulumi
 
 from bluegreen.components.balancer import Balancer, BalancerArgs
+from bluegreen.components.consul_servers import ConsulServers, ConsulServersArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs
 from bluegreen.components.stack import Stack
@@ -45,7 +46,7 @@ def run(declare: Callable[[Stack], None]) -> None:
 
 
 def declare(stack: Stack) -> None:
-    """Declare network, load balancer and service of one service, as the stack's config says.
+    """Declare network, load balancer and service of one service, and its Consul cluster, as the stack's config says.
 
     Raises AwsError where AWS can't be asked, SettingsError where the config asks for what a running stack can't become.
     """
@@ -55,6 +56,8 @@ def declare(stack: Stack) -> None:
     network = Network(name, args)
     balancer = Balancer(name, BalancerArgs.from_settings(settings, stack=stack, network=network))
     service = Service(name, ServiceArgs.from_settings(settings, stack=stack, network=network, balancer=balancer))
+    if consul := ConsulServersArgs.from_settings(settings, stack=stack, network=network):
+        ConsulServers("consul", consul).admit(name, service.security_group_id)
     stack.export(service)
 
 

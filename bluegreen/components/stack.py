@@ -16,6 +16,7 @@ from pulumi.runtime.config import CONFIG
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
+from bluegreen.checks.consul import check_consul
 from bluegreen.checks.place import find_place
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
@@ -92,6 +93,8 @@ class Stack:
         active = self._active_group(settings)
         _tell_strategy(settings, fleet, active)
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC))
+        if settings.consul:
+            check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
         admitted = Admitted(fleet=fleet, live_desired=active.desired if active else None, zones=zones)
         self._admitted.append((settings, admitted))
         return admitted
@@ -181,8 +184,8 @@ class Stack:
 
     @cached_property
     def _groups(self) -> tuple[Group, ...]:
-        """All that run in this stack."""
-        return self._observer.groups(self.owner(""))
+        """All server groups that run in this stack: Consul's has no release."""
+        return tuple(group for group in self._observer.groups(self.owner("")) if group.release)
 
     @cached_property
     def _vpcs(self) -> tuple[Vpc, ...]:

@@ -320,6 +320,15 @@ def kept_in_vain(plain: Plain) -> bool:
     return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
 
 
+@probe("instance-refresh")
+def instance_refresh(plain: Plain) -> bool:
+    try:
+        plain.autoscaling.start_instance_refresh(AutoScalingGroupName=plain.group())
+    except NotImplementedError:
+        return True
+    return False
+
+
 @probe("maintenance-policy")
 def maintenance_policy(plain: Plain) -> bool:
     name = plain.group(InstanceMaintenancePolicy={"MinHealthyPercentage": 90, "MaxHealthyPercentage": 110})
