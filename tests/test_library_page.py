@@ -13,7 +13,12 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs/library.md"
 BEGIN, END = "<!-- args -->", "## What each has"
-ARGS = {"NetworkArgs": "network", "BalancerArgs": "balancer", "ServiceArgs": "service"}
+ARGS = {
+    "NetworkArgs": "network",
+    "BalancerArgs": "balancer",
+    "ServiceArgs": "service",
+    "ConsulServersArgs": "consul_servers",
+}
 
 
 def table_of(name: str) -> Iterator[str]:

@@ -40,6 +40,7 @@ class ConsulServersArgs:
     services: Sequence[str]
     """Names that agents may register services under."""
     region: str
+    """Where they run."""
     root_device: str = "/dev/xvda"
     """Of the image, so that its volume is encrypted."""
     is_protected: bool = False

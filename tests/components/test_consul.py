@@ -10,9 +10,10 @@ import pytest
 from bluegreen.errors import SettingsError
 from bluegreen.model.consul import KEYS
 from bluegreen.model.observation import Image, InstanceType
-from bluegreen.model.policies import SECURITY_GROUP
+from bluegreen.model.policies import violations
 from bluegreen.model.settings import Settings
 from tests.components.conftest import FakeHooks, FakeObserver
+from tests.components.test_stack_files import resources
 
 IMAGE = "ami-00000000000c0950a"
 CONSUL = {"image": IMAGE}
@@ -68,7 +69,7 @@ def test_servers_find_each_other_by_a_tag_that_only_they_have(declare: Any) -> N
 
 def test_nothing_but_machines_and_named_networks_reaches_the_servers(declare: Any) -> None:
     declared = declare(consul=consul(apiCidrs=["203.0.113.0/24"]))
-    servers = f"{SECURITY_GROUP.rsplit(':', 1)[-1]}-consul-servers"
+    servers = "SecurityGroup-consul-servers"
     rules = [each.inputs for each in declared.of("SecurityGroupIngressRule")]
     into = [each for each in rules if each["securityGroupId"] == servers]
     open_to = {each.get("cidrIpv4"): each["fromPort"] for each in into if "cidrIpv4" in each}
@@ -103,6 +104,13 @@ def test_agents_read_no_key_of_the_servers_and_nobody_that_of_the_authority(decl
         for name, policy in policies.items()
     }
     assert keys == {"consul": {"/config", "/agent/*", "/server/*"}, "web": {"/config", "/agent/*"}}
+
+
+def test_a_cluster_breaks_no_policy(declare: Any) -> None:
+    declared = declare(consul=consul(apiCidrs=["203.0.113.0/24"]), instanceRole={"consul": True})
+    of_cluster = [each for each in violations(resources(declared)) if "consul" in each.resource.name]
+    assert [str(each) for each in of_cluster] == []
+    assert any("consul" in each.name for each in resources(declared))
 
 
 @pytest.mark.parametrize("is_protected", [True, False])
