@@ -1,4 +1,5 @@
-"""Makes what a stack needs before it is deployed: the stack itself, its settings, and the table of its ledger."""
+"""Makes what a stack needs before it is deployed: the stack itself, its settings, the table of its ledger, and the keys
+of its Consul cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bluegreen import engine
+from bluegreen.aws.consul_keys import make_keys
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.errors import LeaseHeld
 from bluegreen.events import Line, OnEvent
@@ -16,9 +18,11 @@ from bluegreen.ledger.lease import has_died
 from bluegreen.ledger.ledger import Run
 from bluegreen.ledger.places import open_ledger
 from bluegreen.ledger.transfer import import_events
+from bluegreen.model.consul import path_of
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.stack_name import short
+from bluegreen.model.tags import Owner
 from bluegreen.stack import SECRET, of_namespace
 
 OURS = f"{NAMESPACE}:"
@@ -32,7 +36,8 @@ def init(
     directory: Path | None = None,
     on_event: OnEvent | None = None,
 ) -> None:
-    """Make the stack where there is none, set what is given, and make its ledger's table where that is DynamoDB.
+    """Make the stack where there is none, set what is given, and make its ledger's table where that is DynamoDB, and
+    the keys of its Consul cluster where it has one.
 
     What was in the file until then goes into it. Doing it again changes nothing. `settings`: by key, of the project's
     namespace where they name none. Raises EngineError, SettingsError with the faults of the config as it would be, in
@@ -60,6 +65,11 @@ def init(
         there.configure(changed, found.secrets)
         told = {key: SECRET if key in found.secrets else value for key, value in sorted(changed.items())}
         say(f"set {', '.join(f'{key.removeprefix(OURS)}={value}' for key, value in told.items())}")
+    session = Session(SessionSettings.parse(of_namespace(config, "aws")))
+    if wanted.consul:
+        owner = Owner(project=there.project, stack=short(stack))
+        keys = make_keys(session, owner, wanted.consul.datacenter)
+        say(f"Consul's keys, in SSM below {path_of(owner)}: {', '.join(keys) or 'they are there'}")
     kept = wanted.ledger_place
     if kept.backend not in (Backend.DEFAULT, Backend.DYNAMODB):
         return
@@ -70,7 +80,6 @@ def init(
             f"{stack} is being changed by {holder}, with its lease in {source.place}",
             "Wait until it ends: a table that is made now would have a lease of its own. Nothing more was changed.",
         )
-    session = Session(SessionSettings.parse(of_namespace(config, "aws")))
     made = create_table(session, kept.name)
     say(f"{made.place}: {'; '.join(made.done) or 'it is there'}")
     target = open_ledger(kept, session, run, there.project, say)

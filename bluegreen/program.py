@@ -12,6 +12,7 @@ import pulumi
 
 from bluegreen.components.artifact_bucket import ArtifactBucket, ArtifactBucketArgs
 from bluegreen.components.backup_bucket import BackupBucket, BackupBucketArgs
+from bluegreen.components.consul_servers import ConsulServers, ConsulServersArgs
 from bluegreen.components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs, make_balancer
@@ -47,7 +48,8 @@ def run(declare: Callable[[Stack], None]) -> None:
 
 
 def declare(stack: Stack) -> None:
-    """Declare network, load balancer, buckets and service of one service, as the stack's config says.
+    """Declare network, load balancer, buckets and service of one service, and its Consul cluster, as the stack's config
+    says.
 
     Raises AwsError where AWS can't be asked, SettingsError where the config asks for what a running stack can't become.
     """
@@ -65,7 +67,10 @@ def declare(stack: Stack) -> None:
     args_of_service = ServiceArgs.from_settings(
         settings, stack=stack, network=network, balancer=balancer, encryption=encryption
     )
-    stack.export(Service(name, args_of_service))
+    service = Service(name, args_of_service)
+    if consul := ConsulServersArgs.from_settings(settings, stack=stack, network=network):
+        ConsulServers("consul", consul).admit(name, service.security_group_id)
+    stack.export(service)
     for output, value in stored.items():
         pulumi.export(output, value)
 

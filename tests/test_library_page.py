@@ -22,6 +22,7 @@ ARGS = {
     "ArtifactBucketArgs": "artifact_bucket",
     "BackupBucketArgs": "backup_bucket",
     "StatefulTierArgs": "stateful_tier",
+    "ConsulServersArgs": "consul_servers",
 }
 
 

@@ -481,6 +481,12 @@ class Observer:
         return True
 
     @in_our_words
+    def parameters(self, path: str) -> dict[str, str]:
+        """What SSM has below a path, by whole name; secret values as they are kept, encrypted. One call or two."""
+        pages = self._session.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+        return {each["Name"]: each["Value"] for page in pages for each in page["Parameters"]}
+
+    @in_our_words
     def drain_seconds(self, target_group: str) -> float:
         """The deregistration delay of a target group (ARN), 0 where it is gone. One call."""
         try:

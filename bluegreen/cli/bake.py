@@ -26,6 +26,9 @@ ArtifactJson = Annotated[
     typer.Option(metavar="FILE|-|JSON", help="The artifact to take, as `artifact publish` prints it; - is stdin."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Bake, though there is an image of the same content.")]
+Consul = Annotated[
+    bool, typer.Option("--consul", help="A server of the stack's Consul cluster, in place of its service.")
+]
 Template = Annotated[
     Path | None, typer.Option("--template", metavar="DIR", help="Packer's template. [default: packer/linux]")
 ]
@@ -85,6 +88,7 @@ def bake(
     version: Version = None,
     force: Force = False,
     template: Template = None,
+    consul: Consul = False,
     dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON, not the id alone.")] = False,
 ) -> None:
@@ -93,10 +97,14 @@ def bake(
     Prints its id. The same content is baked once.
     """
     _refuse_together(artifact_json=artifact_json, app=app, version=version)
+    source = _source(stack, artifact_json, app, version, force, template)
+    if consul:
+        _refuse_together(consul=True, artifact_json=artifact_json, app=app, version=version, template=template)
+        source["consul"] = True
     if dry_run:
-        _foresee(stack, _source(stack, artifact_json, app, version, force, template), as_json)
+        _foresee(stack, source, as_json)
         return
-    _print_baked(_bake(stack, _source(stack, artifact_json, app, version, force, template)), as_json)
+    _print_baked(_bake(stack, source), as_json)
 
 
 def release(

@@ -4,6 +4,7 @@ machines that stay. docs/library.md."""
 from bluegreen.components.artifact_bucket import ArtifactBucket, ArtifactBucketArgs
 from bluegreen.components.backup_bucket import BackupBucket, BackupBucketArgs
 from bluegreen.components.balancer import Balancer, BalancerArgs
+from bluegreen.components.consul_servers import ConsulServers, ConsulServersArgs
 from bluegreen.components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from bluegreen.components.network import Network, NetworkArgs
 from bluegreen.components.service import Service, ServiceArgs, make_balancer
@@ -18,6 +19,8 @@ __all__ = [
     "BackupBucketArgs",
     "Balancer",
     "BalancerArgs",
+    "ConsulServers",
+    "ConsulServersArgs",
     "EncryptionKey",
     "EncryptionKeyArgs",
     "Network",

@@ -133,6 +133,8 @@ class Service(pulumi.ComponentResource):
     """Of each: release, image, role, weight, names."""
     record: pulumi.Output[dict[str, Any]]
     """The whole fleet, as the `bluegreen` command reads it."""
+    security_group_id: pulumi.Output[str]
+    """Of its machines."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         if name != (meant := args.fleet.active.release.service):
@@ -149,6 +151,7 @@ class Service(pulumi.ComponentResource):
         owner = Owner(project=pulumi.get_project(), stack=pulumi.get_stack(), service=name)
         self._tags = {**args.tags, **owner.tags}
         self._machines_security_group = self._make_machines_security_group()
+        self.security_group_id = self._machines_security_group.id
         fleet = args.fleet
         rights = sorted({plan.release.launch.instance_role for plan in fleet.groups} - {""})
         self._profiles = {each: self._make_profile(owner, each) for each in rights}

@@ -16,6 +16,7 @@ from pulumi.runtime.config import CONFIG
 from bluegreen.aws.observe import Observer
 from bluegreen.aws.session import Session, SessionSettings
 from bluegreen.checks.balancer import check_balancer
+from bluegreen.checks.consul import check_consul
 from bluegreen.checks.place import find_place
 from bluegreen.checks.shared import check_front, find_front
 from bluegreen.checks.storage import NO_STORAGE, Storage, check_storage
@@ -107,6 +108,8 @@ class Stack:
         is_internal = front.balancer.is_internal if front else None
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
         storage = check_storage(self._observer, settings, self.owner(""))
+        if settings.consul:
+            check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
         desired = active.desired if active else None
         admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, storage=storage, front=front)
         self._admitted.append((settings, admitted))
@@ -236,8 +239,8 @@ class Stack:
 
     @cached_property
     def _groups(self) -> tuple[Group, ...]:
-        """All that run in this stack."""
-        return self._observer.groups(self.owner(""))
+        """All server groups that run in this stack: Consul's has no release."""
+        return tuple(group for group in self._observer.groups(self.owner("")) if group.release)
 
     @cached_property
     def _vpcs(self) -> tuple[Vpc, ...]:

@@ -36,12 +36,14 @@ from bluegreen.images.repository import bucket_of, download_url, publish
 from bluegreen.images.stack_file import StackConfig, read_stack
 from bluegreen.images.variables import SOURCE_CIDRS, SUFFIX, Variables
 from bluegreen.model import tags
+from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
 from bluegreen.model.history import History
 
 ANSIBLE = Path("ansible")
 SCRIPTS = Path("packer/scripts")
 LINUX = Path("packer/linux")
 APP = Path("app")
+CONSUL_PLAYBOOK = "consul.yml"
 
 SETTLE_SECONDS = 5.0
 """After a request of a Packer that was killed, EC2 may take so long to show what it made."""
@@ -72,7 +74,8 @@ class Source(TypedDict, total=False):
     `artifact`, or `app` packed now, with `version` in place of the app's own. `template`: Packer's, as `app` relative
     to the project's directory. `force` makes another image, though there is one of this content. `history` reads the
     stack's, which says which contents were revoked: of those another image is made. It is not asked where an image is
-    taken whose tags say nothing of that: no stack takes a revoked one.
+    taken whose tags say nothing of that: no stack takes a revoked one. `consul`: a server of the stack's Consul cluster
+    in place of the service, from the release that the variables name; `packer/ami.txt` is left alone.
     """
 
     artifact: Artifact | None
@@ -81,6 +84,7 @@ class Source(TypedDict, total=False):
     force: bool
     template: Path
     history: ReadHistory | None
+    consul: bool
 
 
 def bake(
@@ -116,13 +120,13 @@ def bake(
     there, image = there.settled()
     was_there, was_interrupted, artifact = True, False, there.artifact
     if image:
-        write_ami(directory, image)
+        there.note(image)
     else:
         with bake_lock(
             directory, there.config.stack, lambda: say(f"another bake of {stack} runs here; waiting for it")
         ):
             if image := there.find():
-                write_ami(directory, image)
+                there.note(image)
             else:
                 was_there = False
                 artifact, image, was_interrupted = there.baking.bake(artifact, say, on_phase or _unseen)
@@ -177,6 +181,11 @@ class _Prepared:
         there = replace(self, content=self.content.not_revoked(read() or History()))
         return there, there.find() if there.content != self.content else None
 
+    def note(self, image: str) -> None:
+        """Where the next deploy looks for it."""
+        if not self.source.get("consul"):
+            write_ami(self.directory, image)
+
     def find(self) -> str | None:
         if self.source.get("force"):
             return None
@@ -193,6 +202,7 @@ class _Prepared:
             self.template,
             self.session,
             self.catalog,
+            bool(self.source.get("consul")),
         )
 
 
@@ -200,7 +210,10 @@ def _prepare(stack: str, directory: Path, source: Source) -> _Prepared:
     config = read_stack(stack, directory)
     variables = Variables.read(directory / "packer" / f"{config.stack}{SUFFIX}")
     check_ami_file(directory)
-    artifact = source.get("artifact") or build(
+    if source.get("consul"):
+        config = replace(config, settings=config.settings.for_service(CONSUL_SERVICE))
+    given = variables.consul if source.get("consul") else source.get("artifact")
+    artifact = given or build(
         directory / (source.get("app") or APP),
         service=config.settings.service,
         directory=directory,
@@ -211,7 +224,8 @@ def _prepare(stack: str, directory: Path, source: Source) -> _Prepared:
     catalog = Catalog(session)
     base = catalog.base_image(variables.base_image)
     _check_root_device(base, config)
-    content = _content(config, variables, artifact, base, directory, template)
+    shaping = _shaping(config, artifact, is_consul=bool(source.get("consul")))
+    content = _content(variables, shaping, artifact, base, directory, template)
     return _Prepared(
         source=source,
         directory=directory,
@@ -243,6 +257,7 @@ class _Baking:
     template: Path
     session: Session
     catalog: Catalog
+    is_consul: bool
 
     def bake(self, artifact: Artifact, say: OnLine, on_phase: OnPhase) -> tuple[Artifact, str, bool]:
         """The artifact, where it is published; the image, whose id is written down; whether it was told to stop."""
@@ -271,7 +286,8 @@ class _Baking:
                 except BaseException:  # nobody listens to Packer any more
                     self._after(trail)
                     raise
-                write_ami(self.directory, image)
+                if not self.is_consul:
+                    write_ami(self.directory, image)
         return artifact, image, interrupter.count > 0
 
     def _published(self, artifact: Artifact) -> Artifact:
@@ -310,7 +326,7 @@ class _Baking:
         """The variables that bake gives Packer; the names are the template's contract."""
         given = {
             "region": self.session.region,
-            **_shaping(self.config, artifact),
+            **_shaping(self.config, artifact, is_consul=self.is_consul),
             "commit": artifact.commit,
             "artifact_url": download_url(self.session, artifact, say),
             "artifact_sha256": artifact.sha256,
@@ -492,24 +508,31 @@ def _check_root_device(base: BaseImage, config: StackConfig) -> None:
 
 
 def _content(
-    config: StackConfig, variables: Variables, artifact: Artifact, base: BaseImage, directory: Path, template: Path
+    variables: Variables,
+    shaping: Mapping[str, Any],
+    artifact: Artifact,
+    base: BaseImage,
+    directory: Path,
+    template: Path,
 ) -> Content:
-    shaping = {**variables.of_the_image, **_shaping(config, artifact)}
     return Content(
         artifact_sha256=artifact.sha256,
         playbook_digest=tree_digest(directory / ANSIBLE),
         base_image=base.id,
-        template_digest=template_digest(directory / template, directory / SCRIPTS, shaping),
+        template_digest=template_digest(
+            directory / template, directory / SCRIPTS, {**variables.of_the_image, **shaping}
+        ),
     )
 
 
-def _shaping(config: StackConfig, artifact: Artifact) -> dict[str, Any]:
+def _shaping(config: StackConfig, artifact: Artifact, *, is_consul: bool) -> dict[str, Any]:
     """Variables that bake gives and that shape the image."""
     return {
         "service": config.settings.service,
         "app_version": artifact.version,
         "app_port": config.settings.port,
         "app_health_path": config.settings.health_check.path,
+        **({"playbook": CONSUL_PLAYBOOK} if is_consul else {}),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,16 @@ from types import MappingProxyType
 from typing import Any
 
 from bluegreen.errors import Fault, VariablesError
+from bluegreen.images.artifact import Artifact
 from bluegreen.model.settings import image_fault
 
 SUFFIX = ".pkrvars.json"
 BASE_IMAGE = ("base_image_id", "base_image_name", "base_image_owner")
+CONSUL = ("consul_url", "consul_sha256")
 SOURCE_CIDRS = "builder_source_cidrs"
 SSH_INTERFACE = "builder_ssh_interface"
+
+_CONSUL_ZIP = re.compile(r"/consul_(\d[\w.+-]*)_linux_\w+\.zip$")
 
 SET_BY_BAKE = frozenset(
     {
@@ -82,6 +87,15 @@ class Variables:
         return BaseImageQuery(**{key.removeprefix("base_image_"): self.values.get(key, "") for key in BASE_IMAGE})
 
     @property
+    def consul(self) -> Artifact:
+        """The release of Consul that they name. Raises VariablesError where they name none."""
+        url, sha256 = (str(self.values.get(key, "")) for key in CONSUL)
+        if not url:
+            raise VariablesError(str(self.file), [Fault("consul_url", "is empty; docs/consul.md says what goes there")])
+        found = _CONSUL_ZIP.search(url)
+        return Artifact(url=url, sha256=sha256, version=found[1] if found else "", commit="")
+
+    @property
     def of_the_image(self) -> dict[str, Any]:
         """Those that shape the image: not where it is built, and the base image not by name, since that may move on."""
         return {
@@ -110,12 +124,14 @@ def _missing(file: Path) -> VariablesError:
 def _faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     for key in sorted(SET_BY_BAKE & values.keys()):
         yield Fault(key, "is given its value by `bluegreen bake`; remove it")
-    texts = {key: values.get(key, "") for key in (*BASE_IMAGE, SSH_INTERFACE)}
+    texts = {key: values.get(key, "") for key in (*BASE_IMAGE, *CONSUL, SSH_INTERFACE)}
     wrong = {key for key, value in texts.items() if not isinstance(value, str)}
     for key in sorted(wrong):
         yield Fault(key, f"{json.dumps(texts[key])} should be a string")
     if not wrong.intersection(BASE_IMAGE):
         yield from _base_image_faults(*(texts[key] for key in BASE_IMAGE))
+    if not wrong.intersection(CONSUL):
+        yield from _consul_faults(*(texts[key] for key in CONSUL))
     cidrs = values.get(SOURCE_CIDRS, [])
     if not isinstance(cidrs, list):
         yield Fault(SOURCE_CIDRS, f"{json.dumps(cidrs)} should be a list of networks")
@@ -126,6 +142,13 @@ def _faults(values: Mapping[str, Any]) -> Iterator[Fault]:
         except ValueError:
             path = f"{SOURCE_CIDRS}[{index}]"
             yield Fault(path, f"{json.dumps(cidr)} is not a network; one looks like 203.0.113.7/32")
+
+
+def _consul_faults(url: str, sha256: str) -> Iterator[Fault]:
+    if (url or sha256) and not (url.startswith("https://") and _CONSUL_ZIP.search(url)):
+        yield Fault("consul_url", f"{url!r} should be https://.../consul_VERSION_linux_ARCHITECTURE.zip")
+    if (url or sha256) and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        yield Fault("consul_sha256", f"{sha256!r} should be the zip's SHA-256, as 64 hex digits")
 
 
 def _base_image_faults(image: str, name: str, owner: str) -> Iterator[Fault]:

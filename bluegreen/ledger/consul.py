@@ -122,6 +122,8 @@ class ConsulLedger:
         )
         client.token = address.token  # it takes the environment's before one that is passed in
         client.http.session.trust_env = not address.is_here  # no proxy stands before this machine
+        if address.server_name:
+            client.http.session.mount("https://", _adapter(address.server_name))
         return client.kv
 
     @contextmanager
@@ -157,6 +159,17 @@ def _library() -> Any:
             "`pip install 'bluegreen[consul]'`.",
         ) from error
     return consul
+
+
+def _adapter(server_name: str) -> Any:
+    """Speaks to any address, as long as who answers has a certificate for this name."""
+    from requests.adapters import HTTPAdapter
+
+    class Named(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, server_hostname=server_name, assert_hostname=server_name, **kwargs)
+
+    return Named()
 
 
 def _said(error: Exception) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bluegreen.errors import LedgerError
 
-NOT_SUPPORTED = ("CONSUL_HTTP_AUTH", "CONSUL_NAMESPACE", "CONSUL_PARTITION", "CONSUL_TLS_SERVER_NAME")
+NOT_SUPPORTED = ("CONSUL_HTTP_AUTH", "CONSUL_NAMESPACE", "CONSUL_PARTITION")
 """Of the standard ones: left aside, they would put the ledger somewhere else than is meant."""
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
@@ -21,7 +21,8 @@ DEFAULT_ADDRESS = "127.0.0.1:8500"
 @dataclass(frozen=True, kw_only=True)
 class ConsulAddress:
     """`verify`: whether the server's certificate is checked, or by which authorities (a file or a directory).
-    `certificate`: the client's and its key, as files."""
+    `certificate`: the client's and its key, as files. `server_name`: whose certificate it should be, if not the
+    host's."""
 
     scheme: str = "http"
     host: str = "127.0.0.1"
@@ -29,6 +30,7 @@ class ConsulAddress:
     token: str = ""
     verify: bool | str = True
     certificate: tuple[str, str] | None = None
+    server_name: str = ""
 
     @property
     def url(self) -> str:
@@ -61,6 +63,7 @@ class ConsulAddress:
             token=_token(environment),
             verify=authorities if _flag(environment, "CONSUL_HTTP_SSL_VERIFY", default=True) else False,
             certificate=(certificate, key) if certificate else None,
+            server_name=environment.get("CONSUL_TLS_SERVER_NAME", ""),
         )
 
 

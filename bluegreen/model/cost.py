@@ -79,6 +79,8 @@ def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int)
 def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Iterator[CostLine]:
     for name, count in sorted(machines.items()):
         yield CostLine(name, count, prices.machine(name.removesuffix(SPOT)))
+    if consul := settings.consul:
+        yield CostLine(f"{consul.instance_type} for Consul", consul.servers, prices.machine(consul.instance_type))
     nat = Nat.NONE if settings.vpc.is_set else settings.nat
     gateways = {Nat.SINGLE: 1, Nat.PER_ZONE: settings.zones}.get(nat, 0)
     routers = int(nat is Nat.INSTANCE)

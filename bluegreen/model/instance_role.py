@@ -16,6 +16,7 @@ from pydantic import AfterValidator, model_validator
 
 from bluegreen.model import backups
 from bluegreen.model.artifact_bucket import own_bucket_name, prefix_of
+from bluegreen.model.consul import agent_rights, path_of, server_rights
 from bluegreen.model.encryption import use_in_buckets
 from bluegreen.model.schema import ConfigModel, refusal
 from bluegreen.model.tags import Owner
@@ -61,7 +62,8 @@ class InstanceRole(ConfigModel):
 
     `artifacts`: to read the service's. `parameters`: to read the service's in SSM. `sessions`: Session Manager.
     `metrics`: the CloudWatch namespace that they may publish in. `logs`: to write the service's log group.
-    `backups`: to upload the service's. `statements`: what the app needs besides.
+    `backups`: to upload the service's. `consul`: for the machine's agent to be in the stack's Consul cluster.
+    `statements`: what the app needs besides.
     """
 
     artifacts: bool = False
@@ -70,6 +72,7 @@ class InstanceRole(ConfigModel):
     metrics: Annotated[str, AfterValidator(_namespace)] = ""
     logs: bool = False
     backups: bool = False
+    consul: bool = False
     statements: tuple[Statement, ...] = ()
 
     @model_validator(mode="after")
@@ -95,6 +98,10 @@ class Place:
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
+    def parameters(self, path: str) -> str:
+        """The ARN of a path in SSM."""
+        return self.arn("ssm", f"parameter{path}")
+
 
 def digest_of(rights: str) -> str:
     """In the names of what has them."""
@@ -112,6 +119,19 @@ def policy_of(role: InstanceRole, place: Place) -> dict[str, Any]:
     return _document(list(_statements(role, place)))
 
 
+def consul_policy_of(place: Place, group: str) -> dict[str, Any]:
+    """The same of Consul's servers. `group`: how the name of their Auto Scaling group begins."""
+    groups = place.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group}-*")
+    rights = server_rights(place.parameters(path_of(place.owner)), groups)
+    return _document([_sessions(), *(_allow(*each) for each in rights)])
+
+
+def _sessions() -> dict[str, Any]:
+    """Of AmazonSSMManagedInstanceCore only what Session Manager needs. None of it is about a resource."""
+    channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
+    return _allow("Sessions", ["ssm:UpdateInstanceInformation", *(f"ssmmessages:{each}" for each in channels)], ["*"])
+
+
 def _statements(role: InstanceRole, place: Place) -> Iterator[dict[str, Any]]:
     owner = place.owner
     path = f"bluegreen/{owner.project}/{owner.stack}/{owner.service}"
@@ -125,10 +145,7 @@ def _statements(role: InstanceRole, place: Place) -> Iterator[dict[str, Any]]:
         actions = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
         yield _allow("Parameters", actions, [ours, f"{ours}/*"])
     if role.sessions:
-        # Of AmazonSSMManagedInstanceCore only what Session Manager needs. None of them is about a resource.
-        channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
-        actions = ["ssm:UpdateInstanceInformation", *(f"ssmmessages:{each}" for each in channels)]
-        yield _allow("Sessions", actions, ["*"])
+        yield _sessions()
     if role.metrics:
         within = {"StringEquals": {"cloudwatch:namespace": role.metrics}}
         yield _allow("Metrics", ["cloudwatch:PutMetricData"], ["*"]) | {"Condition": within}
@@ -143,6 +160,9 @@ def _statements(role: InstanceRole, place: Place) -> Iterator[dict[str, Any]]:
     actions = [*(["Decrypt"] if role.artifacts or role.backups else []), *(["GenerateDataKey"] if role.backups else [])]
     if actions and place.key:
         yield dict(use_in_buckets(place.key, place.region, actions))
+    if role.consul:
+        for name, actions, resources in agent_rights(place.parameters(path_of(owner))):
+            yield _allow(name, actions, resources)
     for statement in role.statements:
         condition = {"Condition": statement.condition} if statement.condition else {}
         yield {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Sequence
@@ -72,3 +73,16 @@ def status_codes(value: object) -> object:
         if not match or (match[2] and match[2] < match[1]):
             raise refusal(f"{text!r} should be status codes, such as 200, 200,204 or 200-299")
     return text
+
+
+def ipv4_network(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError as error:
+        raise refusal(f"{value!r} is not an IPv4 network ({error}); one looks like 10.0.0.0/16") from None
+
+
+def machine_type(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", value):
+        raise refusal(f"{value!r} is not an instance type; one looks like t3.small")
+    return value

@@ -27,6 +27,8 @@ from bluegreen.model.artifact_bucket import Artifacts
 from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
+from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
+from bluegreen.model.consul import Consul
 from bluegreen.model.dns import Dns
 from bluegreen.model.encryption import Encryption
 from bluegreen.model.endpoints import checked_services
@@ -47,7 +49,7 @@ from bluegreen.model.mixed_instances import MixedInstances
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.scaling import Scaling
-from bluegreen.model.schema import ConfigModel, bucket_name, decoded, refusal
+from bluegreen.model.schema import ConfigModel, bucket_name, decoded, ipv4_network, machine_type, refusal
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
@@ -93,19 +95,6 @@ def _service_name(value: str) -> str:
         )
     if value.startswith("internal-"):
         raise refusal(f"{value!r} should not start with internal-: AWS keeps that for its own load balancers' names")
-    return value
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Network(value))
-    except ValueError as error:
-        raise refusal(f"{value!r} is not an IPv4 network ({error}); one looks like 10.0.0.0/16") from None
-
-
-def _instance_type(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", value):
-        raise refusal(f"{value!r} is not an instance type; one looks like t3.small")
     return value
 
 
@@ -247,7 +236,7 @@ class Nat(StrEnum):
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-NetworkText = Annotated[str, AfterValidator(_network)]
+NetworkText = Annotated[str, AfterValidator(ipv4_network)]
 AlarmName = Annotated[str, AfterValidator(_alarm_name)]
 
 
@@ -367,7 +356,7 @@ class Settings(ConfigModel):
 
     ami: str | None = None
     service: Annotated[str, AfterValidator(_service_name)] = "web"
-    instance_type: Annotated[str, AfterValidator(_instance_type)] = "t3.small"
+    instance_type: Annotated[str, AfterValidator(machine_type)] = "t3.small"
     mixed_instances: Annotated[MixedInstances | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     min_size: int = Field(2, ge=0)
     max_size: int = Field(6, ge=1)
@@ -431,6 +420,7 @@ class Settings(ConfigModel):
     lifecycle_hooks: Annotated[tuple[LifecycleHook, ...], BeforeValidator(decoded), AfterValidator(few_hooks)] = ()
     key_pair: Annotated[str, AfterValidator(_key_pair)] = ""
     instance_profile: Annotated[str, AfterValidator(_instance_profile)] = ""
+    consul: Annotated[Consul | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     instance_role: Annotated[InstanceRole | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     encryption: Annotated[Encryption | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     artifact_bucket: Annotated[str, AfterValidator(bucket_name)] = ""
@@ -575,6 +565,12 @@ class Settings(ConfigModel):
         if self.backups and self.backups.bucket and self.backups.bucket == self.artifact_bucket:
             message = f"{self.backups.bucket} is artifactBucket too; who may read the one must not read the other"
             yield {"backups", "artifactBucket"}, Fault(_path("backups", "bucket"), message)
+        if self.instance_role and self.instance_role.consul and not self.consul:
+            message = "lets the machines' agents into a Consul cluster, and consul is unset; set it, or leave this out"
+            yield {"instanceRole", "consul"}, Fault(_path("instanceRole", "consul"), message)
+        if self.consul and self.service == CONSUL_SERVICE:
+            message = f"{self.service} is what the servers of the cluster are called; choose another name"
+            yield {"service", "consul"}, Fault(_path("service"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -653,6 +649,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "artifacts": Artifacts,
     "attest": Attest,
     "backups": Backups,
+    "consul": Consul,
     "dns": Dns,
     "encryption": Encryption,
     "fleet": FleetConfig,

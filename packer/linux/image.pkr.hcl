@@ -95,6 +95,24 @@ variable "kms_key_id" {
   description = "The key that encrypts the volume. Empty: the account's default key for EBS, which can't be shared."
 }
 
+variable "consul_url" {
+  type        = string
+  default     = ""
+  description = "A release of Consul, a zip: its agent is on the image, or its server. Empty: neither."
+}
+
+variable "consul_sha256" {
+  type        = string
+  default     = ""
+  description = "The SHA-256 of that zip, from HashiCorp's signed list."
+}
+
+variable "playbook" {
+  type        = string
+  default     = "deploy.yml"
+  description = "What runs after bootstrap.yml: deploy.yml for the app, consul.yml for a Consul server."
+}
+
 # Where it is baked. These change nothing in the image.
 
 variable "builder_instance_type" {
@@ -206,6 +224,9 @@ build {
       "APP_HEALTH_SECONDS=${var.app_health_seconds}",
       "ARTIFACT_URL=${var.artifact_url}",
       "ARTIFACT_SHA256=${var.artifact_sha256}",
+      "CONSUL_URL=${var.consul_url}",
+      "CONSUL_SHA256=${var.consul_sha256}",
+      "PLAYBOOK=${var.playbook}",
     ]
   }
 

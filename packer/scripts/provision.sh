@@ -2,7 +2,8 @@
 # Packer's shell provisioner runs this on the machine that becomes the image: Ansible, on the machine itself, as root.
 #
 # Environment: PLAYBOOKS, the uploaded directory ansible/; and what deploy.yml reads: APP_VERSION, APP_PORT,
-# APP_HEALTH_PATH, APP_HEALTH_SECONDS, ARTIFACT_URL, ARTIFACT_SHA256.
+# APP_HEALTH_PATH, APP_HEALTH_SECONDS, ARTIFACT_URL, ARTIFACT_SHA256; CONSUL_URL, CONSUL_SHA256 where there is Consul.
+# PLAYBOOK: what comes after bootstrap.yml, deploy.yml if it is not set.
 # What only the bake needs is gone at the end: Ansible, the packages it took, the playbooks, every temporary file.
 set -eu
 
@@ -83,6 +84,6 @@ fi
 taken=
 command -v ansible-playbook >/dev/null || install_ansible
 cd "$PLAYBOOKS"
-ansible-playbook --inventory inventory/localhost.yml bootstrap.yml deploy.yml
+ansible-playbook --inventory inventory/localhost.yml bootstrap.yml "${PLAYBOOK:-deploy.yml}"
 cd /
 remove_taken

@@ -2,8 +2,7 @@
 
 moto keeps the groups' settings and lists of instances; this keeps the lists true. Guarded by `Cloud.lock`.
 Wording of activities and order of things: the Amazon EC2 Auto Scaling user guide (instance lifecycle, health checks,
-"Troubleshoot Amazon EC2 Auto Scaling") and its API reference. Not here: warm pools, standby, scaling policies that act,
-instance refresh.
+"Troubleshoot Amazon EC2 Auto Scaling") and its API reference. Not here: warm pools, standby, scaling policies that act.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from bluegreen.model.recurrence import Recurrence
 from sandbox.cloud import activity as words
 from sandbox.cloud.activity import Activity, place_of
 from sandbox.cloud.lifecycle import LAUNCHING, TERMINATING, Hook, Wait
+from sandbox.cloud.refresh import Refresh
 from sandbox.cloud.termination import POLICIES, Candidate, choose
 
 if TYPE_CHECKING:
@@ -67,8 +67,13 @@ class Course:
     is_ending: bool = False
     retry_at: float = 0.0
     retry_seconds: float = _FIRST_RETRY_SECONDS
+    refreshes: list[Refresh] = field(default_factory=list)  # newest first
     minute: datetime | None = None  # the last that was looked at for scheduled actions
     members: dict[str, Member] = field(default_factory=lambda: defaultdict(Member))
+
+    @property
+    def refresh(self) -> Refresh | None:
+        return next((each for each in self.refreshes if each.is_under_way), None)
 
 
 class AutoScaling:
@@ -103,6 +108,19 @@ class AutoScaling:
                 f"{group.desired_capacity}."
             ]
             self._courses[group.arn].retry_at = 0.0
+
+    def begin_refresh(self, group: FakeAutoScalingGroup, preferences: dict[str, Any]) -> Refresh | None:
+        """None where one is under way."""
+        course = self._courses[group.arn]
+        if course.refresh:
+            return None
+        refresh = Refresh(group.name, {state.instance_id for state in _counted(group)}, preferences)
+        course.refreshes.insert(0, refresh)
+        return refresh
+
+    def refreshes(self, group: FakeAutoScalingGroup) -> list[Refresh]:
+        """Newest first."""
+        return list(self._courses[group.arn].refreshes)
 
     def waits(self, group: FakeAutoScalingGroup, instance_id: str | None) -> Iterator[Wait]:
         """What an instance of the group waits for, or any."""
@@ -191,11 +209,14 @@ class AutoScaling:
         self._act_on_schedule(backend, group, course)
         for state in list(group.instance_states):
             self._advance_instance(backend, group, course, state)
-        if "Terminate" not in group._suspended_processes:
+        if course.refresh:
+            self._refresh(backend, group, course, course.refresh)
+        elif "Terminate" not in group._suspended_processes:
             self._scale_in(group, course)
         if "Launch" not in group._suspended_processes and time.monotonic() >= course.retry_at:
             self._scale_out(backend, group, course)
-            self._rebalance(backend, group, course)
+            if course.refresh is None:
+                self._rebalance(backend, group, course)
         if course.is_ending and not group.instance_states:
             self.forget(backend, group)
 
@@ -374,6 +395,27 @@ class AutoScaling:
             state = next(state for state in counted if state.instance_id == chosen.id)
             self.terminate(group, state, words.removed(course.causes, state.instance_id, size=len(counted)))
             counted.remove(state)
+
+    def _refresh(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, refresh: Refresh
+    ) -> None:
+        """The next step, once the last one is done: nothing is coming or going."""
+        refresh.old &= {state.instance_id for state in group.instance_states}
+        if course.is_ending or not group.desired_capacity:
+            refresh.end("Cancelled")
+        if any(state.lifecycle_state != "InService" for state in group.instance_states):
+            return
+        old = [state for state in group.instance_states if state.instance_id in refresh.old]
+        cause = f"At {words.now()} an instance refresh replaced an instance."
+        if len(group.instance_states) > (group.desired_capacity or 0):
+            if old:
+                self.terminate(group, old[0], cause)
+            else:
+                refresh.end("Successful")  # the group is too large for another reason
+        elif old and time.monotonic() >= course.retry_at:
+            self._launch(backend, group, course, cause)
+        elif not old and len(group.instance_states) == group.desired_capacity:
+            refresh.end("Successful")
 
     def _scale_out(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
         missing = (group.desired_capacity or 0) - len(_counted(group))

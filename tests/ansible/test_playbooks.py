@@ -25,7 +25,7 @@ def tasks_of(role: str, name: str = "main") -> list[dict[str, Any]]:
 
 
 def test_all_playbooks_parse_with_their_roles() -> None:
-    assert PLAYBOOKS == ["bootstrap.yml", "database.yml", "deploy.yml", "mongodb.yml"]
+    assert PLAYBOOKS == ["bootstrap.yml", "consul.yml", "database.yml", "deploy.yml", "mongodb.yml"]
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", *PLAYBOOKS],
         cwd=ANSIBLE,

@@ -168,7 +168,15 @@ def vpc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def is_there(*subnets: Subnet, running: tuple[str, ...] = ()) -> None:
         group = Group(
-            name="x", service="web", minimum=0, maximum=9, desired=2, target_groups=(), subnets=running, zones=()
+            release="00000000",
+            name="x",
+            service="web",
+            minimum=0,
+            maximum=9,
+            desired=2,
+            target_groups=(),
+            subnets=running,
+            zones=(),
         )
         monkeypatch.setattr(FakeObserver, "own", ())
         monkeypatch.setattr(FakeObserver, "there", (Vpc(id="vpc-00000001", cidr="172.31.0.0/16"),))

@@ -118,7 +118,7 @@ def test_a_group_starts_at_the_live_capacity_of_the_active_one(
 
 
 def group(service: str, desired: int = 2) -> Group:
-    return Group(name="x", service=service, minimum=0, maximum=9, desired=desired, target_groups=())
+    return Group(name="x", release="00000000", service=service, minimum=0, maximum=9, desired=desired, target_groups=())
 
 
 def test_a_service_that_runs_can_not_be_renamed(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:

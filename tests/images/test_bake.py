@@ -93,6 +93,25 @@ def test_an_image_is_baked_tagged_and_written_down(world: World) -> None:
     assert baked.artifact.url.startswith("s3://bluegreen-dev-artifacts-")
 
 
+def test_a_consul_server_is_baked_by_its_own_playbook_and_no_deploy_takes_it(world: World) -> None:
+    world.project.set_variables(
+        consul_url="https://releases.hashicorp.com/consul/1.20.6/consul_1.20.6_linux_amd64.zip", consul_sha256="0" * 64
+    )
+    own = world.bake().image
+    other = register_image(world.session, "second")
+    world.packer.makes(other)
+    assert world.bake(consul=True).image == other
+    assert world.bake(consul=True).was_there
+    tags = world.tags(other)
+    assert (tags["bluegreen:service"], tags["bluegreen:version"]) == ("consul", "1.20.6")
+    assert world.project.ami == f"{own}\n"
+
+
+def test_a_consul_server_needs_a_release_of_consul(world: World) -> None:
+    with pytest.raises(VariablesError, match="consul_url: is empty"):
+        world.bake(consul=True)
+
+
 def test_the_same_content_is_not_baked_twice(world: World, calls: list[str]) -> None:
     world.bake()
     world.packer.does("echo baked again; exit 1")

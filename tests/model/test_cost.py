@@ -57,6 +57,12 @@ def test_a_nat_instance_is_paid_for_as_a_machine_and_so_is_its_address() -> None
     assert found.hourly - cost(nat="none").hourly == pytest.approx(0.0042 + 0.005)
 
 
+def test_consul_servers_are_paid_for_as_machines() -> None:
+    found = cost(consul={"image": "ami-00000001", "servers": 5, "instanceType": "t3.nano"})
+    assert count(found, "t3.nano for Consul") == 5
+    assert found.hourly - cost().hourly == pytest.approx(5 * 0.0052)
+
+
 def test_an_endpoint_is_paid_for_in_each_zone() -> None:
     assert count(cost(endpoints=["management", "logs"], zones=3), "interface endpoint") == 12
 

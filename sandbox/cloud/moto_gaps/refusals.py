@@ -22,7 +22,6 @@ REFUSED = {
     "execute_policy": "ExecutePolicy",
     "batch_put_scheduled_update_group_action": "BatchPutScheduledUpdateGroupAction",
     "put_warm_pool": "PutWarmPool",
-    "start_instance_refresh": "StartInstanceRefresh",
 }
 
 GAPS = (Gap("kept-in-vain", "keeps warm pools, standby and what else nothing comes of"),)

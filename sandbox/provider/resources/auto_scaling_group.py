@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent_group, doing, first, without_none
 from sandbox.provider.table import (
     Kind,
@@ -61,6 +63,14 @@ _HOOK: Final = {
     "lifecycleTransition": "LifecycleTransition",
     "heartbeatTimeout": "HeartbeatTimeout",
     "defaultResult": "DefaultResult",
+}
+
+
+_PREFERENCES: Final = {
+    "minHealthyPercentage": "MinHealthyPercentage",
+    "maxHealthyPercentage": "MaxHealthyPercentage",
+    "instanceWarmup": "InstanceWarmup",
+    "skipMatching": "SkipMatching",
 }
 
 
@@ -289,6 +299,32 @@ def _update_group(aws: Aws, group: str, olds: Props, news: Props, changed: froze
         _update_metrics(aws, group, olds, news)
     if "suspendedProcesses" in changed:
         _update_processes(aws, group, olds, news)
+    if "instanceRefresh" in news and "launchTemplate" in changed:
+        _refresh(aws, group, news)
+
+
+def _refresh(aws: Aws, group: str, news: Props) -> None:
+    """The real provider doesn't wait for it, and gives up one that is under way."""
+    spec = news["instanceRefresh"]
+    preferences = {
+        argument: int(spec["preferences"][name]) if name == "instanceWarmup" else spec["preferences"][name]
+        for name, argument in _PREFERENCES.items()
+        if name in spec.get("preferences", {})
+    }
+    start = partial(
+        aws.autoscaling.start_instance_refresh,
+        AutoScalingGroupName=group,
+        Strategy=spec["strategy"],
+        **without_none(Preferences=preferences or None),
+    )
+    with doing(aws.autoscaling, f"starting Auto Scaling Group ({group}) instance refresh"):
+        try:
+            start()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InstanceRefreshInProgress":
+                raise
+            aws.autoscaling.cancel_instance_refresh(AutoScalingGroupName=group)
+            start()
 
 
 def _wait_for_changed_capacity(aws: Aws, group: str, news: Props) -> None:
@@ -506,6 +542,23 @@ GROUP = ResourceType(
             ordered=False,
             replaces=True,
         ),
+        "instanceRefresh": block(
+            {
+                "strategy": text(required=True, choices=("Rolling", "ReplaceRootVolume"), only=("Rolling",)),
+                "preferences": block(
+                    {
+                        "minHealthyPercentage": integer(default=90, at_least=0, at_most=100),
+                        "maxHealthyPercentage": integer(default=100, at_least=100, at_most=200),
+                        "instanceWarmup": text(),
+                        "skipMatching": boolean(default=False),
+                        "scaleInProtectedInstances": text(default="Ignore", only=("Ignore",)),
+                        "standbyInstances": text(default="Ignore", only=("Ignore",)),
+                    },
+                    refused="alarmSpecification autoRollback checkpointDelay checkpointPercentages",
+                ),
+            },
+            refused="triggers",
+        ),
         "minElbCapacity": integer(),
         "waitForElbCapacity": integer(),
         "waitForCapacityTimeout": text(
@@ -525,7 +578,7 @@ GROUP = ResourceType(
     },
     refused=names(
         "availabilityZoneDistribution availabilityZones capacityReservationSpecification "
-        "instanceLifecyclePolicy instanceRefresh launchConfiguration loadBalancers "
+        "instanceLifecyclePolicy launchConfiguration loadBalancers "
         "namePrefix placementGroup trafficSources warmPool"
     ),
     name_limit=255,

@@ -342,6 +342,15 @@ def key_usage(plain: Plain) -> bool:
     return not plain.client("kms").create_key()["KeyMetadata"].get("KeyUsage")
 
 
+@probe("instance-refresh")
+def instance_refresh(plain: Plain) -> bool:
+    try:
+        plain.autoscaling.start_instance_refresh(AutoScalingGroupName=plain.group())
+    except NotImplementedError:
+        return True
+    return False
+
+
 @probe("maintenance-policy")
 def maintenance_policy(plain: Plain) -> bool:
     name = plain.group(InstanceMaintenancePolicy={"MinHealthyPercentage": 90, "MaxHealthyPercentage": 110})
