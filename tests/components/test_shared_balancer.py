@@ -40,6 +40,7 @@ FRONT = Front(listener=ARN, port=80, protocol="HTTP", balancer=BALANCER, egress=
 RUNNING = Group(
     name="web-1",
     service="web",
+    release="00000001",
     minimum=1,
     maximum=6,
     desired=2,
