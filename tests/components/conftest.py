@@ -272,6 +272,14 @@ class FakeHooks:
         return pulumi.ResourceHookBinding(before_delete=[self._guard])
 
 
+def drop_what_waits(loop: asyncio.AbstractEventLoop) -> None:
+    """A program that ended early leaves outputs that nobody waits for."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
+
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(stack_module, "Hooks", FakeHooks)
@@ -290,12 +298,12 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Any:
         made = lambda: Stack(settings, None)  # type: ignore[arg-type]  # noqa: E731
         monkeypatch.setattr(Stack, "of_config", made)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
-        loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(lambda: program.run(declare)))
-
-        async def value(output: pulumi.Output[Any]) -> Any:
-            return await output.future()
-
-        declared.outputs = {name: loop.run_until_complete(value(each)) for name, each in declared.outputs.items()}
+        try:
+            loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(lambda: program.run(declare)))
+            outputs = {name: loop.run_until_complete(each.future()) for name, each in declared.outputs.items()}
+        finally:
+            drop_what_waits(loop)
+        declared.outputs = outputs
         return declared
 
     return run
