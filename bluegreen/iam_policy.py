@@ -9,6 +9,7 @@ from bluegreen import permissions
 from bluegreen.aws.identity import identity
 from bluegreen.aws.session import Session
 from bluegreen.images.stack_file import read_stack
+from bluegreen.model import backups
 from bluegreen.model.artifact_bucket import own_bucket_name
 from bluegreen.model.ledger_place import DEFAULT_NAME, Backend
 from bluegreen.model.permissions import Place, Verb, at, split
@@ -31,12 +32,15 @@ def place_of(stack: str, directory: Path, *, account: str = "") -> Place:
     caller = None if account else identity(session)
     account = account or (caller.account if caller else "")
     ledger = config.settings.ledger_place
+    place = (config.project, config.stack, account, session.region)
+    stored = config.settings.backups
     return Place(
         owner=Owner(project=config.project, stack=config.stack, service=config.settings.service),
         account=account,
         region=session.region,
         table=ledger.name if ledger.backend is Backend.DYNAMODB else DEFAULT_NAME,
-        bucket=config.settings.artifact_bucket
-        or own_bucket_name(config.project, config.stack, account, session.region),
+        bucket=config.settings.artifact_bucket or own_bucket_name(*place),
+        backup_bucket=(stored.bucket if stored else "") or own_bucket_name(*place, backups.KIND),
+        listener=config.settings.listener.arn if config.settings.listener else "",
         partition=caller.arn.split(":")[1] if caller else "aws",
     )

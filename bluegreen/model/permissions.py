@@ -20,6 +20,8 @@ WHERE_POLICIES_ARE = "`bluegreen iam-policy VERB STACK` prints what each verb's 
 DENIED = "is not authorized to perform"
 """In every refusal of IAM's (IAM User Guide, "Troubleshoot access denied error messages")."""
 
+LISTENER = "${listener}"
+
 GITHUB = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 
@@ -35,13 +37,16 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Whose rights, and where. `table`: of the ledger; `bucket`: of the artifacts."""
+    """Whose rights, and where. `table`: of the ledger; `bucket`: of the artifacts; `backup_bucket`: of the backups;
+    `listener`: the ARN of the one that the service shares, empty where it has its own."""
 
     owner: Owner
     account: str
     region: str
     table: str
     bucket: str
+    backup_bucket: str
+    listener: str = ""
     partition: str = "aws"
 
     @property
@@ -55,12 +60,18 @@ class Place:
             "region": self.region,
             "table": self.table,
             "bucket": self.bucket,
+            "backups": self.backup_bucket,
+            "listener": self.listener,
         }
 
 
 def at(template: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The policy at a place."""
-    text = json.dumps(template)
+    """The policy at a place, without what the place has not."""
+    statements = [
+        {**each, "Resource": [it for it in each["Resource"] if it != LISTENER or place.listener]}
+        for each in template["Statement"]
+    ]
+    text = json.dumps({**template, "Statement": [each for each in statements if each["Resource"]]})
     for name, word in place.words.items():
         text = text.replace(f"${{{name}}}", word)
     found: dict[str, Any] = json.loads(text.replace("arn:aws:", f"arn:{place.partition}:"))

@@ -11,6 +11,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 
@@ -45,6 +46,8 @@ class Resources:
             case "acm":
                 certificate = acm_backends[self._account][self._region]._certificates.get(arn)
                 return {key: value or "" for key, value in certificate.tags.items()} if certificate else {}
+            case "kms":
+                return dict(kms_backends[self._account][self._region].tagger.get_tag_dict_for_resource(name))
             case "logs":
                 return dict(logs_backends[self._account][self._region].tagger.get_tag_dict_for_resource(arn))
             case "ssm":

@@ -18,10 +18,17 @@ from sandbox.iam.policy import Question
 from sandbox.iam.unseen import UNSEEN
 
 _TAGS = ("bluegreen:project", "bluegreen:stack", "bluegreen:service")
-_PASSING = ("iam:PassedToService", "iam:AWSServiceName", "ec2:CreateAction", "elasticloadbalancing:CreateAction")
+_PASSING = (
+    "kms:GranteePrincipal",
+    "iam:PassedToService",
+    "iam:AWSServiceName",
+    "ec2:CreateAction",
+    "elasticloadbalancing:CreateAction",
+)
+_KINDS = {"iam:PassedToService": "Pass", "iam:AWSServiceName": "Linked", "kms:GranteePrincipal": "Grant"}
 _RECORDS = "route53:ChangeResourceRecordSetsRecordTypes"
 _LISTS = ("ec2:CreateAction", "elasticloadbalancing:CreateAction", "iam:AWSServiceName", _RECORDS)
-UNCLAIMED = "aws:ResourceTag/bluegreen:service"
+UNCLAIMED = "aws:ResourceTag/bluegreen:project"
 
 Condition = tuple[tuple[str, str, tuple[str, ...]], ...]  # operator, key, values
 Key = tuple[str, str, Condition]  # service, kind, condition
@@ -32,7 +39,8 @@ def policy_of(questions: Iterable[Question]) -> dict[str, Any]:
     questions = list(questions)
     # What has to be allowed without a condition somewhere needs no other statement with one.
     open_to = {(each.action, _pattern(each.resource)) for each in questions if not _condition(each)[1]}
-    unclaimed = {(each.action, _pattern(each.resource)) for each in questions if _is_unclaimed(each)}
+    launched = {(each.action, _pattern(each.resource)) for each in questions if _condition(each)[0] == "Launch"}
+    unclaimed = {(each.action, _pattern(each.resource), _new_tags(each)) for each in questions if _is_unclaimed(each)}
     reads: set[str] = set()
     allowed: dict[Key, dict[str, set[str]]] = {}
     values: dict[Key, dict[str, set[str]]] = {}
@@ -41,9 +49,13 @@ def policy_of(questions: Iterable[Question]) -> dict[str, Any]:
             reads.add(_read(each.action))
             continue
         kind, condition = _condition(each)
-        if condition and (each.action, _pattern(each.resource)) in open_to:
-            continue
-        if kind in ("New", "Tag") and (each.action, _pattern(each.resource)) in unclaimed:
+        what = each.action, _pattern(each.resource)
+        is_elsewhere = (
+            (condition and what in open_to)
+            or (kind == "Template" and "ec2:LaunchTemplate" in each.context and what in launched)
+            or (kind in ("New", "Tag") and (*what, _new_tags(each)) in unclaimed)
+        )
+        if is_elsewhere:
             continue
         key = (each.action.partition(":")[0], kind, condition)
         allowed.setdefault(key, {}).setdefault(each.action, set()).add(_pattern(each.resource))
@@ -54,6 +66,10 @@ def policy_of(questions: Iterable[Question]) -> dict[str, Any]:
         for resources, actions in _together(key, allowed[key]):
             statements.append(_allow(_sid(key, statements), actions, resources, _written(key[2], values[key])))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _new_tags(question: Question) -> Condition:
+    return tuple(each for each in _condition(question)[1] if each[1].startswith("aws:RequestTag/"))
 
 
 def _together(key: Key, allowed: Mapping[str, set[str]]) -> Iterable[tuple[set[str], set[str]]]:
@@ -100,7 +116,7 @@ def _condition(question: Question) -> tuple[str, Condition]:
     for key in _PASSING:
         if key in context:
             tested.append(("StringEquals", key, () if key in _LISTS else context[key]))
-            kind = {"iam:PassedToService": "Pass", "iam:AWSServiceName": "Linked"}.get(key, "Tag")
+            kind = _KINDS.get(key, "Tag")
     if question.action == "ec2:RunInstances" and kind == "Ours":
         kind = "Template"  # what else is launched is not in its statement: nothing but the template says whose it is
     if _RECORDS in context:
@@ -110,9 +126,9 @@ def _condition(question: Question) -> tuple[str, Condition]:
 
 def _is_unclaimed(question: Question) -> bool:
     """Something that is there and that nobody has tagged: a VPC's default security group, Packer's own group, an image
-    that is not finished. What another stack's tags are on stays out of reach."""
+    that is not finished, a key of the user's. What another stack's tags are on stays out of reach."""
     known = reference.action(*question.action.split(":", 1))
-    is_there = question.action.startswith("ec2:") and question.resource.endswith(f"/{recording.MADE_UP}")
+    is_there = question.action.startswith(("ec2:", "kms:")) and question.resource.endswith(f"/{recording.MADE_UP}")
     is_tagged = any(key.startswith("aws:ResourceTag/") for key in question.context)
     can_be_told = known is not None and known.knows(UNCLAIMED, question.resource)
     is_changed = question.action not in ("ec2:RunInstances", "ec2:CreateSecurityGroup")

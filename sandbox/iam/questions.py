@@ -61,6 +61,8 @@ SERVICE_LINKED = {
 }
 """Of the first call of an account: the role that the service gives itself ("Service-linked roles" of each guide)."""
 
+_SERVICE_LINKED_PATHS = {role: f"aws-service-role/{service}" for service, role in SERVICE_LINKED.values()}
+
 PASSED = {
     "autoscaling:PutLifecycleHook": ("RoleARN", "autoscaling.amazonaws.com"),
     "ec2:CreateFlowLogs": ("DeliverLogsPermissionArn", "vpc-flow-logs.amazonaws.com"),
@@ -107,6 +109,7 @@ _NAMES = {
     "ec2:KeyName": "key-pair/{}",
     "iam:InstanceProfileName": "instance-profile/{}",
     "iam:RoleName": "role/{}",
+    "kms:KeyId": "key/{}",
     "logs:logGroupName": "log-group:{}",
     "ssm:Name": "parameter/{}",
     "ssm:Names": "parameter/{}",
@@ -266,7 +269,9 @@ def _made(kind: reference.ResourceType, call: Call) -> str:
 
 
 def _launched(call: Call, named: Sequence[str]) -> Iterator[str]:
-    """What a launch touches: what it names, and the machine with its interface and volumes."""
+    """What a launch touches: what it names, and the machine with its interface and volumes. A volume's key is KMS's
+    matter: Auto Scaling uses it by a grant."""
+    named = [each for each in named if each.split(":")[2] == "ec2"]
     yield from named
     kinds = [each.split(":", 5)[5].split("/")[0] for each in named]
     for kind in ("instance", "network-interface", "volume", "security-group", "subnet"):
@@ -297,6 +302,8 @@ def _from_text(call: Call, text: str, name: str) -> Iterator[str]:
         yield text
     elif call.service == "ssm" and text.startswith("/aws/"):
         yield f"arn:aws:ssm:{call.region}::parameter{text}"
+    elif call.service == "iam" and name == "RoleName" and text in _SERVICE_LINKED_PATHS:
+        yield call.arn(f"role/{_SERVICE_LINKED_PATHS[text]}/{text}")
     elif pattern := _NAMES.get(f"{call.service}:{name}"):
         yield call.arn(pattern.format(text.lstrip("/")))
     elif call.service == "route53" and name in ("HostedZoneId", "Id"):
@@ -330,6 +337,8 @@ def _question(
     if known.service == "route53" and (batch := call.parameters.get("ChangeBatch")):
         records = [each["ResourceRecordSet"] for each in batch["Changes"]]
         context["route53:ChangeResourceRecordSetsRecordTypes"] = tuple(sorted({each["Type"] for each in records}))
+    if known.service == "kms" and (grantee := call.parameters.get("GranteePrincipal")):
+        context["kms:GranteePrincipal"] = (grantee,)
     context = {key: values for key, values in context.items() if known.knows(key, resource)}
     context["aws:RequestedRegion"] = (call.region,)
     return Question(action=str(known), resource=resource, context=context)
@@ -346,7 +355,9 @@ def _tags_by_type(call: Call) -> dict[str, dict[str, str]]:
 
 
 def _pairs(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    return {each["Key"]: each.get("Value", "") for each in tags if isinstance(each, Mapping)}
+    """KMS writes TagKey and TagValue."""
+    given = [each for each in tags if isinstance(each, Mapping)]
+    return {each.get("Key", each.get("TagKey", "")): each.get("Value", each.get("TagValue", "")) for each in given}
 
 
 def _request_tags(call: Call, resource: str, tags: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:

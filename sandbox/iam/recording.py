@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bluegreen.model import backups
 from bluegreen.model.artifact_bucket import own_bucket_name
 from bluegreen.model.permissions import Verb
 from bluegreen.model.tags import PROJECT, SERVICE, STACK, Owner
@@ -35,6 +36,7 @@ _IDS = (
     (re.compile(r"(?<=arn:aws:s3:::)[^$/]+"), MADE_UP),  # a bucket of the user's
     (re.compile(r"(?<=autoScalingGroup:)[^:]+"), "*"),
 )
+_LISTENER = re.compile(r"arn:aws:elasticloadbalancing:.*:listener(?P<rule>-rule)?/app/(?P<balancer>[^/]+)/")
 _OURS = (PROJECT, STACK, SERVICE)
 
 
@@ -44,19 +46,24 @@ def canonical(question: Question, owner: Owner, table: str = "bluegreen") -> Que
     if resource != "*":
         account = resource.split(":")[4] or "123456789012"
         region = question.context.get("aws:RequestedRegion", ("",))[0]
-        resource = resource.replace(own_bucket_name(owner.project, owner.stack, account, region), "${bucket}")
+        place = (owner.project, owner.stack, account, region)
+        resource = resource.replace(own_bucket_name(*place), "${bucket}")
+        resource = resource.replace(own_bucket_name(*place, backups.KIND), "${backups}")
         resource = resource.replace(f":table/{table}", ":table/${table}")
         resource = resource.replace(f"bluegreen/{owner.project}/{owner.stack}/", "@/${project}/${stack}/")
         resource = _PLACE.sub(lambda found: "${account}" if found[0].isdigit() else "${region}", resource)
         for pattern, made_up in _IDS:
             resource = pattern.sub(made_up, resource)
+        if (shared := _LISTENER.match(resource)) and not shared["balancer"].startswith(f"{owner.service}-"):
+            name = f":listener-rule/app/{MADE_UP}"
+            resource = re.sub(r":listener-rule/.*", name, resource) if shared["rule"] else "${listener}"
         if resource.startswith("arn:aws:s3:::${bucket}/"):
             resource = re.sub(r"/artifacts/[^/]+/.*", "/artifacts/${service}/~", resource)
         resource = re.sub(r"(:parameter/@/.+)/[^/]+$", rf"\1/{MADE_UP}", resource)
-        prefix, name = resource.rsplit(":", 1)
+        prefix, _, name = resource.rpartition(":")
         for word, placeholder in _words(owner).items():
             name = re.sub(rf"(?<![\w{{]){re.escape(word)}(?![\w}}])", placeholder, name)
-        resource = f"{prefix}:{name}".replace("@/", "bluegreen/")
+        resource = f"{prefix}:{name}".lstrip(":").replace("@/", "bluegreen/")
     return Question(action=question.action, resource=resource, context=_context(question, owner))
 
 
@@ -74,6 +81,8 @@ def _context(question: Question, owner: Owner) -> dict[str, tuple[str, ...]]:
             kept[key] = tuple(words.get(each, each) for each in values)
         elif key == "ec2:LaunchTemplate":
             kept[key] = ("arn:aws:ec2:${region}:${account}:launch-template/~",)
+        elif key == "kms:GranteePrincipal":
+            kept[key] = tuple(_PLACE.sub("${account}", each) for each in values)
         elif not slash and key not in ("aws:TagKeys", "aws:RequestedRegion"):
             kept[key] = values
     return kept
@@ -123,7 +132,8 @@ def main(runs: Path) -> None:
     for log in sorted(runs.glob("*.jsonl")):
         owner = Owner(project="bluegreen", stack=log.name.split(".")[0], service="web")
         for line in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
-            found[line["role"]].append(canonical(_question(line), owner))
+            if line["role"] in found:  # machines have roles too
+                found[line["role"]].append(canonical(_question(line), owner))
     for verb, questions in found.items():
         write(verb, questions)
 

@@ -46,7 +46,9 @@ class Action:
         """Whether a condition on this key can hold for this action on this resource."""
         if key.startswith(UNRELIABLE.get(str(self), ("-",))):
             return False
-        keys = [*self.keys, *(each for kind in self.types if kind.matches(resource) for each in kind.keys)]
+        among = [resource, *(f"{resource}{deeper}" for deeper in ("/*", "/*/*", "/*/*/*") if resource.endswith("*"))]
+        meant = [kind for kind in self.types if any(map(kind.matches, among))]
+        keys = [*self.keys, *(each for kind in meant for each in kind.keys)]
         return any(_is_key(each, key) for each in keys)
 
 

@@ -30,6 +30,8 @@ OPTIONS: dict[str, Any] = {
         "schedules": [{"name": "morning", "recurrence": "0 8 * * mon-fri", "zone": "Europe/Berlin", "minSize": 3}],
     },
     "dashboard": True,
+    "artifacts": {"oldVersionDays": 90},
+    "backups": {"days": 35},
     "publish": False,
 }
 """Of a running group: made and taken away in place."""

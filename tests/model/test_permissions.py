@@ -13,6 +13,7 @@ PLACE = Place(
     region="cn-north-1",
     table="history",
     bucket="artifacts",
+    backup_bucket="backups",
     partition="aws-cn",
 )
 
