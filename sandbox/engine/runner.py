@@ -24,6 +24,8 @@ import pulumi.runtime
 
 # Tells the engine that the reason has been shown.
 EXPLAINED = 32
+# What the SDK raises once the engine answers no more; a busy machine may hear of that before it hears the signal.
+MONITOR_GONE = "Resource monitor has terminated, shutting down"
 PARENT_CHECK_SECONDS = 0.5
 
 
@@ -64,6 +66,8 @@ def main() -> int:
         # The engine has said why. Waiting for the executor would wait for calls that are never answered.
         os._exit(EXPLAINED)
     except pulumi.RunError as error:
+        if str(error) == MONITOR_GONE:
+            os._exit(EXPLAINED)
         pulumi.log.error(str(error))
         return 1
     except Exception:

@@ -64,6 +64,23 @@ def test_a_gate_that_fails_leaves_the_old_release_whole_and_the_next_up_cleans_u
     assert "group-r2" not in workspace.resources
 
 
+def test_a_program_that_hears_of_its_end_by_its_calls_alone_adds_nothing_to_what_the_engine_says(
+    workspace: Workspace,
+) -> None:
+    """As it may on a busy machine, where the signal comes late."""
+    workspace.program("""
+        import signal
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        def refuse(args):
+            raise Exception("no")
+        Thing("a", opts=O(hooks=Hooks(before_create=[ResourceHook("gate", refuse)])))
+    """)
+    done = workspace.up(code=None)
+    assert done.returncode != 0
+    assert 'before hook "gate" failed: no' in done.stdout
+    assert "Resource monitor has terminated" not in done.stdout + done.stderr
+
+
 def test_a_destroy_without_the_program_refuses_while_hooks_guard_and_with_it_runs_them(workspace: Workspace) -> None:
     workspace.program(RELEASE)
     workspace.up()
