@@ -43,7 +43,7 @@ ENGINE_ENVIRONMENT = {
 OLDEST_ENGINE = VersionInfo(3, 230)
 """The first with all that the hooks need."""
 
-SAYS_NOTHING = re.compile(r"(update|destroy) failed|an unhandled error occurred: program exited with .*")
+SAYS_NOTHING = re.compile(r"(update|destroy|preview) failed|an unhandled error occurred: program exited with .*")
 """Errors that the engine adds to the one that says why."""
 
 STACK_TYPE = "pulumi:pulumi:Stack"

@@ -16,7 +16,7 @@ from bluegreen.model.baseline import Difference
 from bluegreen.model.cost import Cost, cost_of, machines_of
 from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.existing_vpc import Needs, faults_of
-from bluegreen.model.launchable import Finding
+from bluegreen.model.launchable import Finding, Standing
 from bluegreen.model.observation import Subnet, WayOut
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Step
@@ -89,7 +89,7 @@ class PlannedResources:
 class Plan:
     """What a verb would do. Nothing was changed for it.
 
-    `resources`: of the first step; None where it would be refused, and `refusals` says why. `machines_now` and
+    `resources`: of the first step; None where it would be refused: `refusals` or `findings` say why. `machines_now` and
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
@@ -158,7 +158,8 @@ def plan(stack: Stack, course: Course) -> Plan:
             of_type.update(machines_of(launch, count))
         return cost_of(settings, of_type, len([count for count in machines.values() if count]))
 
-    resources, refused = _resources(stack, course)
+    is_broken = any(finding.state is Standing.BROKEN for finding in findings)
+    resources, refused = (None, ()) if is_broken else _resources(stack, course)
     return Plan(
         stack=stack.name,
         verb=course.verb,

@@ -30,6 +30,8 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         yield f"  step {number} of {len(plan.steps)}: {step.name} ({spread(step.weights, step.roles)}){watched}{waits}"
     if plan.resources:
         yield resources_in_words(plan.resources, len(plan.steps))
+    elif not plan.refusals:
+        yield "  resources: not known while something is broken"
     yield (
         f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
         f"{plan.addresses}"

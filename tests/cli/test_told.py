@@ -96,6 +96,12 @@ def test_a_plan_of_several_steps_counts_the_resources_of_the_first() -> None:
     assert "  resources: 62 now, 62 after step 1; 2 to update" in said
 
 
+def test_where_a_launch_would_fail_the_resources_are_not_known() -> None:
+    said = plan_in_words(replace(PLAN, resources=None, refusals=()))
+    assert "  resources: not known while something is broken" in said
+    assert "resources" not in plan_in_words(replace(PLAN, resources=None)), "the refusal says why"
+
+
 def test_a_plan_of_what_runs_says_that_no_release_changes() -> None:
     said = plan_in_words(replace(PLAN, steps=(), findings=(), refusals=()))
     assert "no release changes" in said

@@ -16,6 +16,7 @@ from bluegreen.errors import (
 )
 from bluegreen.events import ConfigDiffers, Event
 from bluegreen.model.fleet import Fleet
+from bluegreen.model.launchable import Finding, Standing, Subject
 from bluegreen.model.settings import Settings
 from bluegreen.plan import PlannedResources
 from tests.deployment.world import ONE, THREE, TWO, Stack, Watch, canary
@@ -158,6 +159,15 @@ def test_a_plan_of_a_rollback_previews_the_way_back_from_the_config_of_the_last_
     deployment.plan("dev", "rollback")
     deployment.rollback("dev")
     assert Fleet.from_settings(Settings.parse(stack.previewed[0])) == stack.ups[-1]
+
+
+def test_a_plan_of_an_image_that_is_yet_to_be_copied_previews_nothing_and_is_not_refused(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Finding(Subject.IMAGE, Standing.BROKEN, "does not exist", "")
+    monkeypatch.setattr(plan_module, "check_launchable", lambda *_, **__: SimpleNamespace(findings=(broken,)))
+    found = deployment.plan("dev", ami=TWO)
+    assert (found.resources, found.refusals, stack.previewed) == (None, (), [])
 
 
 def test_a_plan_says_what_the_program_refuses(stack: Stack) -> None:
