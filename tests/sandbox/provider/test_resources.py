@@ -484,8 +484,8 @@ class TestFailure:
         cancel.join()
 
     def test_an_unknown_type_is_named(self, driver: Driver) -> None:
-        with pytest.raises(grpc.RpcError, match=r"no resource type aws:s3/bucket:Bucket"):
-            driver.check("aws:s3/bucket:Bucket", "b", {})
+        with pytest.raises(grpc.RpcError, match=r"no resource type aws:rds/instance:Instance"):
+            driver.check("aws:rds/instance:Instance", "b", {})
 
     def test_an_unknown_function_is_named(self, driver: Driver) -> None:
         with pytest.raises(grpc.RpcError, match=r"no function aws:ec2/getAmi:getAmi"):
