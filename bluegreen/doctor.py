@@ -262,7 +262,8 @@ def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
     observer, settings = Observer(session), config.settings
     wanted, quota = settings.instance_type, quota_of(settings.instance_type)
     groups = observer.groups(Owner(project=config.project, stack=config.stack))
-    machines = max(0, 2 * settings.max_size - sum(group.desired for group in groups))
+    running = sum(group.desired for group in groups if group.release)  # not those of Consul
+    machines = max(0, 2 * settings.max_size - running)
     facts = LaunchFacts(region=observer.region, image=None, instance_type=observer.instance_type(wanted))
     if quota:
         facts = LaunchFacts(

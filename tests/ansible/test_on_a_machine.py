@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,7 +85,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]
         server.shutdown()
 
 
-def provision(machine: Builder, url: str, sha256: str) -> tuple[int, str]:
+def provision(machine: Builder, url: str, sha256: str, **more: str) -> tuple[int, str]:
     """Exit code and output of the script that Packer runs."""
     environment = {
         "PLAYBOOKS": "/tmp/ansible",
@@ -93,6 +94,7 @@ def provision(machine: Builder, url: str, sha256: str) -> tuple[int, str]:
         "APP_HEALTH_SECONDS": "3",
         "ARTIFACT_URL": url,
         "ARTIFACT_SHA256": sha256,
+        **more,
     }
     machine.says(f"cp -R {REPOSITORY}/ansible /tmp/ansible")
     assignments = " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
@@ -170,6 +172,44 @@ def test_an_artifact_in_which_nothing_would_start_is_refused(machine: Builder, r
     code, output = provision(machine, repository.url("3.tar.gz"), sha256)
     assert code != 0
     assert "The artifact has no unit file (*.service) at its top level" in " ".join(output.split())
+
+
+def put_consul(repository: Repository) -> dict[str, str]:
+    """A release of Consul that takes all settings, as an image is given it."""
+    with zipfile.ZipFile(repository.directory / "consul.zip", "w") as archive:
+        archive.writestr("consul", "#!/bin/sh\n")
+    sha256 = hashlib.sha256((repository.directory / "consul.zip").read_bytes()).hexdigest()
+    return {"CONSUL_URL": f"{repository.address}/consul.zip", "CONSUL_SHA256": sha256}
+
+
+@pytest.mark.parametrize("role", ["server", "agent"])
+def test_consul_is_installed_and_starts_with_the_machine_and_holds_no_key(
+    aws: Aws, repository: Repository, role: str
+) -> None:
+    machine = Builder.launch(aws)
+    sha256 = repository.put("1.tar.gz", *APP.iterdir())
+    more = {**put_consul(repository), **({"PLAYBOOK": "consul.yml"} if role == "server" else {})}
+    code, output = provision(machine, repository.url("1.tar.gz"), sha256, **more)
+    assert code == 0, output
+    units = {"consul.service", *(["consul-joined.service"] if role == "server" else ["app.service"])}
+    enabled = machine.says("ls /etc/systemd/system/multi-user.target.wants").split()
+    assert units <= set(enabled)
+    assert ("app.service" in enabled) is (role == "agent")
+    assert machine.says("stat --format=%a /usr/local/bin/consul") == "755"
+    assert f"node.py configure {role} /health" in machine.says("cat /etc/systemd/system/consul.service")
+    assert "token" not in machine.says("cat /etc/consul.d/consul.json")
+    assert machine.run("ls /run/consul /opt/consul-release").exit_status != 0
+    code, output = provision(machine, repository.url("1.tar.gz"), sha256, **more)
+    assert (code, changed(output)) == (0, [0, 0]), output
+
+
+def test_a_release_of_consul_with_another_sha256_is_not_installed(aws: Aws, repository: Repository) -> None:
+    machine = Builder.launch(aws)
+    more = {**put_consul(repository), "CONSUL_SHA256": "0" * 64, "PLAYBOOK": "consul.yml"}
+    code, output = provision(machine, repository.url("1.tar.gz"), "0" * 64, **more)
+    assert code != 0
+    assert "The checksum for" in output
+    assert machine.run("ls /usr/local/bin/consul").exit_status != 0
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no `ssh` on PATH")

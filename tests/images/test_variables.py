@@ -91,3 +91,25 @@ def test_a_base_image_that_is_no_text_is_refused(project: Project, value: Any) -
 
 def test_networks_that_are_no_list_are_refused(project: Project) -> None:
     assert "a list" in faults(project, builder_source_cidrs="10.0.0.0/8")["builder_source_cidrs"]
+
+
+RELEASE = "https://releases.hashicorp.com/consul/1.20.6/consul_1.20.6_linux_arm64.zip"
+
+
+@pytest.mark.parametrize(
+    ("url", "sha256", "wrong"),
+    [
+        (RELEASE, "", "consul_sha256"),
+        (RELEASE, "0" * 63, "consul_sha256"),
+        ("", "0" * 64, "consul_url"),
+        (RELEASE.replace("https", "http"), "0" * 64, "consul_url"),
+        ("https://example.com/consul.zip", "0" * 64, "consul_url"),
+    ],
+)
+def test_a_release_of_consul_is_named_whole(project: Project, url: str, sha256: str, wrong: str) -> None:
+    assert set(faults(project, consul_url=url, consul_sha256=sha256)) == {wrong}
+
+
+def test_the_version_of_a_release_of_consul_is_in_its_name(project: Project) -> None:
+    project.set_variables(consul_url=RELEASE, consul_sha256="0" * 64)
+    assert read(project).consul.version == "1.20.6"
