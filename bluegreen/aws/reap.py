@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bluegreen.aws.observe import MOST_ARNS_IN_A_CALL
+from bluegreen.aws.observe.balancers import MOST_ARNS_IN_A_CALL
 from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.model.orphans import Kind, Part
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner

@@ -9,9 +9,7 @@ import pytest
 
 from bluegreen.model.observation import Egress, Entrance
 from bluegreen.model.tags import Owner, Purpose
-from tests.aws.test_observe import WEB, World, recorded_session, tags_of, world
-
-__all__ = ["recorded_session", "world"]
+from tests.aws.world import WEB, World, tags_of
 
 API = Owner(project="bluegreen", stack="dev", service="api")
 

@@ -1,0 +1,38 @@
+"""What is read of Auto Scaling groups, and at what cost in calls."""
+
+from __future__ import annotations
+
+from bluegreen.model.tags import Owner
+from tests.aws.world import WEB, World
+
+
+def test_the_role_of_auto_scaling_is_there_once_it_was_made(world: World) -> None:
+    assert not world.observer.has_auto_scaling_role()
+    world.session.client("iam").create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com")
+    assert world.observer.has_auto_scaling_role()
+
+
+def test_groups_are_found_by_stack_and_service_in_one_call(world: World) -> None:
+    world.make_group("web-1", world.old)
+    world.make_group("api-1", world.old, service="api")
+    world.make_group("web-qa", world.old, stack="qa")
+    (seen,) = world.observer.groups(WEB)
+    assert (seen.name, seen.service, seen.minimum, seen.maximum, seen.desired) == ("web-1", "web", 1, 4, 2)
+    assert seen.target_groups == (world.old,)
+    assert len(seen.instances) == 2
+    assert world.calls == ["DescribeAutoScalingGroups"]
+    stack = Owner(project="bluegreen", stack="dev")
+    assert {group.service for group in world.observer.groups(stack)} == {"web", "api"}
+    assert world.observer.groups(Owner(project="other", stack="dev", service="web")) == ()
+
+
+def test_with_one_group_it_is_the_active_one_and_nobody_else_is_asked(world: World) -> None:
+    world.make_group("web-1", world.old)
+    groups = world.observer.groups(WEB)
+    world.calls.clear()
+    assert world.observer.active_of(groups) is groups[0]
+    assert world.calls == []
+
+
+def test_a_group_that_does_not_exist_is_none(world: World) -> None:
+    assert world.observer.group("nope") is None
