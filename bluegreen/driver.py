@@ -334,7 +334,8 @@ class Driver:
         """A soak that can't be watched to its end is not begun."""
         active = self._stack.fleet.active.release if self._stack.fleet else None
         is_cutover = any(step.fleet.active.release != active for step in steps)
-        soaks = sum(step.watch_seconds for step in steps) + settings.soak_seconds * is_cutover
+        soaks = sum(step.watch_seconds for step in steps)
+        soaks += (settings.soak_seconds + settings.kept_seconds) * is_cutover
         if soaks:
             needed = soaks + settings.progress_deadline_seconds
             check_credentials_last(self._stack.session.credentials_end(), datetime.now(UTC), needed)
@@ -397,7 +398,7 @@ class Driver:
         try:
             self._keep_watch(
                 Shift(owner=self._stack.owner, release=watched.version, shares=shares, domain=settings.domain),
-                settings.attest,
+                settings.attested,
                 SoakPolicy.from_settings(settings),
                 step.watch_seconds,
             )

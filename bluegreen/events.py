@@ -47,6 +47,7 @@ class Wait(StrEnum):
     SOAK = "soak"
     DRAIN = "drain"  # of requests in flight
     STICKY = "sticky"  # until sticky clients have left, at most so long
+    LEAVING = "leaving"  # of connections, which a Network Load Balancer leaves where they are: at most so long
 
 
 class Outcome(StrEnum):

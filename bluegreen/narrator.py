@@ -34,6 +34,7 @@ from bluegreen.model.notice import (
     ATTEST,
     GATE,
     GUARD,
+    GUARD_CONNECTIONS,
     GUARD_DRAINS,
     GUARD_STICKY,
     HEALTHY,
@@ -195,6 +196,8 @@ def events_in(line: str, stack: str) -> Iterator[Event]:
         yield WaitBegan(stack=stack, wait=Wait.DRAIN, group=found["group"], seconds=float(found["seconds"]))
     elif found := GUARD_STICKY.values_in(line):
         yield WaitBegan(stack=stack, wait=Wait.STICKY, group=found["group"], seconds=float(found["seconds"]))
+    elif found := GUARD_CONNECTIONS.values_in(line):
+        yield WaitBegan(stack=stack, wait=Wait.LEAVING, group=found["group"], seconds=float(found["seconds"]))
     elif found := SOAK.values_in(line):
         yield _checked(stack, Check.SOAK, found["said"], found["group"])
     elif found := ATTEST.values_in(line):
@@ -218,6 +221,8 @@ def line_of(event: Event) -> str:
             return GUARD_DRAINS.with_values(group=group, seconds=seconds)
         case WaitBegan(wait=Wait.STICKY, group=group, seconds=seconds):
             return GUARD_STICKY.with_values(group=group, seconds=seconds)
+        case WaitBegan(wait=Wait.LEAVING, group=group, seconds=seconds):
+            return GUARD_CONNECTIONS.with_values(group=group, seconds=seconds)
         case Health(group=group, healthy=healthy, wanted=wanted, reason=reason):
             said = (HEALTHY_BUT if reason else HEALTHY).with_values(healthy=healthy, wanted=wanted, said=reason)
             return GATE.with_values(group=group, said=said)

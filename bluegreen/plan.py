@@ -93,8 +93,8 @@ class Plan:
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
-    deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `cost`: when
-    all is done; `cost_at_peak`: while most machines run.
+    deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `kept_seconds`:
+    how long connections stay on what goes, at most. `cost`: when all is done; `cost_at_peak`: while most machines run.
     """
 
     stack: str
@@ -114,6 +114,7 @@ class Plan:
     findings: tuple[Finding, ...]
     refusals: tuple[str, ...]
     watch_seconds: int
+    kept_seconds: int
     seconds: float | None
 
     @property
@@ -178,6 +179,7 @@ def plan(stack: Stack, course: Course) -> Plan:
         findings=findings,
         refusals=(*misplaced, *(str(danger) for danger in course.dangers), *refused),
         watch_seconds=watch_seconds,
+        kept_seconds=settings.kept_seconds if active and course.steps else 0,
         seconds=expected_seconds(stack.history.events, course.verb),
     )
 

@@ -34,6 +34,7 @@ class AttestRun:
     report: Callable[[str], None]
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
+    deadline_seconds: float = DEADLINE_SECONDS
 
     async def run(self) -> Ready | Hopeless:
         """Ready once a whole sample is as it should be; hopeless where none was until the deadline."""
@@ -44,7 +45,7 @@ class AttestRun:
             match verdict:
                 case Ready():
                     return verdict
-                case Wait(summary) if waited >= DEADLINE_SECONDS:
+                case Wait(summary) if waited >= self.deadline_seconds:
                     return Hopeless(f"{summary}, after {waited:.0f} s", "Look at who answers at " + self.url)
                 case Wait(summary) if summary.split()[0] != said:
                     self.report(ATTEST.with_values(said=summary))

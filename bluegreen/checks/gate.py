@@ -33,6 +33,7 @@ from bluegreen.model.gate import (
     judge,
     serving,
 )
+from bluegreen.model.network_balancer import url_of
 from bluegreen.model.notice import GATE, GATE_RAISED, PASSED
 from bluegreen.model.observation import Alarm, Entrance, Group, Image, ScalingActivity, Target
 from bluegreen.model.soak import missing_alarms
@@ -328,7 +329,7 @@ class Gate:
 def _variables(entrance: Entrance, group: Group, cutover: Cutover, policy: GatePolicy) -> dict[str, str]:
     """What a user's command finds in its environment."""
     return {
-        "BLUEGREEN_PREVIEW_URL": entrance.url,
+        "BLUEGREEN_PREVIEW_URL": url_of(entrance.url, speaks_http=policy.proofs.speaks_http),
         "BLUEGREEN_PREVIEW_ADDRESS": entrance.address or urlsplit(entrance.url).hostname or "",
         "BLUEGREEN_PREVIEW_HEADER": "".join(f"{name}: {value}" for name, value in entrance.headers),
         "BLUEGREEN_RELEASE": group.release,

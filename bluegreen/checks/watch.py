@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, Protocol
 
-from bluegreen.checks.attest import AttestRun
+from bluegreen.checks.attest import DEADLINE_SECONDS, AttestRun
 from bluegreen.checks.patience import delay_after
 from bluegreen.checks.probe import Headers, Probe, probe, probe_at
 from bluegreen.errors import WatchFailed
 from bluegreen.model.attest import Attest
 from bluegreen.model.history import Kind
+from bluegreen.model.network_balancer import SETTLED_SECONDS, is_network
 from bluegreen.model.notice import ATTEST, PASSED, SOAK, SOAK_BEGAN
 from bluegreen.model.observation import Alarm, Entrance, Group, Target, Traffic
 from bluegreen.model.soak import Look, SoakPolicy, judge
@@ -121,6 +122,7 @@ class Watch:
             report=self.report,
             clock=self.clock,
             sleep=self.sleep,
+            deadline_seconds=SETTLED_SECONDS if is_network(entrance.listener) else DEADLINE_SECONDS,
         )
         match await run.run():
             case Ready(summary):

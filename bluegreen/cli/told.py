@@ -44,6 +44,8 @@ def _of_plan(plan: Plan) -> Iterator[str]:
     yield from cost_in_words(plan.cost, plan.cost_at_peak)
     if plan.watch_seconds:
         yield f"  watched for {duration(plan.watch_seconds)} in all"
+    if plan.kept_seconds:
+        yield f"  connections stay where they are for {duration(plan.kept_seconds)} at most"
     if plan.seconds is not None:
         yield f"  the last ones took about {duration(plan.seconds)}"
     for finding in plan.findings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -18,9 +19,12 @@ from bluegreen.components.stack import Stack
 from bluegreen.errors import BluegreenError
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.dns import NO_ZONES, Dns, Zones
+from bluegreen.model.network_balancer import LoadBalancer, url_of
 from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
 from bluegreen.model.tls import Tls
+
+IDLE_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,10 @@ class BalancerArgs:
 
     network: Network
     """Where it lives: in the public subnets, or in the private ones if it is internal."""
+    kind: LoadBalancer = LoadBalancer.APPLICATION
+    """What it passes on: requests, or whole connections. Fixed while a service runs behind it."""
+    speaks_http: bool = True
+    """Whether the machines may be asked by HTTP; those behind a network load balancer may not be."""
     listener_port: int = HTTP_PORT
     """The port that users meet."""
     preview_port: int = 9000
@@ -36,7 +44,7 @@ class BalancerArgs:
     preview_sources: Sequence[str] = ()
     """CIDRs that may reach the preview port."""
     tls: Tls | None = None
-    """HTTPS on both ports; None for HTTP."""
+    """HTTPS on both ports, of a network load balancer TLS; None for HTTP, or TCP."""
     dns: Dns | None = None
     """Names that lead here."""
     zones: Zones = NO_ZONES
@@ -47,8 +55,8 @@ class BalancerArgs:
     """The ARN of the web ACL that stands before it."""
     is_internal: bool = False
     """Whether it has private addresses only. Fixed while a service runs behind it."""
-    idle_timeout_seconds: int = 60
-    """How long a connection may be silent before it is closed."""
+    idle_timeout_seconds: int = 0
+    """How long a connection may be silent before it is closed; 0 for AWS's own 60, of a network load balancer 350."""
     certificate_days: int = 0
     """The alarm on the certificate goes off when it has no more left; 0 for none."""
     alarm_actions: Sequence[str] = ()
@@ -60,7 +68,7 @@ class BalancerArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, stack: Stack, network: Network) -> BalancerArgs:
-        """Settings `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
+        """Settings `loadBalancer`, `listenerPort`, `previewPort`, `previewCidrs`, `tls`, `dns`, `accessLogs`, `webAcl`,
         `internal`, `idleTimeoutSeconds`, `alarms`, `alarmTopic`, `deletionProtection`, `tags`.
         Raises as `Stack.admit` does, BluegreenError where the settings name another's `listener`."""
         if settings.listener:
@@ -71,6 +79,8 @@ class BalancerArgs:
         admitted = stack.admit(settings)
         return cls(
             network=network,
+            kind=settings.load_balancer,
+            speaks_http=settings.speaks_http,
             listener_port=settings.production_port,
             preview_port=settings.preview_port,
             preview_sources=settings.preview_cidrs or (network.cidr,),
@@ -89,8 +99,8 @@ class BalancerArgs:
 
 
 class Balancer(pulumi.ComponentResource):
-    """An Application Load Balancer for one service: it has one production and one preview listener. What they
-    forward to is the service's matter."""
+    """A load balancer for one service: it has one production and one preview listener. What they forward to is the
+    service's matter."""
 
     security_group_id: pulumi.Output[str]
     security_groups: Mapping[str, pulumi.Input[str]]
@@ -107,6 +117,8 @@ class Balancer(pulumi.ComponentResource):
     """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
     is_alone = True
     """No other service is behind it."""
+    is_network: bool
+    """Whether it is a Network Load Balancer."""
     group_tags: Mapping[str, str] = {}
     """For what is behind it."""
 
@@ -115,6 +127,7 @@ class Balancer(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
+        self.is_network = args.kind is LoadBalancer.NETWORK
 
         group = aws.ec2.SecurityGroup(
             f"{name}-balancer",
@@ -129,22 +142,20 @@ class Balancer(pulumi.ComponentResource):
             Purpose.PRODUCTION: self._allow(Purpose.PRODUCTION, args.listener_port, args.network.anywhere),
             Purpose.PREVIEW: self._allow(Purpose.PREVIEW, args.preview_port, args.preview_sources),
         }
-        if args.tls and args.tls.redirect_port:
-            self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, args.tls.redirect_port, args.network.anywhere)
+        if self._redirect_port:
+            self._rules[Purpose.REDIRECT] = self._allow(Purpose.REDIRECT, self._redirect_port, args.network.anywhere)
         self._service = ""
         network, logs = args.network, args.access_logs
-        # AWS has internal load balancers with IPv4 addresses alone (ELB API, SetIpAddressType).
+        # AWS has internal load balancers, of either kind, with IPv4 addresses alone (ELB API, SetIpAddressType).
         is_dualstack = network.has_ipv6 and not args.is_internal
         self._balancer = aws.lb.LoadBalancer(
             name,
-            load_balancer_type="application",
+            load_balancer_type=args.kind.value,
             ip_address_type="dualstack" if is_dualstack else None,
             internal=args.is_internal or None,
             security_groups=[group.id],
             subnets=network.private_subnet_ids if args.is_internal else network.public_subnet_ids,
-            desync_mitigation_mode="strictest",
-            drop_invalid_header_fields=True,
-            idle_timeout=args.idle_timeout_seconds,
+            **self._kind_options(),
             access_logs={"bucket": logs.bucket, "prefix": logs.prefix or None, "enabled": True} if logs else None,
             enable_deletion_protection=args.is_protected,
             tags=self._tags(name),
@@ -220,9 +231,10 @@ class Balancer(pulumi.ComponentResource):
             self._listener_name(purpose),
             load_balancer_arn=self._balancer.arn,
             port=self._args.listener_port if purpose is Purpose.PRODUCTION else self._args.preview_port,
-            protocol="HTTPS" if tls else "HTTP",
+            protocol=self._protocol,
             certificate_arn=self._certificate,
             ssl_policy=tls.policy if tls else None,
+            tcp_idle_timeout_seconds=(self._args.idle_timeout_seconds or None) if self._protocol == "TCP" else None,
             default_actions=[forward(forward_to, sticky_seconds)],
             tags={**tags, LISTENER: purpose, "Name": self._listener_name(purpose)},
             opts=pulumi.ResourceOptions.merge(opts, own),
@@ -231,7 +243,7 @@ class Balancer(pulumi.ComponentResource):
     def redirect(self, tags: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
         """Answer HTTP with the way to HTTPS, where there is HTTPS and a port for that."""
         rules = self._rules.get(Purpose.REDIRECT)
-        if not self._args.tls or not rules:
+        if not rules:
             return
         redirect = aws.lb.ListenerDefaultActionRedirectArgs(
             protocol="HTTPS", port=str(self._args.listener_port), status_code="HTTP_301"
@@ -240,12 +252,33 @@ class Balancer(pulumi.ComponentResource):
         aws.lb.Listener(
             name,
             load_balancer_arn=self._balancer.arn,
-            port=self._args.tls.redirect_port,
+            port=self._redirect_port,
             protocol="HTTP",
             default_actions=[aws.lb.ListenerDefaultActionArgs(type="redirect", redirect=redirect)],
             tags={**tags, LISTENER: Purpose.REDIRECT, "Name": name},
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=rules)),
         )
+
+    @property
+    def _protocol(self) -> str:
+        if self.is_network:
+            return "TLS" if self._args.tls else "TCP"
+        return "HTTPS" if self._args.tls else "HTTP"
+
+    @property
+    def _redirect_port(self) -> int:
+        """Where HTTP is answered with the way to HTTPS; 0 for nowhere."""
+        return self._args.tls.redirect_port if self._args.tls and not self.is_network else 0
+
+    def _kind_options(self) -> dict[str, Any]:
+        if self.is_network:
+            # Off by default, and then what comes in by a zone is dropped where no machine of it is healthy.
+            return {"enable_cross_zone_load_balancing": True}
+        return {
+            "desync_mitigation_mode": "strictest",
+            "drop_invalid_header_fields": True,
+            "idle_timeout": self._args.idle_timeout_seconds or IDLE_SECONDS,
+        }
 
     def _listener_name(self, purpose: Purpose) -> str:
         """With its rules' names.
@@ -284,8 +317,10 @@ class Balancer(pulumi.ComponentResource):
 
     def _url(self, port: int) -> pulumi.Output[str]:
         scheme, usual = ("https", HTTPS_PORT) if self._args.tls else ("http", HTTP_PORT)
-        shown = "" if port == usual else f":{port}"
-        return self.address.apply(lambda address: f"{scheme}://{self._domain or address}{shown}")
+        args, shown = self._args, "" if port == usual and self._args.speaks_http else f":{port}"
+        return self.address.apply(
+            lambda address: url_of(f"{scheme}://{self._domain or address}{shown}", speaks_http=args.speaks_http)
+        )
 
     def _put_behind(self, web_acl: str) -> pulumi.Resource:
         # The end of an association leaves the load balancer with none, whoever has made the next one by then.

@@ -38,7 +38,7 @@ from bluegreen.ledger.operator import operator_here
 from bluegreen.ledger.places import open_ledger
 from bluegreen.model.fleet import ALL_TRAFFIC, Fleet
 from bluegreen.model.gate import GatePolicy
-from bluegreen.model.guard import Part
+from bluegreen.model.guard import Connections, Part
 from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
@@ -71,6 +71,7 @@ class ServicePolicy:
     soak: SoakPolicy
     soak_seconds: float = 0
     sticky_seconds: int = 0
+    kept_seconds: int = 0
     windows: tuple[Window, ...] = ()
 
     @classmethod
@@ -81,6 +82,7 @@ class ServicePolicy:
             soak=SoakPolicy.from_settings(settings),
             soak_seconds=settings.soak_seconds,
             sticky_seconds=settings.group_stickiness_seconds,
+            kept_seconds=settings.kept_seconds,
             windows=settings.windows,
         )
 
@@ -275,9 +277,9 @@ class Hooks:
         names = policy.gate.alarm_names
         if missing := missing_alarms(names, await asyncio.to_thread(self._observer.alarms, names)):
             raise GateFailed(*missing)
-        if policy.soak_seconds:
+        if watched := policy.soak_seconds + policy.kept_seconds:
             expiry = await asyncio.to_thread(self._session.credentials_end)
-            check_credentials_last(expiry, datetime.now(UTC), policy.soak_seconds + policy.gate.deadline_seconds)
+            check_credentials_last(expiry, datetime.now(UTC), watched + policy.gate.deadline_seconds)
 
     async def _prove_candidate(self, args: pulumi.ResourceHookArgs) -> None:
         inputs = args.new_inputs or {}
@@ -316,12 +318,16 @@ class Hooks:
         before = actions_in(args.old_inputs or {})
         if args.id and (not before or forward_weights(before)):
             return args.id
+        return await self._production_listener(owner) or args.id or None
+
+    async def _production_listener(self, owner: Owner) -> str:
+        """The one that takes a service's traffic, or the rule (ARN); empty where there is none."""
         for group in await asyncio.to_thread(self._observer.groups, owner):
             for arn in group.target_groups:
                 found = await asyncio.to_thread(self._observer.entrance, arn, Purpose.PRODUCTION)
                 if found and found.weights:
                     return found.listener
-        return args.id or None
+        return ""
 
     async def _leased(self, owner: Owner) -> None:
         """Nothing is deleted beside another deployment of the stack. Asked once a run."""
@@ -451,10 +457,11 @@ class Hooks:
             await self._unprotected(owner)
         if owner and not is_declared:
             await self._watched(owner)
+        moved = self._moved.get(owner) if owner else None
+        connections = await self._connections(owner, moved) if owner and not is_declared else None
         if args.type == GROUP_TYPE:
-            moved = self._moved.get(owner) if owner else None
             target_groups = tuple(outputs.get("targetGroupArns") or ())
-            await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved)
+            await self._guard.release(outputs["name"], Part.MACHINES, target_groups, moved, connections)
             if is_declared:
                 await asyncio.to_thread(
                     self._recorder.note, Kind.DESTROYED, release=tags.get(RELEASE, ""), evidence=self._told
@@ -463,7 +470,16 @@ class Hooks:
                 await self._save_evidence_of_failure(outputs["name"], tags.get(RELEASE, ""))
         else:
             name = outputs.get("autoscalingGroupName") or tags.get(SERVER_GROUP, "")
-            await self._guard.release(name, Part.ATTACHMENT)
+            await self._guard.release(name, Part.ATTACHMENT, moved=moved, connections=connections)
+
+    async def _connections(self, owner: Owner, moved: TrafficMoved | None) -> Connections | None:
+        """What may still be on a server group that goes, of a service that has run before. A destroy cuts off all."""
+        limit = self._services[owner].kept_seconds
+        if not limit or self._run.is_destroy or (moved and not moved.listener):
+            return None
+        listener = (moved.listener if moved else "") or await self._production_listener(owner)
+        before = await asyncio.to_thread(self._before)
+        return Connections(limit_seconds=limit, listener=listener, moved_at=before.moved_at) if listener else None
 
     def _owner_of(self, outputs: Mapping[str, Any], tags: Mapping[str, str]) -> Owner | None:
         """Whose a part of a server group is; None where the program declares no such service any more.

@@ -66,32 +66,7 @@ class ServerGroup(pulumi.ComponentResource):
 
         # First, so that a wrong image stops the rest of the group from being made.
         self._template = self._launch_template()
-        target, health = self._release.target, self._release.target.health
-        self.target_group = aws.lb.TargetGroup(
-            self._release.name,
-            port=target.port,
-            protocol=target.protocol,
-            protocol_version=target.protocol_version,
-            target_type=target.target_type,
-            load_balancing_algorithm_type=target.algorithm,
-            vpc_id=args.vpc_id,
-            deregistration_delay=target.drain_seconds,
-            stickiness=aws.lb.TargetGroupStickinessArgs(
-                type="lb_cookie", enabled=True, cookie_duration=target.stickiness_seconds
-            )
-            if target.stickiness_seconds
-            else None,
-            health_check=aws.lb.TargetGroupHealthCheckArgs(
-                path=health.path,
-                interval=health.interval_seconds,
-                timeout=health.timeout_seconds,
-                healthy_threshold=health.healthy_threshold,
-                unhealthy_threshold=health.unhealthy_threshold,
-                matcher=health.matcher,
-            ),
-            tags=self._tags(),
-            opts=self._with(depends_on=[self._template]),
-        )
+        self.target_group = self._make_target_group()
 
     def launch(self, after: Sequence[pulumi.Resource]) -> None:
         """Start the machines, once `after` is there."""
@@ -284,9 +259,11 @@ class ServerGroup(pulumi.ComponentResource):
         actions: Sequence[str] = (),
         *,
         is_alone: bool = True,
+        is_network: bool = False,
     ) -> None:
         """Make the release's own alarms, once `after` is there. Ends the component. `balancer`: its metrics' name.
-        `actions`: ARNs of what hears of them. `is_alone`: whether the load balancer is the service's alone."""
+        `actions`: ARNs of what hears of them. `is_alone`: whether the load balancer is the service's alone;
+        `is_network`: whether it is a Network Load Balancer."""
         of_balancer = {"LoadBalancer": balancer}
         of_target_group = {**of_balancer, "TargetGroup": self.target_group.arn_suffix}
         of_group = {"AutoScalingGroupName": self.group.name}
@@ -296,7 +273,8 @@ class ServerGroup(pulumi.ComponentResource):
                 return of_group
             return of_balancer if query.is_of_balancer else of_target_group
 
-        for alarm in alarms_of(settings, self._args.plan.capacity.maximum, is_alone=is_alone):
+        maximum = self._args.plan.capacity.maximum
+        for alarm in alarms_of(settings, maximum, is_alone=is_alone, is_network=is_network):
             name = f"{self._release.name}-{alarm.name}"
             aws.cloudwatch.MetricAlarm(
                 name,
@@ -326,6 +304,38 @@ class ServerGroup(pulumi.ComponentResource):
             "autoScalingGroup": self.group.name,
             "targetGroup": self.target_group.arn,
         }
+
+    def _make_target_group(self) -> aws.lb.TargetGroup:
+        target, health = self._release.target, self._release.target.health
+        return aws.lb.TargetGroup(
+            self._release.name,
+            port=target.port,
+            protocol=target.protocol,
+            protocol_version=target.protocol_version or None,
+            target_type=target.target_type,
+            load_balancing_algorithm_type=target.algorithm or None,
+            vpc_id=self._args.vpc_id,
+            deregistration_delay=target.drain_seconds,
+            # The machine ends then: its clients are to hear of it, and not to talk to nobody.
+            connection_termination=True if target.is_network else None,
+            stickiness=aws.lb.TargetGroupStickinessArgs(
+                type="lb_cookie", enabled=True, cookie_duration=target.stickiness_seconds
+            )
+            if target.stickiness_seconds
+            else None,
+            health_check=aws.lb.TargetGroupHealthCheckArgs(
+                # Of a target group for TCP it would be TCP.
+                protocol=(health.protocol or "HTTP") if target.is_network else None,
+                path=health.path or None,
+                interval=health.interval_seconds,
+                timeout=health.timeout_seconds,
+                healthy_threshold=health.healthy_threshold,
+                unhealthy_threshold=health.unhealthy_threshold,
+                matcher=health.matcher or None,
+            ),
+            tags=self._tags(),
+            opts=self._with(depends_on=[self._template]),
+        )
 
     def _launch_template(self) -> aws.ec2.LaunchTemplate:
         launch, user_data = self._release.launch, self._user_data()

@@ -180,8 +180,14 @@ class Service(pulumi.ComponentResource):
         for plan, server_group in server_groups.items():
             suffix = args.balancer.arn_suffix
             server_group.scale([production], suffix, may_scale_in=plan.may_scale_in, settings=args.scaling)
-            is_alone = args.balancer.is_alone
-            server_group.alarm([production], suffix, args.alarms, actions=args.alarm_actions, is_alone=is_alone)
+            server_group.alarm(
+                [production],
+                suffix,
+                args.alarms,
+                actions=args.alarm_actions,
+                is_alone=args.balancer.is_alone,
+                is_network=args.balancer.is_network,
+            )
         if args.has_dashboard:
             self._show(owner, server_groups, after=production)
 
@@ -219,7 +225,15 @@ class Service(pulumi.ComponentResource):
                 Line(version=version, role=role, target_group=group)
                 for (version, role), group in zip(roles, groups, strict=True)
             ]
-            return json.dumps(body_of(lines, region=args.region, balancer=balancer, alarms=args.alarms))
+            return json.dumps(
+                body_of(
+                    lines,
+                    region=args.region,
+                    balancer=balancer,
+                    alarms=args.alarms,
+                    is_network=args.balancer.is_network,
+                )
+            )
 
         aws.cloudwatch.Dashboard(
             self.name,

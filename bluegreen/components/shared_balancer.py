@@ -82,6 +82,8 @@ class SharedBalancer(pulumi.ComponentResource):
     """Whether the URLs have a domain of the users' in them, which must lead to `address`."""
     is_alone = False
     """Other services are behind the load balancer."""
+    is_network = False
+    """Only an Application Load Balancer has rules."""
     group_tags: Mapping[str, str] = {BALANCER: SHARED}
     """For what is behind it."""
 

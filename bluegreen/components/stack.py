@@ -267,6 +267,13 @@ class Stack:
         if is_shared and not settings.listener:
             message = f"is unset, and the stack runs behind {balancer.arn}, which is not its own; {back}"
             raise SettingsError([Fault("bluegreen:listener", message)])
+        if not settings.listener and balancer.kind != settings.load_balancer:
+            message = (
+                f"is {settings.load_balancer}, and the stack runs behind one that is {balancer.kind}: the one can't "
+                "become the other, and its address would change under the users. Set it back; or make another stack "
+                "with it, and let DNS lead there"
+            )
+            raise SettingsError([Fault("bluegreen:loadBalancer", message)])
         if not settings.listener and balancer.is_internal != settings.internal:
             runs = "internal" if balancer.is_internal else "public"
             message = f"the stack runs behind a load balancer that is {runs}; one can't become the other"

@@ -15,6 +15,7 @@ UNHEALTHY = "unhealthy"
 CAPACITY = "capacity"
 CAPACITY_METRIC = "GroupDesiredCapacity"
 BALANCERS = "AWS/ApplicationELB"
+NETWORK_BALANCERS = "AWS/NetworkELB"
 GROUPS = "AWS/AutoScaling"
 PERIOD_SECONDS = 60
 """How often Elastic Load Balancing reports."""
@@ -51,10 +52,15 @@ class ReleaseAlarm:
         return any(query.is_of_balancer for query in self.queries)
 
 
-def alarms_of(settings: AlarmSettings, maximum: int, *, is_alone: bool = True) -> Iterator[ReleaseAlarm]:
+def alarms_of(
+    settings: AlarmSettings, maximum: int, *, is_alone: bool = True, is_network: bool = False
+) -> Iterator[ReleaseAlarm]:
     """Those that the settings don't leave out. `maximum`: machines that the group may have. `is_alone`: whether the
-    load balancer's metrics are of no other service too."""
-    yield from (each for each in _of_traffic(settings) if is_alone or not each.is_of_balancer)
+    load balancer's metrics are of no other service too. `is_network`: whether it knows of connections alone."""
+    if not is_network:
+        yield from (each for each in _of_requests(settings) if is_alone or not each.is_of_balancer)
+    if settings.unhealthy_hosts:
+        yield _of_health(settings.unhealthy_hosts, NETWORK_BALANCERS if is_network else BALANCERS)
     if settings.capacity_minutes and maximum:
         yield ReleaseAlarm(
             name=CAPACITY,
@@ -68,8 +74,8 @@ def alarms_of(settings: AlarmSettings, maximum: int, *, is_alone: bool = True) -
         )
 
 
-def _of_traffic(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
-    """What a soak goes by."""
+def _of_requests(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
+    """What a soak goes by, beside the machines' health."""
     if settings.error_percent:
         yield ReleaseAlarm(
             name="errors",
@@ -100,13 +106,18 @@ def _of_traffic(settings: AlarmSettings) -> Iterator[ReleaseAlarm]:
             threshold=settings.latency_seconds,
             queries=(Query(id="latency", metric="TargetResponseTime", statistic="p99", is_returned=True),),
         )
-    if settings.unhealthy_hosts:
-        yield ReleaseAlarm(
-            name=UNHEALTHY,
-            description="Machines of this release that fail their health check",
-            threshold=settings.unhealthy_hosts,
-            queries=(Query(id="unhealthy", metric="UnHealthyHostCount", statistic="Maximum", is_returned=True),),
-        )
+
+
+def _of_health(threshold: float, namespace: str) -> ReleaseAlarm:
+    query = Query(
+        id="unhealthy", namespace=namespace, metric="UnHealthyHostCount", statistic="Maximum", is_returned=True
+    )
+    return ReleaseAlarm(
+        name=UNHEALTHY,
+        description="Machines of this release that fail their health check",
+        threshold=threshold,
+        queries=(query,),
+    )
 
 
 def _percent(errors: str, label: str) -> Query:

@@ -89,10 +89,11 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     endpoints = settings.zones * len(services_of(settings.endpoints))
     yield CostLine("interface endpoint", endpoints, prices.INTERFACE_ENDPOINT)
     is_alone = settings.listener is None
-    yield CostLine("load balancer", int(is_alone), prices.LOAD_BALANCER)
+    balancer = prices.NETWORK_LOAD_BALANCER if settings.is_network else prices.LOAD_BALANCER
+    yield CostLine("load balancer", int(is_alone), balancer)
     of_balancer = settings.zones if is_alone and not settings.internal else 0
     yield CostLine("public address", gateways + routers + of_balancer, prices.PUBLIC_ADDRESS)
-    alarms = alarms_of(settings.alarms, settings.max_size, is_alone=is_alone)
+    alarms = alarms_of(settings.alarms, settings.max_size, is_alone=is_alone, is_network=settings.is_network)
     metrics = sum(1 for alarm in alarms for query in alarm.queries if not query.expression)
     metrics += len(settings.scaling.steps)
     of_certificate = int(settings.tls is not None and settings.alarms.certificate_days > 0)

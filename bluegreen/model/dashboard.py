@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bluegreen.model.alarms import BALANCERS, PERIOD_SECONDS
+from bluegreen.model.alarms import BALANCERS, NETWORK_BALANCERS, PERIOD_SECONDS
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import Owner
 
 WIDTH, HEIGHT = 12, 6
 """Of a widget; a dashboard is 24 wide (CloudWatch API, "Dashboard body structure and syntax")."""
+
+LATENCY = "Time to answer, 99th percentile, in seconds"
+HEALTH = "Healthy machines"
+
+Metric = list[Any]
+"""A line of a widget, as the body of a dashboard has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,35 +39,66 @@ def name_of(owner: Owner) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", f"{owner.project}-{owner.stack}-{owner.service}")
 
 
-def body_of(lines: Sequence[Line], *, region: str, balancer: str, alarms: AlarmSettings) -> dict[str, Any]:
-    """`balancer`: as its metrics name it. Where a line alone sets an alarm off, the threshold is shown."""
-    widgets = [
-        ("Requests in a minute", "RequestCount", "Sum"),
-        ("5xx of the release, in a minute", "HTTPCode_Target_5XX_Count", "Sum"),
-        ("Time to answer, 99th percentile, in seconds", "TargetResponseTime", "p99"),
-        ("Healthy machines", "HealthyHostCount", "Minimum"),
+def body_of(
+    lines: Sequence[Line], *, region: str, balancer: str, alarms: AlarmSettings, is_network: bool = False
+) -> dict[str, Any]:
+    """`balancer`: as its metrics name it. Where a line alone sets an alarm off, the threshold is shown. `is_network`:
+    whether it counts connections alone, of all releases together."""
+    shown = _of_connections(lines, balancer) if is_network else _of_requests(lines, balancer)
+    return {
+        "widgets": [
+            _widget(at, title, statistic, metrics, region, alarms)
+            for at, (title, statistic, metrics) in enumerate(shown)
+        ]
+    }
+
+
+def _of_requests(lines: Sequence[Line], balancer: str) -> Iterator[tuple[str, str, list[Metric]]]:
+    own: Metric = [
+        BALANCERS,
+        "HTTPCode_ELB_5XX_Count",
+        "LoadBalancer",
+        balancer,
+        {"label": "the load balancer's own"},
     ]
-    return {"widgets": [_widget(at, *each, lines, region, balancer, alarms) for at, each in enumerate(widgets)]}
+    for title, metric, statistic, more in (
+        ("Requests in a minute", "RequestCount", "Sum", []),
+        ("5xx of the release, in a minute", "HTTPCode_Target_5XX_Count", "Sum", [own]),
+        (LATENCY, "TargetResponseTime", "p99", []),
+        (HEALTH, "HealthyHostCount", "Minimum", []),
+    ):
+        yield title, statistic, [*_of_releases(BALANCERS, metric, lines, balancer), *more]
+
+
+def _of_connections(lines: Sequence[Line], balancer: str) -> Iterator[tuple[str, str, list[Metric]]]:
+    def whole(metric: str, label: str) -> Metric:
+        return [NETWORK_BALANCERS, metric, "LoadBalancer", balancer, {"label": label}]
+
+    yield "New connections in a minute", "Sum", [whole("NewFlowCount", "all releases")]
+    yield "Connections", "Maximum", [whole("ActiveFlowCount", "all releases")]
+    yield (
+        "Connections that were reset, in a minute",
+        "Sum",
+        [
+            whole("TCP_Target_Reset_Count", "by a machine"),
+            whole("TCP_Client_Reset_Count", "by a client"),
+            whole("TCP_ELB_Reset_Count", "by the load balancer"),
+        ],
+    )
+    yield HEALTH, "Minimum", _of_releases(NETWORK_BALANCERS, "HealthyHostCount", lines, balancer)
+
+
+def _of_releases(namespace: str, metric: str, lines: Sequence[Line], balancer: str) -> list[Metric]:
+    return [
+        [namespace, metric, "TargetGroup", line.target_group, "LoadBalancer", balancer, {"label": line.label}]
+        for line in lines
+    ]
 
 
 def _widget(
-    at: int,
-    title: str,
-    metric: str,
-    statistic: str,
-    lines: Sequence[Line],
-    region: str,
-    balancer: str,
-    alarms: AlarmSettings,
+    at: int, title: str, statistic: str, metrics: list[Metric], region: str, alarms: AlarmSettings
 ) -> dict[str, Any]:
-    metrics: list[list[Any]] = [
-        [BALANCERS, metric, "TargetGroup", line.target_group, "LoadBalancer", balancer, {"label": line.label}]
-        for line in lines
-    ]
-    if metric == "HTTPCode_Target_5XX_Count":
-        own = {"label": "the load balancer's own"}
-        metrics.append([BALANCERS, "HTTPCode_ELB_5XX_Count", "LoadBalancer", balancer, own])
-    threshold = alarms.latency_seconds if metric == "TargetResponseTime" else 0
+    threshold = alarms.latency_seconds if title == LATENCY else 0
     marked = {"annotations": {"horizontal": [{"label": "alarm", "value": threshold}]}} if threshold else {}
     return {
         "type": "metric",

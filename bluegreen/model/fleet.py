@@ -163,7 +163,7 @@ class Fleet:
             fleet = cls(tuple(groups))
         except ValueError as error:
             raise SettingsError([Fault("bluegreen:fleet", str(error))]) from error
-        if fault := _stickiness_fault(fleet, settings):
+        if fault := _stickiness_fault(fleet, settings) or _kind_fault(fleet, settings):
             raise SettingsError([fault])
         return fleet
 
@@ -252,6 +252,18 @@ def _stickiness_fault(fleet: Fleet, settings: Settings) -> Fault | None:
             "refuses that. Keep groupStickinessSeconds until that release is gone"
         )
         return Fault("bluegreen:groupStickinessSeconds", message)
+    return None
+
+
+def _kind_fault(fleet: Fleet, settings: Settings) -> Fault | None:
+    """A target group is for one kind of load balancer."""
+    for group in fleet.groups:
+        if group.release.target.is_network is not settings.is_network:
+            message = (
+                f"{settings.load_balancer}, and release {group.release.version} was made for the other kind of load "
+                "balancer: its target group can't be behind this one. Deploy its image anew"
+            )
+            return Fault("bluegreen:loadBalancer", message)
     return None
 
 

@@ -66,6 +66,7 @@ class Proofs:
     """What a candidate must show through the preview listener, beside healthy machines.
 
     `preview_sources`: the networks that may reach that listener. `domain`: what it is asked by, if it speaks HTTPS.
+    `speaks_http`: whether it may be asked by HTTP.
     """
 
     smoke_tests: tuple[SmokeTest, ...] = ()
@@ -74,6 +75,7 @@ class Proofs:
     attest: Attest = NOTHING
     preview_sources: tuple[str, ...] = ()
     domain: str = ""
+    speaks_http: bool = True
 
     @property
     def are_none(self) -> bool:
@@ -111,9 +113,10 @@ class GatePolicy:
                 smoke_tests=settings.smoke_tests,
                 migration=settings.migration,
                 command=settings.gate_command,
-                attest=settings.attest,
+                attest=settings.attested,
                 preview_sources=settings.preview_sources,
                 domain=settings.domain,
+                speaks_http=settings.speaks_http,
             ),
             images={plan.release.version: plan.release.image for plan in fleet.groups},
             proven=frozenset(settings.fleet.seen_healthy),

@@ -260,6 +260,16 @@ class History:
                 return event.release
         return ""
 
+    @property
+    def moved_at(self) -> datetime | None:
+        """When the production listener was last changed; None where nobody noted it, or may have died before."""
+        for event in reversed(self._since_destroyed()):
+            if event.kind is Kind.CUTOVER:
+                return event.at
+            if event.kind is Kind.GATE_PASSED:
+                return None
+        return None
+
     def last_rollback(self) -> LastRollback | None:
         """The last deployment, if it was a rollback."""
         began = [

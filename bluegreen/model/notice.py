@@ -55,6 +55,8 @@ GATE_COMMAND = Notice("gate: command: {said}")
 
 GUARD = Notice("guard: {said}")
 GUARD_DRAINS = Notice("guard: {group} has {seconds:.0f} s for the requests in flight")
+GUARD_CONNECTIONS = Notice("guard: {group} keeps the connections that it has, for {seconds:.0f} s at most")
+GUARD_NO_CONNECTIONS = Notice("{group} has no connections left: the load balancer has none at all")
 GUARD_STICKY = Notice("guard: {group} waits until its sticky clients have left, at most {seconds:.0f} s")
 
 ATTEST = Notice("attest: {said}")

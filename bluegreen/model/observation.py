@@ -114,11 +114,13 @@ class Vpc:
 
 @dataclass(frozen=True, kw_only=True)
 class Balancer:
-    """A load balancer. `address`: its name in DNS, of which Route 53 knows by `address_zone`."""
+    """A load balancer. `kind` as in the ELB API: application, network, gateway. `address`: its name in DNS, of which
+    Route 53 knows by `address_zone`."""
 
     arn: str
     vpc: str
     is_internal: bool
+    kind: str = "application"
     address: str = ""
     address_zone: str = ""
     is_dualstack: bool = False

@@ -184,11 +184,10 @@ def _has_public_address(resource: Resource) -> bool:
 
 
 def _serves_plainly(resource: Resource) -> bool:
-    """An HTTP listener that does something else than send users to HTTPS."""
+    """An HTTP listener that does something else than send users to HTTPS, or one of TCP."""
     action = resource["defaultActions.type"]
-    return resource["protocol"] == "HTTP" and not (
-        action == "redirect" and resource["defaultActions.redirect.protocol"] == "HTTPS"
-    )
+    is_way_to_https = action == "redirect" and resource["defaultActions.redirect.protocol"] == "HTTPS"
+    return resource["protocol"] == "TCP" or (resource["protocol"] == "HTTP" and not is_way_to_https)
 
 
 def _takes_old_tls(resource: Resource) -> bool:
@@ -199,6 +198,15 @@ def _takes_old_tls(resource: Resource) -> bool:
 
 def _is_application(resource: Resource) -> bool:
     return (resource["loadBalancerType"] or "application") == "application"
+
+
+def _keeps_no_logs(resources: Resources) -> Iterator[tuple[Resource, str]]:
+    """A Network Load Balancer has nothing to write down but TLS connections."""
+    with_tls = {key for each in resources if each["protocol"] == "TLS" for key in each.depends_on}
+    for each in resources:
+        is_concerned = each.type == LOAD_BALANCER and (_is_application(each) or each.key in with_tls)
+        if is_concerned and not _is(each["accessLogs.enabled"], "true"):
+            yield each, "set accessLogs"
 
 
 def _ignores_the_balancer(resource: Resource) -> bool:
@@ -331,7 +339,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         "CKV_AWS_91",
         "A load balancer keeps access logs",
-        _each([LOAD_BALANCER], lambda it: not _is(it["accessLogs.enabled"], "true"), "set accessLogs"),
+        _keeps_no_logs,
     ),
     Policy(
         "CKV_AWS_150",
@@ -340,8 +348,8 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         "CKV2_AWS_20",
-        "Users are served by HTTPS, and sent there from HTTP",
-        _each([LISTENER], _serves_plainly, "set tls: a certificate, and a redirect from HTTP"),
+        "Users are served by HTTPS or TLS, and sent there from HTTP",
+        _each([LISTENER], _serves_plainly, "set tls: a certificate, and of HTTP a redirect"),
     ),
     Policy(
         "CKV_AWS_103",

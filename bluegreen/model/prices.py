@@ -19,6 +19,10 @@ HOURS_OF_A_MONTH = 730
 LOAD_BALANCER = 0.0225
 """An Application Load Balancer, without its LCUs, which go by traffic."""
 
+NETWORK_LOAD_BALANCER = 0.0225
+"""Without its NLCUs, which go by traffic: 0.006 each and hour. With cross-zone load balancing, what goes from one zone
+to another is paid for too."""
+
 NAT_GATEWAY = 0.045
 """Without what goes through it."""
 

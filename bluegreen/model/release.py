@@ -8,6 +8,7 @@ change in place (minSize and maxSize, tags, the deadline) is therefore not part 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ NOT_DIGESTED_WHERE_EMPTY = (
     ("launch", "volume_key"),
     ("launch", "mixed_instances"),
     ("target", "stickiness_seconds"),
+    ("target", "health", "protocol"),
 )
 """Settings that came later: a release without them keeps the version that it was recorded with, so that its record is
 still read and nobody's stack deploys anew."""
@@ -72,6 +74,7 @@ class HealthSettings:
     healthy_threshold: int
     unhealthy_threshold: int
     matcher: str
+    protocol: str = ""  # empty where it is HTTP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,11 @@ class TargetSettings:
     target_type: str = "instance"
     algorithm: str = "round_robin"
     stickiness_seconds: int = 0  # of a client to a machine; 0: none
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is for a Network Load Balancer, which has neither an `algorithm` nor a `protocol_version`."""
+        return self.protocol == "TCP"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +132,15 @@ class Release:
                 vpc_cidr=settings.vpc_cidr,
                 drain_seconds=settings.drain_seconds,
                 stickiness_seconds=settings.target_stickiness_seconds,
+                **({"protocol": "TCP", "protocol_version": "", "algorithm": ""} if settings.is_network else {}),
                 health=HealthSettings(
-                    path=check.path,
+                    path=check.path if settings.speaks_http else "",
                     interval_seconds=check.interval_seconds,
                     timeout_seconds=check.timeout_seconds,
                     healthy_threshold=check.healthy_threshold,
                     unhealthy_threshold=check.unhealthy_threshold,
-                    matcher=check.matcher,
+                    matcher=check.matcher if settings.speaks_http else "",
+                    protocol="" if settings.speaks_http else "TCP",
                 ),
             ),
         )
@@ -153,9 +163,10 @@ class Release:
     def version(self) -> str:
         """Eight hex digits that stay the same as long as every setting does."""
         fields = dataclasses.asdict(self)
-        for part, name in NOT_DIGESTED_WHERE_EMPTY:
-            if not fields[part][name]:
-                del fields[part][name]
+        for *parts, name in NOT_DIGESTED_WHERE_EMPTY:
+            within = functools.reduce(dict.__getitem__, parts, fields)
+            if not within[name]:
+                del within[name]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 

@@ -19,12 +19,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options, shared_listener
+from bluegreen.model import launch_options, network_balancer, shared_listener
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
 from bluegreen.model.artifact_bucket import Artifacts
-from bluegreen.model.attest import DEFAULT, Attest
+from bluegreen.model.attest import DEFAULT, NOTHING, Attest
 from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
 from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
@@ -47,6 +47,12 @@ from bluegreen.model.launch_options import (
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.mixed_instances import MixedInstances
 from bluegreen.model.nat_instance import NatInstance
+from bluegreen.model.network_balancer import (
+    CONNECTION_SECONDS,
+    MAX_CONNECTION_SECONDS,
+    HealthProtocol,
+    LoadBalancer,
+)
 from bluegreen.model.policies import POLICIES
 from bluegreen.model.scaling import Scaling
 from bluegreen.model.schema import ConfigModel, bucket_name, decoded, ipv4_network, machine_type, refusal
@@ -71,8 +77,8 @@ MAX_SOAK_SECONDS = 24 * 3600
 MAX_STICKINESS_SECONDS = 7 * 24 * 3600
 """Of both kinds (ELB API: TargetGroupStickinessConfig, stickiness.lb_cookie.duration_seconds)."""
 
-MAX_IDLE_SECONDS = 4000
-"""Application Load Balancers guide, "Connection idle timeout"."""
+MAX_IDLE_SECONDS = {LoadBalancer.APPLICATION: 4000, LoadBalancer.NETWORK: 6000}
+"""Guides to each kind of load balancer, "Connection idle timeout"."""
 
 MAX_ALARM_NAMES = 100
 """What one DescribeAlarms takes."""
@@ -241,8 +247,10 @@ AlarmName = Annotated[str, AfterValidator(_alarm_name)]
 
 
 class HealthCheck(ConfigModel):
-    """The target group's health check. Ranges: ELB API, CreateTargetGroup."""
+    """The target group's health check. Ranges: ELB API, CreateTargetGroup; they are the same for both kinds of load
+    balancers. `protocol`: only a Network Load Balancer may ask by TCP."""
 
+    protocol: HealthProtocol = HealthProtocol.HTTP
     path: Annotated[str, AfterValidator(_health_path)] = "/health"
     interval_seconds: int = Field(5, ge=5, le=300)
     timeout_seconds: int = Field(2, ge=2, le=120)
@@ -256,6 +264,11 @@ class HealthCheck(ConfigModel):
             raise refusal(
                 f"timeoutSeconds ({self.timeout_seconds}) should be less than intervalSeconds ({self.interval_seconds})"
             )
+        fields = type(self).model_fields
+        if self.protocol is HealthProtocol.TCP:
+            for name in ("path", "matcher"):
+                if getattr(self, name) != fields[name].default:
+                    raise refusal(f"{name} is of a request, and protocol is tcp, which makes none; leave it out")
         return self
 
 
@@ -272,11 +285,6 @@ class AlarmSettings(ConfigModel):
     unhealthy_hosts: int = Field(1, ge=0)
     capacity_minutes: int = Field(0, ge=0, le=1440)
     certificate_days: int = Field(30, ge=0, le=365)
-
-    @property
-    def count(self) -> int:
-        """How many a soak goes by: two for errors, those of its machines and those of the load balancer."""
-        return 2 * bool(self.error_percent) + bool(self.latency_seconds) + bool(self.unhealthy_hosts)
 
 
 class Strategy(StrEnum):
@@ -365,13 +373,15 @@ class Settings(ConfigModel):
     listener_port: int = Field(0, ge=0, le=65535)
     preview_port: Port = 9000
     preview_cidrs: Annotated[tuple[NetworkText, ...], BeforeValidator(decoded)] = ()
+    load_balancer: LoadBalancer = LoadBalancer.APPLICATION
     listener: Annotated[SharedListener | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     tls: Annotated[Tls | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     dns: Annotated[Dns | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     access_logs: Annotated[AccessLogs | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     web_acl: Annotated[str, AfterValidator(_web_acl)] = ""
     internal: bool = False
-    idle_timeout_seconds: int = Field(60, ge=1, le=MAX_IDLE_SECONDS)
+    idle_timeout_seconds: int = Field(0, ge=0, le=max(MAX_IDLE_SECONDS.values()))
+    connection_seconds: int = Field(CONNECTION_SECONDS, ge=0, le=MAX_CONNECTION_SECONDS)
     vpc_cidr: NetworkText = "10.0.0.0/16"
     zones: int = Field(2, ge=2, le=6)
     zone_names: Annotated[tuple[str, ...], BeforeValidator(decoded), AfterValidator(checked_zones)] = ()
@@ -507,6 +517,26 @@ class Settings(ConfigModel):
         return self.tls.domain if self.tls else ""
 
     @property
+    def is_network(self) -> bool:
+        """Whether a Network Load Balancer stands before the service."""
+        return self.load_balancer is LoadBalancer.NETWORK
+
+    @property
+    def kept_seconds(self) -> int:
+        """How long connections may stay on a server group that gets no new ones; 0 where none do."""
+        return self.connection_seconds if self.is_network else 0
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether the machines may be asked by HTTP."""
+        return self.health_check.protocol is HealthProtocol.HTTP
+
+    @property
+    def attested(self) -> Attest:
+        """Where the app says which release it is; nowhere, if it speaks no HTTP."""
+        return self.attest if self.speaks_http else NOTHING
+
+    @property
     def preview_sources(self) -> tuple[str, ...]:
         """The networks that may reach the preview listener; none for that of an existing VPC, whatever it is."""
         return self.preview_cidrs or (() if self.vpc.is_set else (self.vpc_cidr,))
@@ -524,11 +554,10 @@ class Settings(ConfigModel):
         if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
-        if self.tls and self.tls.redirect_port in (self.production_port, self.preview_port):
-            which = "listenerPort" if self.tls.redirect_port == self.production_port else "previewPort"
-            message = (
-                f"{self.tls.redirect_port} is {which} too; a load balancer listens on a port once (0: no redirect)"
-            )
+        redirect = self.tls.redirect_port if self.tls and not self.is_network else 0
+        if redirect and redirect in (self.production_port, self.preview_port):
+            which = "listenerPort" if redirect == self.production_port else "previewPort"
+            message = f"{redirect} is {which} too; a load balancer listens on a port once (0: no redirect)"
             yield {"listenerPort", "previewPort", "tls"}, Fault(_path("tls", "redirectPort"), message)
         if self.tls and not self.tls.certificate and self.dns:
             for name in self.dns.names:
@@ -577,7 +606,8 @@ class Settings(ConfigModel):
         if self.zone_names and len(self.zone_names) != self.zones:
             message = f"names {len(self.zone_names)} zones, and zones says {self.zones}"
             yield {"zoneNames", "zones"}, Fault(_path("zoneNames"), message)
-        if self.listener:
+        yield from self._faults_of_a_kind()
+        if self.listener and not self.is_network:
             yield from self._faults_behind_an_existing_listener(self.listener)
         if self.vpc.is_set:
             yield from self._faults_in_an_existing_vpc()
@@ -593,6 +623,21 @@ class Settings(ConfigModel):
                 f"{2 * self.max_size}, since the old and the new one run side by side"
             )
             yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
+
+    def _faults_of_a_kind(self) -> Iterator[tuple[set[str], Fault]]:
+        """What the one kind of load balancer has, the other has not."""
+        if self.is_network:
+            for path, message in network_balancer.faults(self):
+                yield {"loadBalancer", "healthCheck", "tls", path.split(".")[0]}, Fault(_path(path), message)
+            return
+        of_the_other = "is of a Network Load Balancer, and loadBalancer is application; leave it out"
+        if not self.speaks_http:
+            yield {"loadBalancer", "healthCheck"}, Fault(_path("healthCheck", "protocol"), of_the_other)
+        if self.connection_seconds != type(self).model_fields["connection_seconds"].default:
+            yield {"loadBalancer", "connectionSeconds"}, Fault(_path("connectionSeconds"), of_the_other)
+        if self.idle_timeout_seconds > (most := MAX_IDLE_SECONDS[self.load_balancer]):
+            message = f"{self.idle_timeout_seconds} should be at most {most} for an Application Load Balancer"
+            yield {"loadBalancer", "idleTimeoutSeconds"}, Fault(_path("idleTimeoutSeconds"), message)
 
     def _faults_in_an_existing_vpc(self) -> Iterator[tuple[set[str], Fault]]:
         """What the stack would make in a VPC of its own, it makes in no other's."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bluegreen.errors import AwsError
-from bluegreen.model.alarms import UNHEALTHY
+from bluegreen.model.alarms import UNHEALTHY, alarms_of
 from bluegreen.model.observation import DRAINING, INITIAL, Alarm, Target, Traffic
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
@@ -35,17 +35,24 @@ NO_DATA = (
 @dataclass(frozen=True, kw_only=True)
 class SoakPolicy:
     """What a stack asks of a soak. `alarm_names`: the user's own, besides those that come with the release. `is_alone`:
-    whether one of these is the load balancer's."""
+    whether one of these is the load balancer's. `is_network`: whether that is one which counts connections, of all its
+    target groups together, in place of requests."""
 
     alarms: AlarmSettings
     alarm_names: tuple[str, ...] = ()
     min_healthy_percentage: int = 100
     is_alone: bool = True
+    is_network: bool = False
 
     @property
     def own_alarms(self) -> int:
         """How many come with a release."""
-        return self.alarms.count - (bool(self.alarms.error_percent) and not self.is_alone)
+        return len(list(alarms_of(self.alarms, 0, is_alone=self.is_alone, is_network=self.is_network)))
+
+    @property
+    def counted(self) -> str:
+        """What tells that the release is in use."""
+        return "connections" if self.is_network else "requests"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SoakPolicy:
@@ -54,6 +61,7 @@ class SoakPolicy:
             alarm_names=settings.soak_alarms,
             min_healthy_percentage=settings.min_healthy_percentage,
             is_alone=settings.listener is None,
+            is_network=settings.is_network,
         )
 
 
@@ -131,8 +139,8 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
     lost_patience = periods - max(look.periods_at_end, LEAST_PERIODS) >= MOST_PERIODS_BEYOND
     if not requests:  # a zero that was reported says no more than none
         if lost_patience:
-            return Hopeless(f"no requests in {periods} metric periods: no data", NO_DATA)
-        return Wait(f"no requests yet in {periods} metric periods")
+            return Hopeless(f"no {policy.counted} in {periods} metric periods: no data", NO_DATA)
+        return Wait(f"no {policy.counted} yet in {periods} metric periods")
     if len(look.own_alarms) < policy.own_alarms:
         if lost_patience:
             return Hopeless(
@@ -151,7 +159,7 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
     if look.healthy * 100 < len(settled) * policy.min_healthy_percentage or not look.healthy:
         unwell = f"{look.healthy} of {len(look.present)} healthy: {_conditions(look.present)}"
         return Hopeless(unwell) if lost_patience else Wait(unwell)
-    return Ready(f"{len(alarms)} alarms quiet, {requests:.0f} requests in {periods} metric periods")
+    return Ready(f"{len(alarms)} alarms quiet, {requests:.0f} {policy.counted} in {periods} metric periods")
 
 
 def _is_of_health(alarm: Alarm) -> bool:

@@ -139,7 +139,7 @@ def _under_way(progress: Progress, now: float, width: int, look: Look) -> tuple[
     if waiting := progress.waiting:
         took = now - waiting.began
         text = _gauge(filled(took, waiting.seconds, bar), bar, "cyan", look)
-        until = "at most " if waiting.wait is Wait.STICKY else ""
+        until = "at most " if waiting.wait in (Wait.STICKY, Wait.LEAVING) else ""
         text.append(f"  {duration(took)} of {until}{duration(waiting.seconds)}")
         return waiting.wait, text
     if machines := progress.machines:

@@ -39,6 +39,7 @@ PLAN = Plan(
     findings=(Finding(Subject.QUOTA, Standing.BROKEN, "8 vCPUs, and 4 are left", "Ask for more."),),
     refusals=("prod takes no new release now\n  Wait.",),
     watch_seconds=60,
+    kept_seconds=0,
     seconds=150.0,
     resources=PlannedResources(create=20, update=3, delete=18, same=41),
 )

@@ -8,6 +8,7 @@ import pytest
 
 from bluegreen.model.alarms import Query, ReleaseAlarm, alarms_of
 from bluegreen.model.settings import AlarmSettings
+from bluegreen.model.soak import SoakPolicy
 from bluegreen.model.soak import LEAST_PERIODS
 from sandbox.cloud.metric_math import Series, evaluate
 
@@ -97,7 +98,7 @@ def test_zero_leaves_an_alarm_out() -> None:
 @pytest.mark.parametrize("hosts", [0, 1])
 def test_a_soak_waits_for_as_many_alarms_as_there_are(error: float, latency: float, hosts: int) -> None:
     settings = AlarmSettings(error_percent=error, latency_seconds=latency, unhealthy_hosts=hosts)
-    assert settings.count == len(list(alarms_of(settings, 6)))
+    assert SoakPolicy(alarms=settings).own_alarms == len(list(alarms_of(settings, 6)))
 
 
 def test_thresholds_are_those_of_the_settings() -> None:

@@ -259,7 +259,7 @@ def test_the_policy_is_what_the_settings_say() -> None:
     }
     policy = SoakPolicy.from_settings(Settings.parse(config))
     assert (policy.alarm_names, policy.min_healthy_percentage) == (("checkout",), 75)
-    assert policy.alarms.count == 3
+    assert policy.own_alarms == 3
 
 
 # -- credentials

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from bluegreen.aws.observe.asking import Asking
 from bluegreen.aws.session import in_our_words, is_fault
+from bluegreen.model.network_balancer import LoadBalancer, is_network
 from bluegreen.model.observation import (
     Balancer,
     Egress,
@@ -28,6 +29,9 @@ from bluegreen.model.tags import (
     Owner,
     Purpose,
 )
+
+SCHEMES = {"HTTP": "http", "HTTPS": "https", "TCP": "http", "TLS": "https"}
+"""Of URLs, by the protocol of a listener. What is passed on as TCP is HTTP, if anybody asks by a URL."""
 
 MOST_ARNS_IN_A_CALL = 20
 """DescribeTags of Elastic Load Balancing takes twenty."""
@@ -62,7 +66,7 @@ class Balancers(Asking):
         named: list[str] = []
         for each in listeners:
             try:
-                rules = self._describe_rules(each["ListenerArn"])
+                rules = self._rules_of(each)
             except ClientError as error:
                 if is_fault(error, "ListenerNotFound"):  # on a destroy, listeners go while this is asked
                     continue
@@ -199,8 +203,12 @@ class Balancers(Asking):
 
         Another rule is not traffic: one that somebody made to look at a candidate says nothing of the users.
         """
+        elb = self._session.client("elbv2")
         if ":listener-rule/" in listener:
-            return _weights_of(self._session.client("elbv2").describe_rules(RuleArns=[listener])["Rules"])
+            return _weights_of(elb.describe_rules(RuleArns=[listener])["Rules"])
+        if is_network(listener):
+            (found,) = elb.describe_listeners(ListenerArns=[listener])["Listeners"]
+            return _weights_of([{"Actions": found["DefaultActions"]}])
         return _weights_of([rule for rule in self._describe_rules(listener) if rule["IsDefault"]])
 
     @in_our_words
@@ -246,6 +254,12 @@ class Balancers(Asking):
         found = self._describe_target_groups(target_groups)
         return sorted({arn for each in found for arn in each.get("LoadBalancerArns", [])})
 
+    def _rules_of(self, listener: dict[str, Any]) -> list[dict[str, Any]]:
+        """Those of a Network Load Balancer's have a default action alone."""
+        if not is_network(arn := listener["ListenerArn"]):
+            return self._describe_rules(arn)
+        return [{"RuleArn": arn, "IsDefault": True, "Actions": listener["DefaultActions"]}]
+
     def _describe_rules(self, listener: str) -> list[dict[str, Any]]:
         """The listener's default action is among them."""
         pages = self._session.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener)
@@ -263,7 +277,7 @@ class Balancers(Asking):
         """Of listeners that have a rule which names a target group (ARN): every rule that is ours."""
         ways = []
         for listener in listeners:
-            rules = [rule for rule in self._describe_rules(listener["ListenerArn"]) if not rule["IsDefault"]]
+            rules = [rule for rule in self._rules_of(listener) if not rule["IsDefault"]]
             if not any(_names_any(rule, [target_group]) for rule in rules):
                 continue
             owned = self._owned([rule["RuleArn"] for rule in rules])
@@ -362,7 +376,7 @@ class _Way:
 
     def entrance(self, address: str, others: Iterable[_Way]) -> Entrance:
         """`address`: of the load balancer, empty where no URL is wanted. `others`: of the same service."""
-        scheme, port = self.listener["Protocol"].lower(), self.listener["Port"]
+        scheme, port = SCHEMES[self.listener["Protocol"]], self.listener["Port"]
         if self.rule is None:
             url = f"{scheme}://{address}:{port}" if address else ""
             return Entrance(listener=self.arn, url=url, weights=self.weights)
@@ -384,6 +398,7 @@ def _balancer(found: Mapping[str, Any]) -> Balancer:
         arn=found["LoadBalancerArn"],
         vpc=found.get("VpcId", ""),
         is_internal=found.get("Scheme") == "internal",
+        kind=found.get("Type", LoadBalancer.APPLICATION),
         address=found["DNSName"],
         address_zone=found.get("CanonicalHostedZoneId", ""),
         is_dualstack=found.get("IpAddressType") == "dualstack",

@@ -8,6 +8,8 @@ from typing import Any
 
 from bluegreen.aws.observe.asking import Asking
 from bluegreen.aws.session import in_our_words
+from bluegreen.model.alarms import BALANCERS, NETWORK_BALANCERS
+from bluegreen.model.network_balancer import is_network
 from bluegreen.model.observation import (
     Alarm,
     Traffic,
@@ -52,40 +54,54 @@ class Metrics(Asking):
         """What the load balancer of a listener (ARN) has reported of a target group (ARN) since a moment. One call.
 
         Periods are counted by the healthy hosts of `clock`, the same target group unless another is named: they are
-        reported every period, requests only when there are some.
+        reported every period, requests only when there are some. A Network Load Balancer knows of no requests: new
+        connections stand for them, of all its target groups together.
         """
-        balancer = load_balancer_dimension(listener)
+        requests = _query("requests", listener, "RequestCount", "Sum", target_group)
+        if is_network(listener):
+            requests = _query("requests", listener, "NewFlowCount", "Sum")
+        hosts = _query("hosts", listener, "HealthyHostCount", "Maximum", clock or target_group)
+        values = self._values(since, requests, hosts)
+        counts = values["requests"].values()
+        return Traffic(periods=len(values["hosts"]), requests=sum(counts) if counts else None)
 
-        def query(name: str, metric: str, statistic: str, group: str) -> dict[str, Any]:
-            dimensions = {"LoadBalancer": balancer, "TargetGroup": target_group_dimension(group)}
-            return {
-                "Id": name,
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/ApplicationELB",
-                        "MetricName": metric,
-                        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
-                    },
-                    "Period": METRIC_PERIOD_SECONDS,
-                    "Stat": statistic,
-                },
-            }
+    @in_our_words
+    def had_no_connections(self, listener: str, since: datetime) -> bool:
+        """Whether the Network Load Balancer of a listener (ARN) has had a whole period without any connection since a
+        moment. One call."""
+        flows = _query("flows", listener, "ActiveFlowCount", "Maximum")
+        return 0 in self._values(since, flows)["flows"].values()
 
+    def _values(self, since: datetime, *queries: dict[str, Any]) -> dict[str, dict[datetime, float]]:
+        """By period and query. A period that began before has seen what was before."""
         answer = self._session.client("cloudwatch").get_metric_data(
-            MetricDataQueries=[
-                query("requests", "RequestCount", "Sum", target_group),
-                query("hosts", "HealthyHostCount", "Maximum", clock or target_group),
-            ],
+            MetricDataQueries=list(queries),
             StartTime=since,
             EndTime=datetime.now(UTC) + timedelta(seconds=METRIC_PERIOD_SECONDS),
         )
-        values = {
-            each["Id"]: dict(zip(each["Timestamps"], each["Values"], strict=True))
+        return {
+            each["Id"]: {at: value for at, value in zip(each["Timestamps"], each["Values"], strict=True) if at >= since}
             for each in answer["MetricDataResults"]
         }
-        # A period that began before has seen what was before.
-        requests = [value for at, value in values["requests"].items() if at >= since]
-        return Traffic(periods=sum(at >= since for at in values["hosts"]), requests=sum(requests) if requests else None)
+
+
+def _query(name: str, listener: str, metric: str, statistic: str, target_group: str = "") -> dict[str, Any]:
+    """Of the load balancer of a listener, or of one of its target groups (ARNs)."""
+    dimensions = {"LoadBalancer": load_balancer_dimension(listener)}
+    if target_group:
+        dimensions["TargetGroup"] = target_group_dimension(target_group)
+    return {
+        "Id": name,
+        "MetricStat": {
+            "Metric": {
+                "Namespace": NETWORK_BALANCERS if is_network(listener) else BALANCERS,
+                "MetricName": metric,
+                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+            },
+            "Period": METRIC_PERIOD_SECONDS,
+            "Stat": statistic,
+        },
+    }
 
 
 def load_balancer_dimension(listener: str) -> str:
