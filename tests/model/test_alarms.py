@@ -8,8 +8,7 @@ import pytest
 
 from bluegreen.model.alarms import Query, ReleaseAlarm, alarms_of
 from bluegreen.model.settings import AlarmSettings
-from bluegreen.model.soak import SoakPolicy
-from bluegreen.model.soak import LEAST_PERIODS
+from bluegreen.model.soak import LEAST_PERIODS, SoakPolicy
 from sandbox.cloud.metric_math import Series, evaluate
 
 GRID = (0, 60, 120)
