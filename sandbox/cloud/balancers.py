@@ -39,6 +39,15 @@ _CONFIG_OF = {
 }
 
 _STICKY_SECONDS = 24 * 60 * 60  # unless the target group says otherwise
+SECURE = ("HTTPS", "TLS")
+IDLE_SECONDS = 350  # of a Network Load Balancer; with TLS there is no other
+ALPN = {
+    "HTTP1Only": ("http/1.1", "http/1.0"),
+    "HTTP2Only": ("h2",),
+    "HTTP2Optional": ("http/1.1", "http/1.0", "h2"),
+    "HTTP2Preferred": ("h2", "http/1.1", "http/1.0"),
+    "None": (),
+}
 
 
 def table(address_of: Callable[[str], str | None]) -> Table:
@@ -81,9 +90,24 @@ def _listener(balancer: FakeLoadBalancer, listener: FakeListener) -> Listener:
             for rule in ranked
         ),
         tls=_tls(listener),
-        attributes=_attributes(balancer),
+        attributes=_of_connections(listener) if is_network(balancer) else _attributes(balancer),
         balancer_arn=balancer.arn,
+        is_network=is_network(balancer),
     )
+
+
+def is_network(balancer: FakeLoadBalancer) -> bool:
+    return str(balancer.type) == "network"
+
+
+def is_of_network(group: FakeTargetGroup) -> bool:
+    """Whether this target group is for Network Load Balancers."""
+    return group.protocol not in ("HTTP", "HTTPS")
+
+
+def _of_connections(listener: FakeListener) -> Attributes:
+    seconds = listener.attributes.get("tcp.idle_timeout.seconds") if listener.protocol == "TCP" else None
+    return Attributes(idle_timeout_seconds=float(seconds or IDLE_SECONDS))
 
 
 def _attributes(balancer: FakeLoadBalancer) -> Attributes:
@@ -104,11 +128,14 @@ def _attributes(balancer: FakeLoadBalancer) -> Attributes:
 
 
 def _tls(listener: FakeListener) -> Tls | None:
-    if listener.protocol != "HTTPS":
+    if listener.protocol not in SECURE:
         return None
     region, account = listener.arn.split(":")[3:5]
     found = (certificate(arn, region=region, account=account) for arn in listener.certificates)
-    return Tls(listener.ssl_policy, tuple(it for it in found if it))
+    certificates = tuple(it for it in found if it)
+    if listener.protocol == "HTTPS":
+        return Tls(listener.ssl_policy, certificates)
+    return Tls(listener.ssl_policy, certificates, ALPN[(listener.alpn_policy or ["None"])[0]])
 
 
 def certificate(arn: str, *, region: str, account: str) -> Certificate | None:
@@ -175,7 +202,11 @@ def sticky_seconds(config: dict[str, Any]) -> int | None:
 
 
 def has_sticky_targets(group: FakeTargetGroup) -> bool:
-    return _is_true(group.attributes.get("stickiness.enabled"))
+    return _is_set(group, "stickiness")
+
+
+def _is_set(group: FakeTargetGroup, attribute: str) -> bool:
+    return _is_true(group.attributes.get(f"{attribute}.enabled"))
 
 
 def _is_true(value: Any) -> bool:
@@ -198,13 +229,14 @@ def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> G
     return Group(
         arn=group.arn,
         check=Check(
-            path=group.health_check_path or "/",
+            path=None if group.health_check_protocol == "TCP" else group.health_check_path or "/",
             port=None if port == "traffic-port" else int(port),
             interval_seconds=float(group.health_check_interval_seconds),
             timeout_seconds=float(group.health_check_timeout_seconds),
             healthy_threshold=int(group.healthy_threshold_count),
             unhealthy_threshold=int(group.unhealthy_threshold_count),
-            matcher=str(group.matcher.get("HttpCode") or "200") if group.protocol in ("HTTP", "HTTPS") else "200-399",
+            matcher=str(getattr(group, "matcher", {}).get("HttpCode") or "200"),
+            says_why=not is_of_network(group),
         ),
         members=tuple(
             Member(target["Id"], int(target["Port"]), address_of(target["Id"]), is_draining)
@@ -216,4 +248,6 @@ def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> G
             else None
         ),
         is_http_2=group.protocol_version in ("HTTP2", "GRPC"),
+        keeps_deregistered=is_of_network(group) and not _is_set(group, "deregistration_delay.connection_termination"),
+        ends_unhealthy=is_of_network(group) and _is_set(group, "target_health_state.unhealthy.connection_termination"),
     )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox.cloud.routing import Check, Group, Member
 
@@ -40,6 +40,13 @@ def mismatch(status: int) -> Health:
     return Health("unhealthy", "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]")
 
 
+class Connection(Protocol):
+    """To a target, by whatever protocol."""
+
+    def close(self) -> None:
+        """Give it up, with whatever is under way on it."""
+
+
 class Target:
     """One registered target: its health, its connections, its requests under way."""
 
@@ -51,7 +58,7 @@ class Target:
         self.in_flight = 0
         self.is_gone = False  # deregistered for good
         self.idle: list[TargetConnection] = []
-        self.connections: set[TargetConnection] = set()
+        self.connections: set[Connection] = set()
         self.watch: asyncio.Task[None] | None = None
         self._passed = self._failed = 0
 
@@ -83,6 +90,10 @@ class Target:
             connection.close()
         self.idle.clear()
 
+    def drop_all(self) -> None:
+        for connection in list(self.connections):
+            connection.close()
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -104,6 +115,8 @@ class TargetGroup:
         self.check = group.check
         self.sticky_seconds = group.sticky_seconds
         self.is_http_2 = group.is_http_2
+        self.keeps_deregistered = group.keeps_deregistered
+        self.ends_unhealthy = group.ends_unhealthy
         self.fault: Fault | None = None
         self.targets: dict[tuple[str, int], Target] = {}
         self._rotation: list[Target] = []
@@ -112,6 +125,8 @@ class TargetGroup:
     def follow(self, group: Group, *, is_used: bool) -> None:
         self.check = group.check
         self.sticky_seconds = group.sticky_seconds
+        self.keeps_deregistered = group.keeps_deregistered
+        self.ends_unhealthy = group.ends_unhealthy
         wanted = {(member.id, member.port): member for member in group.members}
         for key in self.targets.keys() - wanted.keys():
             self._forget(self.targets.pop(key))
@@ -136,9 +151,14 @@ class TargetGroup:
         return self._rotation
 
     def rotate(self) -> None:
-        """Healthy targets share the traffic; if there are none, all do: an ALB fails open."""
+        """Healthy targets share the traffic; if there are none, all do: a load balancer fails open."""
         there = [it for it in self.targets.values() if it.health.state in ("healthy", "unhealthy", "initial")]
-        self._rotation = [target for target in there if target.health is HEALTHY] or there
+        healthy = [target for target in there if target.health is HEALTHY]
+        self._rotation = healthy or there
+        if healthy and self.ends_unhealthy:
+            for target in there:
+                if target.health.state == "unhealthy":
+                    target.drop_all()
 
     def close(self) -> None:
         for target in self.targets.values():
@@ -160,19 +180,19 @@ class TargetGroup:
             target.watch = asyncio.get_running_loop().create_task(self._watch(target))
 
     def _forget(self, target: Target) -> None:
-        """Its deregistration is complete: what is still under way there is cut, as an ALB does."""
+        """Its deregistration is complete: what is still under way there is cut, unless the group keeps it."""
         target.is_gone = True
         target.end_checks(NOT_REGISTERED)
         target.drop_idle()
-        for connection in list(target.connections):
-            connection.close()
+        if not self.keeps_deregistered:
+            target.drop_all()
 
     async def _watch(self, target: Target) -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             if self.fault and self.fault.fails_health_checks:
-                outcome = mismatch(503)
+                outcome = mismatch(503) if self.check.says_why else FAILED
             else:
                 outcome = await probe(target, self.check)
             before = target.health
@@ -184,15 +204,29 @@ class TargetGroup:
 
 async def probe(target: Target, check: Check) -> Health:
     """One health check over a connection of its own."""
-    port = check.port or target.port
+    outcome = await _outcome(target.address, check.port or target.port, check)
+    return outcome if outcome is HEALTHY or check.says_why else FAILED
+
+
+async def _outcome(address: str, port: int, check: Check) -> Health:
     try:
         async with asyncio.timeout(check.timeout_seconds):
-            status = await _status_of(target.address, port, check.path)
+            if check.path is None:
+                await _connect(address, port)
+                return HEALTHY
+            status = await _status_of(address, port, check.path)
     except TimeoutError:
         return TIMED_OUT
     except (OSError, ValueError):
         return FAILED
     return HEALTHY if check.accepts(status) else mismatch(status)
+
+
+async def _connect(address: str, port: int) -> None:
+    _, writer = await asyncio.open_connection(address, port)
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _status_of(address: str, port: int, path: str) -> int:

@@ -2,7 +2,8 @@
 
 At the end of a period the counts become data of CloudWatch's namespace AWS/ApplicationELB, by the names and dimensions
 of "CloudWatch metrics for your Application Load Balancer" in AWS's guide; as there, what did not happen has no datum.
-Nothing is kept here: another thread takes the closed periods away (`Meters.closed`).
+`flow_meter.py` counts for the Network Load Balancers, in AWS/NetworkELB. Nothing is kept here: another thread takes the
+closed periods away (`Meters.closed`).
 
 A request belongs to the period in which a target was chosen for it, its status and its time to that in which they came.
 """
@@ -15,11 +16,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sandbox.cloud.flow_meter import FlowMeter
 from sandbox.cloud.health import TargetGroup
 from sandbox.cloud.routing import Listener
 from sandbox.cloud.samples import Samples
 
-NAMESPACE = "AWS/ApplicationELB"
+APPLICATION, NETWORK = "AWS/ApplicationELB", "AWS/NetworkELB"
 _HOST_SAMPLES_PER_PERIOD = 6
 _EARLY_SECONDS = 0.005  # what a timer may be early by
 
@@ -29,6 +31,7 @@ class Datum:
     """What one metric has measured in one period. `home`: region and account, as an ARN has them."""
 
     home: str
+    namespace: str
     name: str
     dimensions: tuple[tuple[str, str], ...]
     unit: str
@@ -103,6 +106,7 @@ class Meters:
         self._groups = groups
         self._seconds = 0
         self._meters: dict[str, Meter] = {}
+        self._flow_meters: dict[str, FlowMeter] = {}
         self._uses: list[tuple[str, str]] = []
         self._hosts: dict[tuple[str, str], tuple[Samples, Samples]] = {}
         self._start = self._end = 0
@@ -111,12 +115,17 @@ class Meters:
     def of(self, balancer_arn: str) -> Meter:
         return self._meters.setdefault(balancer_arn, Meter(balancer_arn))
 
+    def of_network(self, balancer_arn: str) -> FlowMeter:
+        return self._flow_meters.setdefault(balancer_arn, FlowMeter(balancer_arn))
+
     def follow(self, listeners: Iterable[Listener]) -> None:
         """Which target groups' hosts are to be counted, each for the load balancers that use it."""
         self._uses = sorted({(it.balancer_arn, arn) for it in listeners for arn in it.group_arns()})
         wanted = {listener.balancer_arn for listener in listeners}
         for arn in self._meters.keys() - wanted:
             del self._meters[arn]
+        for arn in self._flow_meters.keys() - wanted:
+            del self._flow_meters[arn]
 
     def start(self, seconds: int) -> None:
         """Begin periods of this length; what has been counted in the one under way is dropped."""
@@ -125,6 +134,8 @@ class Meters:
         self._hosts.clear()
         for meter in self._meters.values():
             meter.close()
+        for flows in self._flow_meters.values():
+            flows.close()
         self._begin(time.time())
         self._schedule()
 
@@ -145,9 +156,12 @@ class Meters:
 
     def _tick(self) -> None:
         self._count_hosts()
+        for flows in self._flow_meters.values():
+            flows.look()
         now = time.time()
         if now >= self._end - _EARLY_SECONDS:
             data = [datum for meter in self._meters.values() for datum in meter.close()]
+            data += [datum for meter in self._flow_meters.values() for datum in _flows(meter)]
             self.closed.append(Period(self._start, self._end, (*data, *self._host_data())))
             self._begin(now)
         self._schedule()
@@ -179,6 +193,10 @@ def _traffic(balancer_arn: str, group_arn: str | None, counts: GroupMeter) -> li
     return data
 
 
+def _flows(meter: FlowMeter) -> list[Datum]:
+    return [_datum(meter.arn, None, name, samples, unit) for name, unit, samples in meter.close()]
+
+
 def home_of(arn: str) -> str:
     """The region and the account of what it names: us-east-1:123456789012."""
     return ":".join(arn.split(":")[3:5])
@@ -201,4 +219,9 @@ def _datum(balancer_arn: str, group_arn: str | None, name: str, samples: Samples
     dimensions = [("LoadBalancer", balancer_arn.partition(":loadbalancer/")[2])]
     if group_arn:
         dimensions.append(("TargetGroup", group_arn.rpartition(":")[2]))
-    return Datum(home_of(balancer_arn), name, tuple(dimensions), unit, samples)
+    namespace = NETWORK if is_network(balancer_arn) else APPLICATION
+    return Datum(home_of(balancer_arn), namespace, name, tuple(dimensions), unit, samples)
+
+
+def is_network(balancer_arn: str) -> bool:
+    return ":loadbalancer/net/" in balancer_arn

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.cloud import metric_math
-from sandbox.cloud.meter import NAMESPACE, Period
+from sandbox.cloud.meter import Period
 from sandbox.cloud.metric_math import ExpressionError, Series
 from sandbox.cloud.samples import Samples, check_statistic
 
@@ -65,7 +65,7 @@ class Metrics:
 
     def take(self, period: Period) -> None:
         for datum in period.data:
-            metric = Metric(datum.home, NAMESPACE, datum.name, tuple(sorted(datum.dimensions)))
+            metric = Metric(datum.home, datum.namespace, datum.name, tuple(sorted(datum.dimensions)))
             self.add(metric, period.start, datum.samples, datum.unit)
 
     def add(self, metric: Metric, at: int, samples: Samples, unit: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The data plane: one thread with an event loop of its own, which probes targets and forwards requests.
+"""The data plane: one thread with an event loop of its own, which probes targets and forwards what comes.
 
 Other threads give it whole tables (`apply`) and ask it single questions; it never calls back into them.
 """
@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 import uvloop
 
 from bluegreen.errors import BluegreenError
-from sandbox.cloud import proxy, tls
+from sandbox.cloud import listening, tls
+from sandbox.cloud.flows import FlowServer
 from sandbox.cloud.health import NOT_REGISTERED, Fault, Health, TargetGroup
 from sandbox.cloud.meter import Meters, Period
+from sandbox.cloud.proxy import ListenerServer
 from sandbox.cloud.routing import Listener, Table
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class Plane:
         self._thread = threading.Thread(target=self._run, name="data-plane", daemon=True)
         self._table = Table()
         self._groups: dict[str, TargetGroup] = {}
-        self._servers: dict[str, proxy.ListenerServer] = {}
+        self._servers: dict[str, listening.Server] = {}
         self._meters = Meters(self._groups)
 
     def start(self) -> None:
@@ -115,7 +117,7 @@ class Plane:
         sockets = {}
         try:
             for arn, listener in fresh.items():
-                sockets[arn] = proxy.bind(listener.address, listener.port, functools.partial(_explain, listener))
+                sockets[arn] = listening.bind(listener.address, listener.port, functools.partial(_explain, listener))
         except PortUnavailable:
             for sock in sockets.values():
                 sock.close()
@@ -124,13 +126,16 @@ class Plane:
             self._servers.pop(arn).close()
         for arn, listener in wanted.items():
             if arn in sockets:
-                self._servers[arn] = proxy.ListenerServer(
-                    listener, self._groups, self._meters.of(listener.balancer_arn)
-                )
+                self._servers[arn] = self._server(listener)
                 await self._servers[arn].open(sockets[arn], contexts[arn])
             self._servers[arn].listener = listener
             if arn in rekeyed:
                 await self._servers[arn].change_tls(contexts[arn])
+
+    def _server(self, listener: Listener) -> listening.Server:
+        if listener.is_network:
+            return FlowServer(listener, self._groups, self._meters.of_network(listener.balancer_arn))
+        return ListenerServer(listener, self._groups, self._meters.of(listener.balancer_arn))
 
 
 def _context(listener: Listener) -> ssl.SSLContext | None:

@@ -10,12 +10,10 @@ The path of a small request is the hot one: no tasks, no futures, no copies that
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
@@ -24,12 +22,12 @@ import httptools
 
 from sandbox.cloud import routing, stickiness
 from sandbox.cloud.health import Fault, Target, TargetGroup
+from sandbox.cloud.listening import Server
 from sandbox.cloud.meter import Meter
 from sandbox.cloud.request import Request
 from sandbox.cloud.target_connection import LAST_CHUNK, TargetConnection, chunk, pause, resume
 
 _CONNECT_SECONDS = 10.0
-_HANDSHAKE_SECONDS = 10.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLIENT_LEFT = 460  # nobody sees it but the metrics
 _NOT_FOR_GROUP = 464
@@ -42,7 +40,6 @@ _UNREADABLE = frozenset(
         HTTPStatus.NOT_IMPLEMENTED,
     )
 )
-_TURN = (5**0.5 - 1) / 2  # the golden ratio: multiples of it fill the interval from 0 to 1 evenly, however few they are
 
 
 class ClientConnection(asyncio.Protocol):
@@ -421,83 +418,32 @@ class ClientConnection(asyncio.Protocol):
             target.drop()
 
 
-class ListenerServer:
-    """A listener's port: bound when the listener appears, closed with it."""
+class ListenerServer(Server):
+    """A listener of an Application Load Balancer."""
 
     def __init__(self, listener: routing.Listener, groups: Mapping[str, TargetGroup], meter: Meter) -> None:
-        self.listener = listener
-        self.groups = groups
+        super().__init__(listener, groups)
         self.meter = meter
-        self.loop = asyncio.get_running_loop()
         self.clients: set[ClientConnection] = set()
-        self.is_closing = False
         self.forwarded = b""
-        self._point = random.random()
-        self._socket: socket.socket | None = None
-        self._server: asyncio.Server | None = None
-        self._sweep: asyncio.TimerHandle | None = None
 
-    async def open(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        """`context` for a listener with TLS."""
-        self._socket = sock
-        await self._serve(context)
-        self._sweep = self.loop.call_later(1.0, self._check_idle)
+    def client(self) -> ClientConnection:
+        return ClientConnection(self)
 
-    async def change_tls(self, context: ssl.SSLContext | None) -> None:
-        """For new connections. None is lost meanwhile: the socket stays open."""
-        if self._server:
-            self._server.close()
-        await self._serve(context)
+    def check_clients(self, now: float) -> None:
+        for client in list(self.clients):
+            client.check_idle(now)
 
-    async def _serve(self, context: ssl.SSLContext | None) -> None:
-        assert self._socket
-        protocol, port = self.listener.protocol.encode(), self.listener.port
-        self.forwarded = b"X-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\n" % (protocol, port)
-        self._server = await self.loop.create_server(
-            lambda: ClientConnection(self),
-            sock=self._socket.dup(),
-            ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if context else None,
-            backlog=1024,
-        )
-
-    def next_point(self) -> float:
-        """Where on the way from 0 to 1 the next choice falls: evenly spread, so that weights hold soon."""
-        self._point = (self._point + _TURN) % 1.0
-        return self._point
-
-    def close(self) -> None:
-        """No new connections; requests under way finish."""
-        self.is_closing = True
-        if self._server:
-            self._server.close()
-        if self._socket:
-            self._socket.close()
-        if self._sweep:
-            self._sweep.cancel()
+    def end_clients(self) -> None:
+        """Requests under way finish."""
         for client in list(self.clients):
             if client.request is None:
                 client.transport.close()
 
-    def _check_idle(self) -> None:
-        now = self.loop.time()
-        for client in list(self.clients):
-            client.check_idle(now)
-        self._sweep = self.loop.call_later(1.0, self._check_idle)
-
-
-def bind(address: str, port: int, explain: Callable[[OSError], Exception]) -> socket.socket:
-    """A listening socket for a listener; `explain` makes the error for one that can't be had."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((address, port))
-        sock.listen(1024)
-    except OSError as fault:
-        sock.close()
-        raise explain(fault) from fault
-    sock.setblocking(False)
-    return sock
+    async def _serve(self, context: ssl.SSLContext | None) -> None:
+        protocol, port = self.listener.protocol.encode(), self.listener.port
+        self.forwarded = b"X-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\n" % (protocol, port)
+        await super()._serve(context)
 
 
 def _tls_names(cipher: tuple[str, str, int]) -> tuple[bytes, bytes]:

@@ -1,6 +1,7 @@
-"""What the load balancers do with a request, as frozen values: listeners, rules, actions, target groups.
+"""What the load balancers do with a request or a connection, as frozen values: listeners, rules, target groups.
 
-Pure: no sockets, no moto. `balancers.py` makes these from moto's tables, `proxy.py` and `health.py` follow them.
+Pure: no sockets, no moto. `balancers.py` makes these from moto's tables; `proxy.py`, `flows.py` and `health.py` follow
+them.
 Sources of the rules: the Elastic Load Balancing guides on listener rules (condition types, wildcards, priorities).
 Not here yet: authentication actions.
 """
@@ -153,6 +154,7 @@ class Tls:
 
     policy: str
     certificates: tuple[Certificate, ...]
+    protocols: tuple[str, ...] = ("http/1.1",)  # that clients may agree on (ALPN), the most wanted first
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ class Listener:
     tls: Tls | None = None
     attributes: Attributes = Attributes()
     balancer_arn: str = ""
+    is_network: bool = False  # of a Network Load Balancer: it deals out connections, and knows no requests
 
     @property
     def protocol(self) -> str:
@@ -198,15 +201,16 @@ class Listener:
 
 @dataclass(frozen=True)
 class Check:
-    """How the targets of a group are probed. `port` None means the target's own."""
+    """How the targets of a group are probed. `port` None means the target's own, `path` None no request at all."""
 
-    path: str = "/"
+    path: str | None = "/"
     port: int | None = None
     interval_seconds: float = 30
     timeout_seconds: float = 5
     healthy_threshold: int = 5
     unhealthy_threshold: int = 2
     matcher: str = "200"
+    says_why: bool = True  # an Application Load Balancer's does; a Network one's says only that it failed
 
     def accepts(self, status: int) -> bool:
         for part in self.matcher.split(","):
@@ -235,6 +239,8 @@ class Group:
     members: tuple[Member, ...] = ()
     sticky_seconds: int | None = None
     is_http_2: bool = False  # gRPC too
+    keeps_deregistered: bool = False  # connections that are there at the end of a deregistration stay
+    ends_unhealthy: bool = False  # those to a target that turns unhealthy are ended
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a listener with HTTPS speaks TLS: its policy's versions and ciphers, and the certificate for a host.
+"""How a listener with HTTPS or TLS speaks TLS: its policy's versions and ciphers, and the certificate for a host.
 
 Sources: "Security policies" and "SSL certificates" (SNI) of the Application Load Balancers guide; what is in a policy,
 moto knows.
@@ -33,7 +33,7 @@ def context(settings: Tls) -> ssl.SSLContext:
 
     Raises Unusable.
     """
-    default, *others = [(_names(it), _context(it, settings.policy)) for it in settings.certificates]
+    default, *others = [(_names(it), _context(it, settings)) for it in settings.certificates]
     by_name = {name: made for names, made in (*others, default) for name in names}
 
     def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -46,13 +46,15 @@ def context(settings: Tls) -> ssl.SSLContext:
     return default[1]
 
 
-def _context(certificate: Certificate, policy: str) -> ssl.SSLContext:
+def _context(certificate: Certificate, settings: Tls) -> ssl.SSLContext:
+    policy = SSL_POLICIES[settings.policy]
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    versions = sorted(_VERSIONS[name] for name in SSL_POLICIES[policy]["ssl_protocols"])
+    versions = sorted(_VERSIONS[name] for name in policy["ssl_protocols"])
     made.minimum_version, made.maximum_version = versions[0], versions[-1]
-    if ciphers := [name for name in SSL_POLICIES[policy]["ciphers"] if not name.startswith("TLS_")]:
+    if ciphers := [name for name in policy["ciphers"] if not name.startswith("TLS_")]:
         made.set_ciphers(":".join(ciphers))
-    made.set_alpn_protocols(["http/1.1"])
+    if settings.protocols:
+        made.set_alpn_protocols(list(settings.protocols))
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # the only way in, for the key too
         Path(file.name).chmod(0o600)
         file.write(f"{certificate.key}\n{certificate.chain}\n")

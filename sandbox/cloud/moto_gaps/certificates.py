@@ -43,7 +43,7 @@ def _listeners() -> None:
     def create_listener(
         self: ELBv2Backend, load_balancer_arn: str, protocol: str, port: str, **more: Any
     ) -> FakeListener:
-        if protocol == "HTTPS":
+        if protocol in balancers.SECURE:
             _check(self, more["ssl_policy"], [more["certificate"]] if more.get("certificate") else [])
         else:
             more["ssl_policy"] = None
@@ -60,7 +60,7 @@ def _listeners() -> None:
         actions: list[dict[str, Any]] | None = None,
     ) -> FakeListener:
         (listener,) = self.describe_listeners(None, [arn])
-        if (protocol or listener.protocol) != "HTTPS":
+        if (protocol or listener.protocol) not in balancers.SECURE:
             changed: FakeListener = modify(self, arn, port, protocol, None, [], actions)
             changed.ssl_policy = None  # type: ignore[assignment]  # moto too takes it for absent
             changed.certificate, changed.certificates = None, []

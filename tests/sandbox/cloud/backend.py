@@ -15,12 +15,17 @@ _addresses = itertools.count(1)
 PORT = 8080
 
 
+def address() -> str:
+    """One that nobody has yet."""
+    return f"127.200.{threading.get_native_id() % 250}.{next(_addresses)}"
+
+
 class Backend:
     """`/who` says its name; the other paths misbehave in the way that they are called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.address = f"127.200.{threading.get_native_id() % 250}.{next(_addresses)}"
+        self.address = address()
         self.connections = 0
         self.requests: list[str] = []
         self.bytes_sent = 0

@@ -438,6 +438,46 @@ def balancer_address(plain: Plain) -> bool:
     return bool(found["DNSName"].endswith(".amazonaws.com"))
 
 
+@probe("network-arns")
+def network_arns(plain: Plain) -> bool:
+    return ":loadbalancer/app/" in plain.balancer(Type="network")
+
+
+@probe("network-attributes")
+def network_attributes(plain: Plain) -> bool:
+    attributes = [{"Key": "slow_start.duration_seconds", "Value": "30"}]
+    group = plain.target_group(Protocol="TCP")
+    return takes(plain.elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=attributes)
+
+
+@probe("network-health-checks")
+def network_health_checks(plain: Plain) -> bool:
+    group = plain.target_group(Protocol="TCP", HealthCheckProtocol="HTTP", HealthCheckPath="/")
+    found = plain.elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0]
+    return bool(found["Matcher"] == {"HttpCode": "200"})
+
+
+@probe("network-listeners")
+def network_listeners(plain: Plain) -> bool:
+    return takes(plain.listener, balancer=plain.balancer(), group=plain.target_group(Protocol="TCP"))
+
+
+@probe("network-tls")
+def network_tls(plain: Plain) -> bool:
+    balancer, group = plain.balancer(Type="network"), plain.target_group(Protocol="TCP")
+    actions = [{"Type": "forward", "TargetGroupArn": group}]
+    made = plain.elb.create_listener(LoadBalancerArn=balancer, Protocol="TCP", Port=80, DefaultActions=actions)
+    arn = made["Listeners"][0]["ListenerArn"]
+    return refuses(plain.elb.modify_listener, ListenerArn=arn, Protocol="TLS", DefaultActions=actions)
+
+
+@probe("network-security-groups")
+def network_security_groups(plain: Plain) -> bool:
+    group = plain.ec2.create_security_group(GroupName=plain.name(), Description="d", VpcId=plain.vpc)["GroupId"]
+    balancer = plain.balancer(Type="network")
+    return takes(plain.elb.set_security_groups, LoadBalancerArn=balancer, SecurityGroups=[group])
+
+
 @probe("modified-actions")
 def modified_actions(plain: Plain) -> bool:
     listener = plain.listener(plain.balancer(), plain.target_group())

@@ -84,6 +84,7 @@ class Aws:
             "HealthyThresholdCount": 2,
             "UnhealthyThresholdCount": 2,
         } | changes
+        settings = {key: value for key, value in settings.items() if value is not None}
         arn: str = self.elb.create_target_group(**settings)["TargetGroups"][0]["TargetGroupArn"]
         # Faster than AWS allows, so that tests are.
         self.elb.modify_target_group(TargetGroupArn=arn, HealthCheckIntervalSeconds=1, HealthCheckTimeoutSeconds=1)
@@ -96,18 +97,22 @@ class Aws:
             Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}],
         )
 
-    def balancer(self) -> str:
+    def balancer(self, **settings: Any) -> str:
         """The ARN; `address` gives its address."""
-        made = self.elb.create_load_balancer(Name=f"lb-{next(_numbers)}", Subnets=self.subnets)["LoadBalancers"][0]
+        given = {"Name": f"lb-{next(_numbers)}", "Subnets": self.subnets} | settings
+        made = self.elb.create_load_balancer(**given)["LoadBalancers"][0]
         self.balancers.append(made["LoadBalancerArn"])
         return str(made["LoadBalancerArn"])
 
     def address(self, balancer: str) -> str:
         return str(self.elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["DNSName"])
 
-    def listener(self, balancer: str, action: str | dict[str, Any], port: int = 8080) -> str:
+    def listener(
+        self, balancer: str, action: str | dict[str, Any], port: int = 8080, protocol: str = "HTTP", **more: Any
+    ) -> str:
         action = {"Type": "forward", "TargetGroupArn": action} if isinstance(action, str) else action
-        made = self.elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[action])
+        given = {"LoadBalancerArn": balancer, "Protocol": protocol, "Port": port, "DefaultActions": [action]} | more
+        made = self.elb.create_listener(**given)
         return str(made["Listeners"][0]["ListenerArn"])
 
     def template(self, image: str, **data: Any) -> str:

@@ -1,0 +1,283 @@
+"""Network Load Balancers, as clients and targets see them."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from sandbox.cloud.flows import LONGEST_ON_FORMER_GROUP_SECONDS, is_over
+from tests.sandbox.cloud.backend import PORT, Backend
+from tests.sandbox.cloud.keys import KeyPair
+from tests.sandbox.cloud.site import received, weighted
+from tests.sandbox.cloud.teller import Teller
+from tests.sandbox.cloud.world import Aws, eventually
+
+_GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/network"
+_LISTENERS = f"{_GUIDE}/load-balancer-listeners.html"
+_UPDATE = f"{_GUIDE}/listener-update-rules.html"
+_IDLE = f"{_GUIDE}/update-idle-timeout.html"
+_ATTRIBUTES = f"{_GUIDE}/edit-target-group-attributes.html"
+_CHECKS = f"{_GUIDE}/target-group-health-checks.html"
+LISTENER_PORT = 8080
+
+
+class Flows:
+    """A Network Load Balancer with a listener on 8080, and target groups of tellers behind it."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.balancer = aws.balancer(Type="network")
+        self.address = aws.address(self.balancer)
+        self.listener = ""
+        self.opened = ExitStack()
+
+    def group(self, *names: str, target: Any = Teller, **settings: Any) -> tuple[str, list[Any]]:
+        given = {"Protocol": "TCP", "TargetType": "ip", "Port": PORT, "HealthCheckPath": None} | settings
+        arn = self.aws.target_group(**given)
+        targets = [target(name) for name in names]
+        for each in targets:
+            self.opened.callback(each.close)
+        registered = [{"Id": each.address, "Port": PORT} for each in targets]
+        self.aws.elb.register_targets(TargetGroupArn=arn, Targets=registered)
+        return arn, targets
+
+    def serve(self, *names: str, target: Any = Teller, **settings: Any) -> tuple[str, list[Any]]:
+        """A group that the listener forwards to, all healthy."""
+        arn, targets = self.group(*names, target=target, **settings)
+        self.listener = self.aws.listener(self.balancer, arn, protocol="TCP")
+        eventually(lambda: self.aws.states(arn) == ["healthy"] * len(names))
+        return arn, targets
+
+    def forward(self, **weights: int) -> None:
+        self.aws.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[weighted(**weights)])
+
+    def set(self, group: str, key: str, value: str) -> None:
+        self.aws.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[{"Key": key, "Value": value}])
+
+    def connect(self) -> Client:
+        client = Client(socket.create_connection((self.address, LISTENER_PORT), timeout=10))
+        self.opened.callback(client.sock.close)
+        return client
+
+    def answers(self, count: int) -> Counter[str]:
+        """Who has answered so many new connections."""
+        found: Counter[str] = Counter()
+        for _ in range(count):
+            client = self.connect()
+            found[client.name] += 1
+            client.sock.close()
+        return found
+
+    def deregister(self, group: str, target: Teller) -> None:
+        self.aws.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": target.address, "Port": PORT}])
+
+
+class Client:
+    """A connection whose target has said its name."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.name = sock.recv(100).decode().strip()
+
+    def says(self, text: bytes) -> bytes:
+        self.sock.sendall(text)
+        return self.sock.recv(65536)
+
+    def is_up(self) -> bool:
+        return self.says(b"still there\n") == b"still there\n"
+
+    def is_reset(self) -> bool:
+        """Waits for it."""
+        with pytest.raises(ConnectionResetError):
+            self.sock.recv(1)
+        return True
+
+
+@pytest.fixture
+def flows(aws: Aws) -> Iterator[Flows]:
+    it = Flows(aws)
+    with it.opened:
+        yield it
+
+
+@pytest.mark.documented(
+    "a connection is passed on byte by byte, to one target for its whole life", f"{_GUIDE}/introduction.html"
+)
+def test_a_connection_has_one_target_for_its_whole_life(flows: Flows) -> None:
+    flows.serve("a", "b")
+    clients = [flows.connect() for _ in range(4)]
+    assert Counter(client.name for client in clients) == {"a": 2, "b": 2}
+    assert all(client.is_up() for client in clients)
+
+
+def test_bytes_pass_both_ways_unchanged_and_a_side_may_end_first(flows: Flows) -> None:
+    flows.serve("a")
+    client = flows.connect()
+    sent = bytes(range(256)) * 8_000
+
+    def send() -> None:
+        client.sock.sendall(sent)
+        client.sock.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert received(client.sock) == sent
+    sender.join()
+
+
+def test_http_with_kept_connections_goes_through(flows: Flows) -> None:
+    _, (backend,) = flows.serve("a", target=Backend)
+    connection = http.client.HTTPConnection(flows.address, LISTENER_PORT, timeout=10)
+    for _ in range(20):
+        connection.request("GET", "/who")
+        assert connection.getresponse().read() == b"a"
+    assert backend.connections == 1
+
+
+@pytest.mark.documented("target groups of a listener share new connections by their weights", _LISTENERS)
+def test_weights_hold_for_new_connections(flows: Flows) -> None:
+    blue, _ = flows.serve("blue")
+    green, _ = flows.group("green")
+    flows.forward(**{blue: 75, green: 25})
+    eventually(lambda: flows.aws.states(green) == ["healthy"])
+    found = flows.answers(40)
+    assert found["blue"] in (29, 30, 31), found
+    flows.forward(**{blue: 0, green: 1})
+    assert flows.answers(10) == {"green": 10}
+
+
+@pytest.mark.documented(
+    "a connection stays with its target when weights change, or its group leaves the listener", _UPDATE
+)
+def test_connections_stay_when_the_listener_changes(flows: Flows) -> None:
+    blue, _ = flows.serve("blue")
+    green, _ = flows.group("green")
+    client = flows.connect()
+    flows.forward(**{blue: 0, green: 1})
+    assert client.is_up()
+    flows.forward(**{green: 1})
+    assert client.is_up()
+    assert flows.answers(3) == {"green": 3}
+
+
+@pytest.mark.documented(
+    "a deregistered target gets no new connections, and keeps those that it has beyond the delay", _ATTRIBUTES
+)
+def test_connections_outlive_a_deregistration(flows: Flows) -> None:
+    group, (a, _) = flows.serve("a", "b")
+    clients = {client.name: client for client in (flows.connect(), flows.connect())}
+    flows.deregister(group, a)
+    assert flows.aws.health(group)[a.address] == ("draining", "Target.DeregistrationInProgress")
+    assert flows.answers(4) == {"b": 4}
+    eventually(lambda: a.address not in flows.aws.health(group))
+    assert clients["a"].is_up()
+    a.close()
+    assert clients["a"].sock.recv(1) == b"", "it ends with the target"
+
+
+@pytest.mark.documented(
+    "connections to a deregistered target are closed after the delay where the group says so", _ATTRIBUTES
+)
+def test_connections_end_with_a_deregistration_where_the_group_says_so(flows: Flows) -> None:
+    group, (a,) = flows.serve("a")
+    flows.set(group, "deregistration_delay.connection_termination.enabled", "true")
+    client = flows.connect()
+    flows.deregister(group, a)
+    assert client.is_up(), "the delay is not over"
+    assert client.is_reset()
+    assert a.lost.wait(10)
+
+
+@pytest.mark.documented(
+    "connections to a target that turns unhealthy are ended, unless the group says otherwise", _ATTRIBUTES
+)
+@pytest.mark.parametrize("ends", [True, False])
+def test_connections_to_an_unhealthy_target(flows: Flows, ends: bool) -> None:
+    group, (a, _) = flows.serve("a", "b")
+    flows.set(group, "target_health_state.unhealthy.connection_termination.enabled", str(ends).lower())
+    clients = {client.name: client for client in (flows.connect(), flows.connect())}
+    a.refuse()
+    eventually(lambda: flows.aws.health(group)[a.address] == ("unhealthy", "Target.FailedHealthChecks"))
+    assert flows.answers(4) == {"b": 4}
+    assert clients["a"].is_reset() if ends else clients["a"].is_up()
+    assert clients["b"].is_up()
+
+
+@pytest.mark.documented("with no healthy target the load balancer fails open, and ends no connections", _CHECKS)
+def test_the_load_balancer_fails_open(flows: Flows) -> None:
+    group, (a,) = flows.serve("a", target=Backend, HealthCheckProtocol="HTTP", HealthCheckPath="/health")
+    connection = http.client.HTTPConnection(flows.address, LISTENER_PORT, timeout=10)
+    connection.request("GET", "/who")
+    assert connection.getresponse().read() == b"a"
+    a.is_healthy = False
+    eventually(lambda: flows.aws.states(group) == ["unhealthy"])
+    for each in (connection, http.client.HTTPConnection(flows.address, LISTENER_PORT, timeout=10)):
+        each.request("GET", "/who")
+        assert each.getresponse().read() == b"a"
+        each.close()
+
+
+def test_a_client_of_a_group_without_targets_is_reset(flows: Flows) -> None:
+    group, _ = flows.group()
+    flows.aws.listener(flows.balancer, group, protocol="TCP")
+    with pytest.raises(ConnectionResetError):
+        flows.connect()
+
+
+def test_a_reset_of_the_target_reaches_the_client(flows: Flows) -> None:
+    flows.serve("a")
+    client = flows.connect()
+    client.sock.sendall(b"reset\n")
+    assert client.is_reset()
+
+
+def test_a_deleted_load_balancer_ends_its_connections(flows: Flows) -> None:
+    _, (a,) = flows.serve("a")
+    client = flows.connect()
+    flows.aws.elb.delete_load_balancer(LoadBalancerArn=flows.balancer)
+    assert client.is_reset()
+    assert a.lost.wait(10)
+
+
+@pytest.mark.documented(
+    "a TLS listener terminates TLS with its certificate, and passes on what was in it",
+    f"{_GUIDE}/create-tls-listener.html",
+)
+def test_tls_ends_at_the_load_balancer(flows: Flows, client: Any) -> None:
+    group, _ = flows.serve("a")
+    pair = KeyPair.signed_by_itself("shop.example")
+    arn = client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
+    flows.aws.listener(flows.balancer, group, 8443, "TLS", Certificates=[{"CertificateArn": arn}])
+    context = ssl.create_default_context(cadata=pair.certificate.decode())
+    with (
+        socket.create_connection((flows.address, 8443), timeout=10) as raw,
+        context.wrap_socket(raw, server_hostname="shop.example") as sock,
+    ):
+        found = Client(sock)
+        assert found.name == "a"
+        assert found.is_up()
+
+
+class TestTheEndOfAFlow:
+    @pytest.mark.documented("a connection without data in either direction is closed after the idle timeout", _IDLE)
+    def test_a_silent_flow_ends_after_the_idle_timeout(self) -> None:
+        def ends(now: float) -> bool:
+            return is_over(now, last_active=1000.0, left_group_at=0.0, idle_timeout_seconds=350.0)
+
+        assert [ends(1349.0), ends(1350.0)] == [False, True]
+
+    @pytest.mark.documented("a connection stays with a group that left the listener for an hour at most", _UPDATE)
+    def test_a_busy_flow_ends_an_hour_after_its_group_has_left_the_listener(self) -> None:
+        def ends(now: float) -> bool:
+            return is_over(now, last_active=now, left_group_at=1000.0, idle_timeout_seconds=350.0)
+
+        last = 1000.0 + LONGEST_ON_FORMER_GROUP_SECONDS
+        assert [ends(last - 1), ends(last)] == [False, True]
