@@ -466,6 +466,13 @@ def test_the_command_gets_the_preview_and_the_release_as_environment() -> None:
     assert world.commands == [(("./check", "all"), variables)]
 
 
+def test_the_command_of_a_service_that_speaks_no_http_is_told_where_to_connect() -> None:
+    world = World(states=dict(HEALTHY))
+    world.prove(policy=asking(replace(COMMAND, speaks_http=False)))
+    ((_, variables),) = world.commands
+    assert variables["BLUEGREEN_PREVIEW_URL"] == "tcp://web.test:9000"
+
+
 @pytest.mark.parametrize("code", [1, 137, None])
 def test_a_command_that_fails_stops_the_cutover_at_once_and_is_not_tried_again(code: int | None) -> None:
     world = World(states=dict(HEALTHY), command_code=code, command_seconds=7)

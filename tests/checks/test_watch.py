@@ -15,6 +15,7 @@ from bluegreen.errors import AwsError, WatchFailed
 from bluegreen.model.answer import Answer, Outcome
 from bluegreen.model.attest import NOTHING, Attest
 from bluegreen.model.history import Kind
+from bluegreen.model.network_balancer import SETTLED_SECONDS
 from bluegreen.model.observation import Alarm, Entrance, Group, Target, Traffic
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.soak import SoakPolicy
@@ -49,6 +50,7 @@ class World:
     seconds: float = 0.0
     states: dict[str, str] = field(default_factory=lambda: {"i-1": "healthy", "i-2": "healthy"})
     groups_there: tuple[Group, ...] = (group(OLD, "old"), group(NEW, "new"))
+    listener: str = "arn:listener"
     forwards: dict[str, int] | None = field(default_factory=lambda: {"new": 100})
     own: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OWN, "OK"))
     users: dict[str, str] = field(default_factory=lambda: {"checkout": "OK"})
@@ -76,7 +78,7 @@ class World:
         self._count("entrance")
         if self.forwards is None:
             return None
-        return Entrance(listener="arn:listener", url="http://web.test", weights=self.forwards)
+        return Entrance(listener=self.listener, url="http://web.test", weights=self.forwards)
 
     def targets(self, target_group: str) -> tuple[Target, ...]:
         assert target_group == "new"
@@ -193,6 +195,15 @@ def test_an_app_that_is_not_to_be_attested_is_soaked_alone() -> None:
 
 
 # -- attest
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("app", 60), ("net", SETTLED_SECONDS)])
+def test_a_network_load_balancer_has_longer_until_a_change_is_seen(kind: str, seconds: float) -> None:
+    arn = f"arn:aws:elasticloadbalancing:us-east-1:1:listener/{kind}/web/1/1"
+    world = World(listener=arn, answers=lambda: Answer(status=200, headers={"x-release": OLD}))
+    with pytest.raises(WatchFailed):
+        world.keep()
+    assert seconds <= world.seconds < seconds + 10
 
 
 def test_a_release_that_does_not_answer_is_never_soaked() -> None:
