@@ -116,7 +116,7 @@ _NAMES = {
     "ssm:ResourceId": "parameter/{}",
 }
 _GLOBAL = ("iam", "route53", "cloudfront")
-_OWN_GROUPS = {"CreateLoadBalancer": "loadbalancer/app/{}/*", "CreateTargetGroup": "targetgroup/{}/*"}
+_OWN_GROUPS = {"CreateLoadBalancer": "loadbalancer/{kind}/{name}/*", "CreateTargetGroup": "targetgroup/{name}/*"}
 
 
 class UnknownCall(BluegreenError):
@@ -256,7 +256,8 @@ def _resources(call: Call, known: reference.Action, world: World) -> Iterator[st
 
 def _own(call: Call) -> str:
     pattern = _OWN_GROUPS.get(call.operation)
-    return call.arn(pattern.format(call.parameters["Name"])) if pattern else ""
+    kind = "net" if call.parameters.get("Type") == "network" else "app"
+    return call.arn(pattern.format(kind=kind, name=call.parameters["Name"])) if pattern else ""
 
 
 def _made(kind: reference.ResourceType, call: Call) -> str:

@@ -35,7 +35,8 @@ class Change:
 
 
 def diff(kind: ResourceType, state: Props, inputs: Props, ignored: frozenset[str] = frozenset()) -> list[Change]:
-    found = [c for c in _members(kind.properties, state, inputs, "", False) if not _is_ignored(c, ignored)]
+    hidden = ignored | kind.unseen(inputs)
+    found = [c for c in _members(kind.properties, state, inputs, "", False) if not _is_ignored(c, hidden)]
     also = kind.also_replaces(state, inputs)
     return [replace(change, replaces=True) if change.property in also else change for change in found]
 

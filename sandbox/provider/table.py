@@ -121,6 +121,10 @@ def _nothing_more(first: Any, second: Any) -> frozenset[str]:
     return frozenset()
 
 
+def _nothing_unseen(inputs: Props) -> frozenset[str]:
+    return frozenset()
+
+
 def _by_id(aws: Aws, given: str) -> tuple[str, Props]:
     """Most types are imported by the id that they have ever after."""
     return given, {}
@@ -151,6 +155,8 @@ class ResourceType:
     rules: tuple[Rule, ...] = ()
     # (state, inputs) -> properties whose change takes a replacement this time; Terraform's ForceNew in CustomizeDiff
     also_replaces: Callable[[Props, Props], frozenset[str]] = _nothing_more
+    # inputs -> properties whose change is none with these others; Terraform's DiffSuppressFunc that looks at them
+    unseen: Callable[[Props], frozenset[str]] = _nothing_unseen
     # (changed properties, inputs) -> computed ones that a preview can't know; Terraform's ComputedIf
     recomputes: Callable[[frozenset[str], Props], frozenset[str]] = _nothing_more
     locate: Callable[[Aws, str], tuple[str, Props]] = _by_id  # what an import is given -> id and what `read` must know

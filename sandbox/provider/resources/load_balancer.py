@@ -1,10 +1,11 @@
-"""Application load balancers."""
+"""Application and network load balancers."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent, doing, without_none
+from sandbox.provider.check import DEFAULTS
 from sandbox.provider.resources.elbv2 import (
     NAME,
     NAME_LIMIT,
@@ -29,7 +30,7 @@ from sandbox.provider.table import (
 )
 from sandbox.provider.wire import Props
 
-_BALANCER_ATTRIBUTES: Final[Attributes] = {
+_APPLICATION_ATTRIBUTES: Final[Attributes] = {
     "clientKeepAlive": ("client_keep_alive.seconds", 3600),
     "desyncMitigationMode": ("routing.http.desync_mitigation_mode", "defensive"),
     "dropInvalidHeaderFields": ("routing.http.drop_invalid_header_fields.enabled", False),
@@ -43,6 +44,12 @@ _BALANCER_ATTRIBUTES: Final[Attributes] = {
     "preserveHostHeader": ("routing.http.preserve_host_header.enabled", False),
     "xffHeaderProcessingMode": ("routing.http.xff_header_processing.mode", "append"),
 }
+_NETWORK_ATTRIBUTES: Final[Attributes] = {
+    "enableCrossZoneLoadBalancing": ("load_balancing.cross_zone.enabled", False),
+    "enableDeletionProtection": ("deletion_protection.enabled", False),
+    "enableZonalShift": ("zonal_shift.config.enabled", False),
+}
+_OF_APPLICATION_ALONE: Final = frozenset(_APPLICATION_ATTRIBUTES) - frozenset(_NETWORK_ATTRIBUTES)
 _BALANCER_GONE: Final = "LoadBalancerNotFound"
 
 
@@ -50,10 +57,11 @@ def _create_balancer(aws: Aws, news: Props) -> str:
     with doing(aws.elbv2, f"reading ELBv2 Load Balancer ({news['name']})"):
         if find(aws.elbv2.describe_load_balancers, _BALANCER_GONE, Names=[news["name"]]):
             raise OperationFailed(f"ELBv2 Load Balancer ({news['name']}) already exists")
-    with doing(aws.elbv2, f"creating ELBv2 application Load Balancer ({news['name']})"):
+    kind = news["loadBalancerType"]
+    with doing(aws.elbv2, f"creating ELBv2 {kind} Load Balancer ({news['name']})"):
         made = aws.elbv2.create_load_balancer(
             Name=news["name"],
-            Type="application",
+            Type=kind,
             Subnets=news["subnets"],
             Scheme="internal" if news.get("internal") else "internet-facing",
             **without_none(SecurityGroups=news.get("securityGroups"), IpAddressType=news.get("ipAddressType")),
@@ -71,7 +79,15 @@ def _settle_balancer(aws: Aws, identifier: str, news: Props) -> None:
     with doing(aws.elbv2, f"waiting for {what}"):
         state = lambda: str((_balancer(aws, identifier) or {"State": {"Code": "deleted"}})["State"]["Code"])  # noqa: E731
         aws.wait(what, "active", state, timeout=aws.timeout(10 * MINUTE), failing=("failed", "deleted"))
-    _modify_balancer(aws, identifier, [*attributes_to_set(_BALANCER_ATTRIBUTES, news, None), *_logging(news, {})])
+    _modify_balancer(aws, identifier, [*attributes_to_set(_attributes(news), news, None), *_logging(news, {})])
+
+
+def _attributes(inputs: Props) -> Attributes:
+    return _NETWORK_ATTRIBUTES if _is_network(inputs) else _APPLICATION_ATTRIBUTES
+
+
+def _is_network(inputs: Props) -> bool:
+    return inputs.get("loadBalancerType") == "network"
 
 
 def _logging(news: Props, olds: Props) -> list[dict[str, str]]:
@@ -117,14 +133,14 @@ def _read_balancer(aws: Aws, identifier: str, known: Props) -> Props | None:
         "loadBalancerType": found["Type"],
         "securityGroups": found.get("SecurityGroups", []),
         "subnets": [zone["SubnetId"] for zone in found["AvailabilityZones"]],
-        **attributes_read(LOAD_BALANCER.properties, _BALANCER_ATTRIBUTES, live),
+        **attributes_read(LOAD_BALANCER.properties, _attributes({"loadBalancerType": found["Type"]}), live),
         **_logging_read(live),
         **tags,
     }
 
 
 def _update_balancer(aws: Aws, identifier: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
-    _modify_balancer(aws, identifier, [*attributes_to_set(_BALANCER_ATTRIBUTES, news, olds), *_logging(news, olds)])
+    _modify_balancer(aws, identifier, [*attributes_to_set(_attributes(news), news, olds), *_logging(news, olds)])
     setting = f"setting ELBv2 Load Balancer ({identifier})"
     if "securityGroups" in changed:
         with doing(aws.elbv2, f"{setting} security groups"):
@@ -142,6 +158,33 @@ def _delete_balancer(aws: Aws, identifier: str, olds: Props) -> None:
         aws.elbv2.delete_load_balancer(LoadBalancerArn=identifier)
 
 
+def _unseen(inputs: Props) -> frozenset[str]:
+    """Cross-zone load balancing is always on for an application load balancer, whatever is said."""
+    return _OF_APPLICATION_ALONE if _is_network(inputs) else frozenset({"enableCrossZoneLoadBalancing"})
+
+
+def _of_its_type(inputs: Props) -> tuple[str, str] | None:
+    given = (_OF_APPLICATION_ALONE & set(inputs)) - set(inputs.get(DEFAULTS, ()))
+    if _is_network(inputs) and given:
+        name = min(given)
+        return name, f"the sandbox takes {name} for application load balancers only: a network one has no such thing"
+    return None
+
+
+def _network_replaces(state: Props, inputs: Props) -> frozenset[str]:
+    """A network load balancer's subnets can only become more; its security groups neither come nor go altogether."""
+    if not _is_network(inputs):
+        return frozenset()
+    groups_before, groups = state.get("securityGroups") or [], inputs.get("securityGroups")
+    subnets_before, subnets = state.get("subnets") or [], inputs.get("subnets")
+    found = set()
+    if isinstance(subnets, list) and set(subnets) != set(subnets_before) and len(subnets) <= len(subnets_before):
+        found.add("subnets")
+    if isinstance(groups, list) and bool(groups) != bool(groups_before):
+        found.add("securityGroups")
+    return frozenset(found)
+
+
 LOAD_BALANCER = ResourceType(
     token="aws:lb/loadBalancer:LoadBalancer",
     properties={
@@ -153,7 +196,10 @@ LOAD_BALANCER = ResourceType(
             only=("ipv4", "dualstack"),
         ),
         "loadBalancerType": text(
-            default="application", replaces=True, choices=("application", "network", "gateway"), only=("application",)
+            default="application",
+            replaces=True,
+            choices=("application", "network", "gateway"),
+            only=("application", "network"),
         ),
         "securityGroups": text_set(computed=True),
         "subnets": text_set(required=True),
@@ -164,8 +210,7 @@ LOAD_BALANCER = ResourceType(
         "clientKeepAlive": integer(default=3600, at_least=60, at_most=604800),
         "desyncMitigationMode": text(default="defensive", choices=("monitor", "defensive", "strictest")),
         "dropInvalidHeaderFields": boolean(default=False),
-        # Always on for an application load balancer, whatever is said.
-        "enableCrossZoneLoadBalancing": boolean(default=False, suppresses=lambda old, new: True),
+        "enableCrossZoneLoadBalancing": boolean(default=False),
         "enableDeletionProtection": boolean(default=False),
         "enableHttp2": boolean(default=True),
         "enableTlsVersionAndCipherSuiteHeaders": boolean(default=False),
@@ -188,6 +233,9 @@ LOAD_BALANCER = ResourceType(
         "ipamPools minimumLoadBalancerCapacity namePrefix secondaryIpsAutoAssignedPerSubnet subnetMappings"
     ),
     name_limit=NAME_LIMIT,
+    rules=(_of_its_type,),
+    also_replaces=_network_replaces,
+    unseen=_unseen,
     create=_create_balancer,
     settle=_settle_balancer,
     read=_read_balancer,

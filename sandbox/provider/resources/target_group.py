@@ -1,4 +1,4 @@
-"""Target groups of instances, behind application load balancers."""
+"""Target groups of instances, behind application and network load balancers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from sandbox.provider.aws import MINUTE, Aws, OperationFailed, absent, doing, without_none
+from sandbox.provider.check import DEFAULTS
 from sandbox.provider.resources.elbv2 import (
     NAME,
     NAME_LIMIT,
@@ -37,11 +38,19 @@ _GROUP_ATTRIBUTES: Final[Attributes] = {
     "loadBalancingAlgorithmType": ("load_balancing.algorithm.type", "round_robin"),
     "loadBalancingCrossZoneEnabled": ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
 }
+_NETWORK_ATTRIBUTES: Final[Attributes] = {
+    "connectionTermination": ("deregistration_delay.connection_termination.enabled", False),
+    "deregistrationDelay": ("deregistration_delay.timeout_seconds", 300),
+    "loadBalancingCrossZoneEnabled": ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+    "preserveClientIp": ("preserve_client_ip.enabled", "true"),
+}
 _STICKINESS: Final[Attributes] = {
     "enabled": ("stickiness.enabled", False),
     "type": ("stickiness.type", "lb_cookie"),
     "cookieDuration": ("stickiness.lb_cookie.duration_seconds", 86400),
 }
+_OF_HTTP: Final = frozenset({"slowStart", "loadBalancingAlgorithmType", "protocolVersion", "stickiness"})
+_OF_TCP: Final = frozenset({"connectionTermination", "preserveClientIp"})
 _GROUP_GONE: Final = "TargetGroupNotFound"
 
 # property of `healthCheck` -> name in Create- and ModifyTargetGroup, and in descriptions
@@ -86,8 +95,12 @@ def _create_group(aws: Aws, news: Props) -> str:
     return str(made["TargetGroups"][0]["TargetGroupArn"])
 
 
+def _attributes(protocol: str) -> Attributes:
+    return _NETWORK_ATTRIBUTES if protocol == "TCP" else _GROUP_ATTRIBUTES
+
+
 def _group_attributes(news: Props, olds: Props | None) -> list[dict[str, str]]:
-    attributes = attributes_to_set(_GROUP_ATTRIBUTES, news, olds)
+    attributes = attributes_to_set(_attributes(news["protocol"]), news, olds)
     if "stickiness" in news:
         before = None if olds is None else olds.get("stickiness", {})
         attributes += attributes_to_set(_STICKINESS, news["stickiness"], before)
@@ -126,10 +139,34 @@ def _read_group(aws: Aws, identifier: str, known: Props) -> Props | None:
         "ipAddressType": found.get("IpAddressType"),
         "loadBalancerArns": found.get("LoadBalancerArns", []),
         "healthCheck": check,
-        **attributes_read(TARGET_GROUP.properties, _GROUP_ATTRIBUTES, live),
-        "stickiness": attributes_read(TARGET_GROUP.properties["stickiness"].fields, _STICKINESS, live),
+        **attributes_read(TARGET_GROUP.properties, _attributes(found["Protocol"]), live),
+        "stickiness": attributes_read(TARGET_GROUP.properties["stickiness"].fields, _stickiness(found), live),
         **tags,
     }
+
+
+def _stickiness(found: Any) -> Attributes:
+    """One of TCP knows no cookies."""
+    return {name: _STICKINESS[name] for name in ("enabled", "type")} if found["Protocol"] == "TCP" else _STICKINESS
+
+
+def _fitting(inputs: Props) -> tuple[str, str] | None:
+    """Terraform's CustomizeDiff; and what groups of one protocol have, and those of the other not."""
+    check, protocol = inputs.get("healthCheck", {}), inputs["protocol"]
+    if isinstance(check, dict) and check.get("protocol") == "TCP":
+        for name in ("matcher", "path"):
+            if name in check:
+                reason = f'Attribute "healthCheck.{name}" cannot be specified when "healthCheck.protocol" is "TCP".'
+                return f"healthCheck.{name}", f"Invalid Attribute Combination. {reason}"
+        if protocol == "HTTP":
+            reason = 'Attribute "healthCheck.protocol" cannot have value "TCP" when "protocol" is "HTTP".'
+            return "healthCheck.protocol", reason
+    given = set(inputs) - set(inputs.get(DEFAULTS, ()))
+    foreign = given & (_OF_HTTP if protocol == "TCP" else _OF_TCP)
+    if protocol in ("TCP", "HTTP") and foreign:
+        name = min(foreign)
+        return name, f"a target group of {protocol} has no {name}: The provided target group attribute is not supported"
+    return None
 
 
 def _update_group(aws: Aws, identifier: str, olds: Props, news: Props, changed: frozenset[str]) -> None:
@@ -157,7 +194,7 @@ TARGET_GROUP = ResourceType(
             required=True,
             replaces=True,
             choices=("HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC"),
-            only=("HTTP",),
+            only=("HTTP", "TCP"),
         ),
         "protocolVersion": text(computed=True, replaces=True, choices=("GRPC", "HTTP1", "HTTP2"), only=("HTTP1",)),
         "targetType": text(
@@ -165,6 +202,10 @@ TARGET_GROUP = ResourceType(
         ),
         "vpcId": text(required=True, replaces=True),
         "ipAddressType": text(computed=True, replaces=True, choices=("ipv4", "ipv6"), only=("ipv4",)),
+        "connectionTermination": boolean(computed=True),
+        "preserveClientIp": text(
+            computed=True, pattern=re.compile("true|false"), pattern_reason="must be true or false"
+        ),
         "deregistrationDelay": integer(default=300, at_least=0, at_most=3600),
         "slowStart": integer(default=0, at_least=30, at_most=900, besides=(0,)),
         "loadBalancingAlgorithmType": text(
@@ -189,7 +230,7 @@ TARGET_GROUP = ResourceType(
                     pattern=re.compile(r"traffic-port|\d{1,5}"),
                     pattern_reason='must be a valid port number (1-65535) or "traffic-port"',
                 ),
-                "protocol": text(default="HTTP", choices=("HTTP", "HTTPS", "TCP"), only=("HTTP",)),
+                "protocol": text(default="HTTP", choices=("HTTP", "HTTPS", "TCP"), only=("HTTP", "TCP")),
                 "timeout": integer(computed=True, at_least=2, at_most=120),
                 "unhealthyThreshold": integer(default=3, at_least=2, at_most=10),
             },
@@ -216,10 +257,11 @@ TARGET_GROUP = ResourceType(
         **TAGS,
     },
     refused=names(
-        "connectionTermination loadBalancingAnomalyMitigation namePrefix preserveClientIp targetControlPort "
+        "loadBalancingAnomalyMitigation namePrefix targetControlPort "
         "targetFailovers targetGroupHealth targetHealthStates"
     ),
     name_limit=NAME_LIMIT,
+    rules=(_fitting,),
     create=_create_group,
     settle=_settle_group,
     read=_read_group,

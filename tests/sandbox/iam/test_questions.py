@@ -78,6 +78,24 @@ def test_so_are_those_of_load_balancing() -> None:
     assert found[1].context["elasticloadbalancing:CreateAction"] == ("CreateListener",)
 
 
+@pytest.mark.parametrize(
+    ("operation", "of", "parameters", "resource"),
+    [
+        ("CreateLoadBalancer", "", {"Name": "web", "Type": "network"}, "loadbalancer/net/web/*"),
+        ("CreateLoadBalancer", "", {"Name": "web", "Type": "application"}, "loadbalancer/app/web/*"),
+        ("SetSecurityGroups", "LoadBalancerArn", {}, "loadbalancer/net/web/0123456789abcdef"),
+        ("ModifyListener", "ListenerArn", {}, "listener/net/web/0123456789abcdef/0123456789abcdef"),
+        ("ModifyListenerAttributes", "ListenerArn", {}, "listener/net/web/0123456789abcdef/0123456789abcdef"),
+    ],
+)
+def test_network_load_balancers_are_asked_for_by_their_own_names(
+    operation: str, of: str, parameters: dict[str, str], resource: str
+) -> None:
+    arn = f"arn:aws:elasticloadbalancing:us-east-1:111122223333:{resource}"
+    found = asked("elasticloadbalancing", operation, **parameters | ({of: arn} if of else {}))
+    assert (f"elasticloadbalancing:{operation}", arn) in pairs(found)
+
+
 def test_tags_of_a_resource_are_keys_where_aws_knows_them() -> None:
     group = "arn:aws:autoscaling:us-east-1:111122223333:autoScalingGroup:*:autoScalingGroupName/web"
     world = World(tagged={group: {"team": "web"}, ROLE: {"team": "web"}})

@@ -104,7 +104,7 @@ def test_good_inputs_pass_and_pass_again_unchanged(token: str) -> None:
         ("Route", {"natGatewayId": "nat-1"}, "gatewayId", f"only one of `{TARGETS_OF_ROUTES}` can be specified"),
         ("Route", {"gatewayId": None}, "egressOnlyGatewayId", f"one of `{TARGETS_OF_ROUTES}` must be specified"),
         ("SecurityGroupIngressRule", {"fromPort": 70000}, "fromPort", "to be in the range (-1 - 65535), got 70000"),
-        ("LoadBalancer", {"loadBalancerType": "network"}, "loadBalancerType", 'only as ["application"]'),
+        ("LoadBalancer", {"loadBalancerType": "gateway"}, "loadBalancerType", 'only as ["application" "network"]'),
         ("LoadBalancer", {"loadBalancerType": "classic"}, "loadBalancerType", "expected loadBalancerType to be one of"),
         ("TargetGroup", {"protocol": "HTTPX"}, "protocol", "expected protocol to be one of"),
         ("TargetGroup", {"port": "http"}, "port", "to be a integer, got 'http'"),
