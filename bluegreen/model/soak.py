@@ -31,6 +31,11 @@ NO_DATA = (
     "pause to 0 where there are none to be expected."
 )
 
+NO_CONNECTIONS = (
+    "No data is not fine: who is connected stays with the release that he has, and nobody knows how this one does. Let "
+    "new connections come to it, for as long as the soak lasts, or set `soakSeconds` or the step's pause to 0."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SoakPolicy:
@@ -139,7 +144,8 @@ def _at_the_end(look: Look, policy: SoakPolicy, alarms: Sequence[Alarm], seconds
     lost_patience = periods - max(look.periods_at_end, LEAST_PERIODS) >= MOST_PERIODS_BEYOND
     if not requests:  # a zero that was reported says no more than none
         if lost_patience:
-            return Hopeless(f"no {policy.counted} in {periods} metric periods: no data", NO_DATA)
+            next_step = NO_CONNECTIONS if policy.is_network else NO_DATA
+            return Hopeless(f"no {policy.counted} in {periods} metric periods: no data", next_step)
         return Wait(f"no {policy.counted} yet in {periods} metric periods")
     if len(look.own_alarms) < policy.own_alarms:
         if lost_patience:

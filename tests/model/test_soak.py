@@ -155,6 +155,18 @@ def test_no_requests_at_all_are_no_data_and_not_fine(periods: int, fails: bool, 
     assert "No data is not fine" in found.next_step
 
 
+def test_behind_a_network_load_balancer_connections_tell_that_a_release_is_in_use() -> None:
+    policy = replace(POLICY, is_network=True)
+    used = replace(WELL, traffic=Traffic(periods=3, requests=7))
+    found = judge(used, policy, SECONDS)
+    assert isinstance(found, Ready)
+    assert found.summary.endswith("7 connections in 3 metric periods")
+    unused = judge(replace(WELL, traffic=Traffic(periods=6, requests=None)), policy, SECONDS)
+    assert isinstance(unused, Hopeless)
+    assert unused.summary == "no connections in 6 metric periods: no data"
+    assert "who is connected stays with the release that he has" in unused.next_step
+
+
 @pytest.mark.parametrize(("periods", "fails"), [(3, False), (5, False), (6, True)])
 def test_an_alarm_of_the_users_without_data_is_not_fine(periods: int, fails: bool) -> None:
     silent = alarms("checkout", state="INSUFFICIENT_DATA")
