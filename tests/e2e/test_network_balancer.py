@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
 import ssl
 import threading
@@ -231,9 +232,9 @@ def test_a_rollback_in_the_wait_needs_no_new_machine(served: Project) -> None:
     machines = {each["id"] for each in served.machines(served.image("3"))}
     update = served.begin_bluegreen("deploy", served.stack, "--ami", served.image("4"))
     update.wait_for("keeps the connections")
-    update.interrupt()
-    update.interrupt()
-    assert update.finish().code == 3
+    update.send(signal.SIGTERM)
+    stopped = update.finish()
+    assert stopped.code == 3, stopped.output
     served.configure(connection_seconds=1)
     back = served.bluegreen("rollback", served.stack)
     assert back.code == 0, back.output
