@@ -15,7 +15,7 @@ from sandbox.cloud.flows import LONGEST_ON_FORMER_GROUP_SECONDS, is_over
 from tests.sandbox.cloud.backend import Backend
 from tests.sandbox.cloud.keys import KeyPair
 from tests.sandbox.cloud.network_site import LISTENER_PORT, Client, Flows
-from tests.sandbox.cloud.site import received
+from tests.sandbox.cloud.site import received, weighted
 from tests.sandbox.cloud.world import eventually
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/network"
@@ -141,6 +141,49 @@ def test_the_load_balancer_fails_open(flows: Flows) -> None:
         each.request("GET", "/who")
         assert each.getresponse().read() == b"a"
         each.close()
+
+
+@pytest.mark.documented("a failed health check of any kind is Target.FailedHealthChecks", _CHECKS)
+def test_a_failing_target_does_not_say_why(flows: Flows) -> None:
+    by_http = {"Protocol": "TCP", "HealthCheckProtocol": "HTTP"}
+    late, (first,) = flows.group("late", target=Backend, **by_http, HealthCheckPath="/wait")
+    bad, (second,) = flows.group("bad", target=Backend, **by_http, HealthCheckPath="/health")
+    second.is_healthy = False
+    flows.aws.listener(flows.balancer, weighted(**{late: 1, bad: 1}), protocol="TCP")
+    assert flows.aws.health(late)[first.address][0] == "initial"
+    failed = ("unhealthy", "Target.FailedHealthChecks")
+    eventually(lambda: flows.aws.health(late)[first.address] == flows.aws.health(bad)[second.address] == failed)
+
+
+@pytest.mark.documented("a health check by HTTP is for the load balancer's address and the listener's port", _CHECKS)
+def test_a_health_check_is_for_the_load_balancer(flows: Flows) -> None:
+    _, (a,) = flows.serve("a", target=Backend, HealthCheckProtocol="HTTP", HealthCheckPath="/health")
+    assert a.checked_as == f"{flows.address}:{LISTENER_PORT}"
+
+
+def test_connections_to_a_machine_of_a_group_end_with_it(flows: Flows) -> None:
+    aws = flows.aws
+    by_http = {"HealthCheckProtocol": "HTTP", "HealthCheckPath": "/health"}
+    group = aws.target_group(Protocol="TCP", **by_http)
+    aws.listener(flows.balancer, group, protocol="TCP")
+    name = aws.scaling_group(aws.template(aws.image()), 1, target_group=group)
+    eventually(lambda: aws.states(group) == ["healthy"])
+    connection = http.client.HTTPConnection(flows.address, LISTENER_PORT, timeout=10)
+
+    def ask() -> int:
+        connection.request("GET", "/version")
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    assert ask() == 200
+    connection.auto_open = 0
+    aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0)
+    eventually(lambda: aws.states(group) == ["draining"])
+    assert ask() == 200
+    eventually(lambda: aws.instances(name) == [])
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask()
 
 
 def test_a_client_of_a_group_without_targets_is_reset(flows: Flows) -> None:
