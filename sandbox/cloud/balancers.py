@@ -52,13 +52,19 @@ ALPN = {
 
 def table(address_of: Callable[[str], str | None]) -> Table:
     """`address_of` gives a target's address by its id; None where it can't be reached now."""
-    listeners: list[Listener] = []
-    groups: list[Group] = []
-    for account in elbv2_backends.values():
-        for backend in account.values():
-            for balancer in backend.load_balancers.values():
-                listeners += [_listener(balancer, listener) for listener in balancer.listeners.values()]
-            groups += [_group(group, address_of) for group in backend.target_groups.values()]
+    backends = [backend for account in elbv2_backends.values() for backend in account.values()]
+    listeners = [
+        _listener(balancer, listener)
+        for backend in backends
+        for balancer in backend.load_balancers.values()
+        for listener in balancer.listeners.values()
+    ]
+    hosts = {arn: f"{it.address}:{it.port}" for it in listeners if it.is_network for arn in it.group_arns()}
+    groups = [
+        _group(group, address_of, hosts.get(group.arn, ""))
+        for backend in backends
+        for group in backend.target_groups.values()
+    ]
     return Table(tuple(listeners), tuple(groups))
 
 
@@ -222,7 +228,8 @@ def _condition(condition: dict[str, Any]) -> Condition:
     return Condition(field, tuple(values), header=config.get("HttpHeaderName", ""))
 
 
-def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> Group:
+def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None], host: str) -> Group:
+    """`host`: of a Network Load Balancer, whose checks are for it."""
     port = str(group.health_check_port or "traffic-port")
     members = [(target, False) for target in group.targets.values()]
     members += [(drain.target, True) for drain in group.__dict__.get("drains", {}).values()]
@@ -236,6 +243,7 @@ def _group(group: FakeTargetGroup, address_of: Callable[[str], str | None]) -> G
             healthy_threshold=int(group.healthy_threshold_count),
             unhealthy_threshold=int(group.unhealthy_threshold_count),
             matcher=str(getattr(group, "matcher", {}).get("HttpCode") or "200"),
+            host=host,
             says_why=not is_of_network(group),
         ),
         members=tuple(

@@ -214,7 +214,7 @@ async def _outcome(address: str, port: int, check: Check) -> Health:
             if check.path is None:
                 await _connect(address, port)
                 return HEALTHY
-            status = await _status_of(address, port, check.path)
+            status = await _status_of(address, port, check.path, check.host)
     except TimeoutError:
         return TIMED_OUT
     except (OSError, ValueError):
@@ -229,11 +229,11 @@ async def _connect(address: str, port: int) -> None:
         await writer.wait_closed()
 
 
-async def _status_of(address: str, port: int, path: str) -> int:
+async def _status_of(address: str, port: int, path: str, host: str) -> int:
     reader, writer = await asyncio.open_connection(address, port)
     try:
         writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {host or f'{address}:{port}'}\r\nConnection: close\r\n"
             "User-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n".encode()
         )
         version, status, *_ = (await reader.readline()).split(maxsplit=2)

@@ -210,6 +210,7 @@ class Check:
     healthy_threshold: int = 5
     unhealthy_threshold: int = 2
     matcher: str = "200"
+    host: str = ""  # that a request is for; empty: the target
     says_why: bool = True  # an Application Load Balancer's does; a Network one's says only that it failed
 
     def accepts(self, status: int) -> bool:

@@ -281,6 +281,11 @@ def _check_actions(
     if is_network(balancer) and protocol not in ("TCP", "TLS"):
         raise ELBClientError("UnsupportedProtocol", f"The sandbox has no listeners of {protocol}, only of TCP and TLS")
     for action in actions:
+        if is_network(balancer) and action["Type"] != "forward":
+            raise ELBClientError(
+                "InvalidLoadBalancerAction",
+                f"The action type '{action['Type']}' is not supported on load balancers with type 'network'",
+            )
         if is_network(balancer) and sticky_seconds(action.get("ForwardConfig") or {}) is not None:
             raise ELBClientError(
                 "InvalidLoadBalancerAction", "The sandbox's Network Load Balancers have no target group stickiness"

@@ -31,6 +31,7 @@ class Backend:
         self.bytes_sent = 0
         self.lost_clients = 0
         self.is_healthy = True
+        self.checked_as = ""  # the host that health checks are for
         self.release = threading.Event()  # `/wait` answers when it is set
         self._server = _Server((self.address, PORT), _Handler)
         self._server.backend = self
@@ -60,6 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         backend, path = self.server.backend, self.path.partition("?")[0]
         if path == "/health":
+            backend.checked_as = self.headers["Host"]
             self._answer(200 if backend.is_healthy else 503, b"")
             return
         backend.requests.append(f"{self.command} {self.path}")

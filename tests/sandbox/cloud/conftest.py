@@ -9,7 +9,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from sandbox.host import Sandbox
+from sandbox.host import DEFAULT_METRIC_SECONDS, Sandbox
+from tests.sandbox.cloud.network_site import Flows
 from tests.sandbox.cloud.site import Site
 from tests.sandbox.cloud.world import Aws
 
@@ -63,3 +64,18 @@ def site(aws: Aws) -> Iterator[Site]:
     yield it
     for backend in it.backends:
         backend.close()
+
+
+@pytest.fixture
+def flows(aws: Aws) -> Iterator[Flows]:
+    it = Flows(aws)
+    with it.opened:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def cloudwatch(sandbox: Sandbox, client: Callable[[str], Any]) -> Iterator[Any]:
+    """With a minute that lasts a second."""
+    sandbox.ask("PUT", "metric-seconds", {"seconds": 1})
+    yield client("cloudwatch")
+    sandbox.ask("PUT", "metric-seconds", {"seconds": DEFAULT_METRIC_SECONDS})

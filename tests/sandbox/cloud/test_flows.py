@@ -7,18 +7,16 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from sandbox.cloud.flows import LONGEST_ON_FORMER_GROUP_SECONDS, is_over
-from tests.sandbox.cloud.backend import PORT, Backend
+from tests.sandbox.cloud.backend import Backend
 from tests.sandbox.cloud.keys import KeyPair
+from tests.sandbox.cloud.network_site import LISTENER_PORT, Client, Flows
 from tests.sandbox.cloud.site import received, weighted
-from tests.sandbox.cloud.teller import Teller
-from tests.sandbox.cloud.world import Aws, eventually
+from tests.sandbox.cloud.world import eventually
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/network"
 _LISTENERS = f"{_GUIDE}/load-balancer-listeners.html"
@@ -26,86 +24,6 @@ _UPDATE = f"{_GUIDE}/listener-update-rules.html"
 _IDLE = f"{_GUIDE}/update-idle-timeout.html"
 _ATTRIBUTES = f"{_GUIDE}/edit-target-group-attributes.html"
 _CHECKS = f"{_GUIDE}/target-group-health-checks.html"
-LISTENER_PORT = 8080
-
-
-class Flows:
-    """A Network Load Balancer with a listener on 8080, and target groups of tellers behind it."""
-
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-        self.balancer = aws.balancer(Type="network")
-        self.address = aws.address(self.balancer)
-        self.listener = ""
-        self.opened = ExitStack()
-
-    def group(self, *names: str, target: Any = Teller, **settings: Any) -> tuple[str, list[Any]]:
-        given = {"Protocol": "TCP", "TargetType": "ip", "Port": PORT, "HealthCheckPath": None} | settings
-        arn = self.aws.target_group(**given)
-        targets = [target(name) for name in names]
-        for each in targets:
-            self.opened.callback(each.close)
-        registered = [{"Id": each.address, "Port": PORT} for each in targets]
-        self.aws.elb.register_targets(TargetGroupArn=arn, Targets=registered)
-        return arn, targets
-
-    def serve(self, *names: str, target: Any = Teller, **settings: Any) -> tuple[str, list[Any]]:
-        """A group that the listener forwards to, all healthy."""
-        arn, targets = self.group(*names, target=target, **settings)
-        self.listener = self.aws.listener(self.balancer, arn, protocol="TCP")
-        eventually(lambda: self.aws.states(arn) == ["healthy"] * len(names))
-        return arn, targets
-
-    def forward(self, **weights: int) -> None:
-        self.aws.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[weighted(**weights)])
-
-    def set(self, group: str, key: str, value: str) -> None:
-        self.aws.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[{"Key": key, "Value": value}])
-
-    def connect(self) -> Client:
-        client = Client(socket.create_connection((self.address, LISTENER_PORT), timeout=10))
-        self.opened.callback(client.sock.close)
-        return client
-
-    def answers(self, count: int) -> Counter[str]:
-        """Who has answered so many new connections."""
-        found: Counter[str] = Counter()
-        for _ in range(count):
-            client = self.connect()
-            found[client.name] += 1
-            client.sock.close()
-        return found
-
-    def deregister(self, group: str, target: Teller) -> None:
-        self.aws.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": target.address, "Port": PORT}])
-
-
-class Client:
-    """A connection whose target has said its name."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.name = sock.recv(100).decode().strip()
-
-    def says(self, text: bytes) -> bytes:
-        self.sock.sendall(text)
-        return self.sock.recv(65536)
-
-    def is_up(self) -> bool:
-        return self.says(b"still there\n") == b"still there\n"
-
-    def is_reset(self) -> bool:
-        """Waits for it."""
-        with pytest.raises(ConnectionResetError):
-            self.sock.recv(1)
-        return True
-
-
-@pytest.fixture
-def flows(aws: Aws) -> Iterator[Flows]:
-    it = Flows(aws)
-    with it.opened:
-        yield it
 
 
 @pytest.mark.documented(
@@ -223,6 +141,49 @@ def test_the_load_balancer_fails_open(flows: Flows) -> None:
         each.request("GET", "/who")
         assert each.getresponse().read() == b"a"
         each.close()
+
+
+@pytest.mark.documented("a failed health check of any kind is Target.FailedHealthChecks", _CHECKS)
+def test_a_failing_target_does_not_say_why(flows: Flows) -> None:
+    by_http = {"Protocol": "TCP", "HealthCheckProtocol": "HTTP"}
+    late, (first,) = flows.group("late", target=Backend, **by_http, HealthCheckPath="/wait")
+    bad, (second,) = flows.group("bad", target=Backend, **by_http, HealthCheckPath="/health")
+    second.is_healthy = False
+    flows.aws.listener(flows.balancer, weighted(**{late: 1, bad: 1}), protocol="TCP")
+    assert flows.aws.health(late)[first.address][0] == "initial"
+    failed = ("unhealthy", "Target.FailedHealthChecks")
+    eventually(lambda: flows.aws.health(late)[first.address] == flows.aws.health(bad)[second.address] == failed)
+
+
+@pytest.mark.documented("a health check by HTTP is for the load balancer's address and the listener's port", _CHECKS)
+def test_a_health_check_is_for_the_load_balancer(flows: Flows) -> None:
+    _, (a,) = flows.serve("a", target=Backend, HealthCheckProtocol="HTTP", HealthCheckPath="/health")
+    assert a.checked_as == f"{flows.address}:{LISTENER_PORT}"
+
+
+def test_connections_to_a_machine_of_a_group_end_with_it(flows: Flows) -> None:
+    aws = flows.aws
+    by_http = {"HealthCheckProtocol": "HTTP", "HealthCheckPath": "/health"}
+    group = aws.target_group(Protocol="TCP", **by_http)
+    aws.listener(flows.balancer, group, protocol="TCP")
+    name = aws.scaling_group(aws.template(aws.image()), 1, target_group=group)
+    eventually(lambda: aws.states(group) == ["healthy"])
+    connection = http.client.HTTPConnection(flows.address, LISTENER_PORT, timeout=10)
+
+    def ask() -> int:
+        connection.request("GET", "/version")
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    assert ask() == 200
+    connection.auto_open = 0
+    aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0)
+    eventually(lambda: aws.states(group) == ["draining"])
+    assert ask() == 200
+    eventually(lambda: aws.instances(name) == [])
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask()
 
 
 def test_a_client_of_a_group_without_targets_is_reset(flows: Flows) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.cloud.metrics import Metric, Metrics, Queries
 from sandbox.cloud.samples import Samples
-from sandbox.host import DEFAULT_METRIC_SECONDS, Sandbox, SandboxError
+from sandbox.host import Sandbox, SandboxError
 from tests.sandbox.cloud.backend import PORT, Backend
 from tests.sandbox.cloud.world import Aws, eventually, get
 
@@ -20,13 +20,6 @@ NAMESPACE = "AWS/ApplicationELB"
 _numbers = itertools.count(1)
 
 METRICS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"
-
-
-@pytest.fixture(scope="module")
-def cloudwatch(sandbox: Sandbox, client: Callable[[str], Any]) -> Iterator[Any]:
-    sandbox.ask("PUT", "metric-seconds", {"seconds": 1})
-    yield client("cloudwatch")
-    sandbox.ask("PUT", "metric-seconds", {"seconds": DEFAULT_METRIC_SECONDS})
 
 
 class Watched:

@@ -100,12 +100,15 @@ class TestLoadBalancer:
         ],
     )
     def test_what_replaces_it(
-        self, network: Stack, before: dict[str, int], after: dict[str, int], replaced: list[str]
+        self, driver: Driver, before: dict[str, int], after: dict[str, int], replaced: list[str]
     ) -> None:
-        pools = {"subnets": network.subnet_ids, "securityGroups": [network.group.identifier]}
-        first, then = ({name: pools[name][:count] for name, count in counts.items()} for counts in (before, after))
-        made = balancer(network, **first)
-        assert list(network.driver.diff(made, **given(made) | then).replaces) == replaced
+        def inputs(counts: dict[str, int]) -> Props:
+            lists = {name: [f"{name}-{number}" for number in range(count)] for name, count in counts.items()}
+            return {"loadBalancerType": "network", "subnets": ["subnet-1"]} | lists
+
+        known = driver.checked(LOAD_BALANCER, "web", inputs(before))
+        made = Resource(LOAD_BALANCER, "web", "arn", known, known)
+        assert list(driver.diff(made, **inputs(after)).replaces) == replaced
 
     def test_what_it_has_not_is_refused_by_name(self, driver: Driver) -> None:
         asked = {"loadBalancerType": "network", "subnets": ["subnet-1"], "idleTimeout": 90}
