@@ -126,6 +126,8 @@ LINES = [
     "soak: web-1: 4 alarms quiet, 20 requests in 3 metric periods: passed",
     "guard: web-0 has 20 s for the requests in flight",
     "guard: web-0 waits until its sticky clients have left, at most 300 s",
+    "guard: web-0 keeps the connections that it has, for 600 s at most",
+    "guard: web-0 has no connections left: the load balancer has none at all",
     "guard: web-0 takes no traffic",
     "guard: web-0 still takes traffic: the listener on port 80 forwards to it",
     "forensics: web-0: saved in runs/x",
@@ -137,6 +139,15 @@ LINES = [
 def test_a_line_becomes_one_event_that_says_the_same(line: str) -> None:
     (event,) = events_in(line, "prod")
     assert line_of(event) == line
+
+
+def test_connections_that_stay_are_waited_for_while_the_old_group_drains() -> None:
+    heard: list[Event] = []
+    Narrator("prod", heard.append).hear("guard: web-0 keeps the connections that it has, for 600 s at most")
+    assert heard == [
+        PhaseBegan(stack="prod", phase=Phase.DRAINING),
+        WaitBegan(stack="prod", wait=Wait.LEAVING, group="web-0", seconds=600),
+    ]
 
 
 def test_a_gate_that_has_passed_tells_how_many_are_healthy_too() -> None:

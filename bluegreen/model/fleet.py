@@ -260,8 +260,9 @@ def _kind_fault(fleet: Fleet, settings: Settings) -> Fault | None:
     for group in fleet.groups:
         if group.release.target.is_network is not settings.is_network:
             message = (
-                f"{settings.load_balancer}, and release {group.release.version} was made for the other kind of load "
-                "balancer: its target group can't be behind this one. Deploy its image anew"
+                f"is {settings.load_balancer}, and release {group.release.version} was made for the other kind of load "
+                "balancer: its target group can't be behind this one. Set it back, or make another stack with it, and "
+                "deploy the image there"
             )
             return Fault("bluegreen:loadBalancer", message)
     return None

@@ -36,6 +36,12 @@ _OF_NAMES = (
     ),
 )
 
+_OF_WAITS = (
+    # The guard asks for connections of a Network Load Balancer ten minutes after its listener was changed; nor does any
+    # walk under roles soak, or keep a group for its sticky clients.
+    Question(action="cloudwatch:GetMetricData", resource="*"),
+)
+
 _OF_THE_SERVICE = {key: _OURS[key] for key in _OURS if not key.endswith("stack")}
 _AS_OURS = {key.replace("Resource", "Request"): values for key, values in _OF_THE_SERVICE.items()}
 _IMAGE, _SNAPSHOT = "arn:aws:ec2:${region}::image/~", "arn:aws:ec2:${region}::snapshot/~"
@@ -64,7 +70,7 @@ _OF_BAKES = (
 
 UNSEEN: dict[str, tuple[Question, ...]] = {
     "bake": _OF_BAKES,
-    "deploy": (*_BALANCER, *_OF_ROLES, *_OF_NAMES),
-    "rollback": (*_OF_ROLES, *_OF_NAMES),
+    "deploy": (*_BALANCER, *_OF_ROLES, *_OF_NAMES, *_OF_WAITS),
+    "rollback": (*_OF_ROLES, *_OF_NAMES, *_OF_WAITS),
     "read-only": (*_OF_ROLES, *_OF_NAMES),
 }
