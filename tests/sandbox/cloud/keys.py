@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -39,3 +40,12 @@ class KeyPair:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
+
+
+def trusting(pair: KeyPair | None = None) -> ssl.SSLContext:
+    """A client that believes in one certificate, or in all."""
+    if pair:
+        return ssl.create_default_context(cadata=pair.certificate.decode())
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

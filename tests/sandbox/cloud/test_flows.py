@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
-import ssl
 import threading
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from sandbox.cloud.flows import LONGEST_ON_FORMER_GROUP_SECONDS, is_over
+from sandbox.cloud.flow_meter import FlowMeter
+from sandbox.cloud.flows import LONGEST_ON_FORMER_GROUP_SECONDS, Flow, FlowServer, is_over
+from sandbox.cloud.routing import Attributes, Forward, Listener
 from tests.sandbox.cloud.backend import Backend
-from tests.sandbox.cloud.keys import KeyPair
+from tests.sandbox.cloud.keys import KeyPair, trusting
 from tests.sandbox.cloud.network_site import LISTENER_PORT, Client, Flows
 from tests.sandbox.cloud.site import received, weighted
 from tests.sandbox.cloud.world import eventually
@@ -24,6 +26,13 @@ _UPDATE = f"{_GUIDE}/listener-update-rules.html"
 _IDLE = f"{_GUIDE}/update-idle-timeout.html"
 _ATTRIBUTES = f"{_GUIDE}/edit-target-group-attributes.html"
 _CHECKS = f"{_GUIDE}/target-group-health-checks.html"
+
+
+def certified(client: Any) -> tuple[KeyPair, dict[str, Any]]:
+    """A certificate, and the argument by which a listener has it."""
+    pair = KeyPair.signed_by_itself("shop.example")
+    arn = client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
+    return pair, {"Certificates": [{"CertificateArn": arn}]}
 
 
 @pytest.mark.documented(
@@ -214,20 +223,52 @@ def test_a_deleted_load_balancer_ends_its_connections(flows: Flows) -> None:
 )
 def test_tls_ends_at_the_load_balancer(flows: Flows, client: Any) -> None:
     group, _ = flows.serve("a")
-    pair = KeyPair.signed_by_itself("shop.example")
-    arn = client("acm").import_certificate(Certificate=pair.certificate, PrivateKey=pair.key)["CertificateArn"]
-    flows.aws.listener(flows.balancer, group, 8443, "TLS", Certificates=[{"CertificateArn": arn}])
-    context = ssl.create_default_context(cadata=pair.certificate.decode())
+    pair, more = certified(client)
+    flows.aws.listener(flows.balancer, group, 8443, "TLS", **more)
     with (
         socket.create_connection((flows.address, 8443), timeout=10) as raw,
-        context.wrap_socket(raw, server_hostname="shop.example") as sock,
+        trusting(pair).wrap_socket(raw, server_hostname="shop.example") as sock,
     ):
         found = Client(sock)
         assert found.name == "a"
         assert found.is_up()
 
 
+@pytest.mark.parametrize("protocol", ["TCP", "TLS"])
+def test_what_a_client_says_before_its_target_is_reached_arrives(flows: Flows, client: Any, protocol: str) -> None:
+    group, _ = flows.serve("a", target=Backend)
+    _, more = certified(client)
+    flows.aws.listener(flows.balancer, group, 8443, protocol, **more if protocol == "TLS" else {})
+    flows.aws.sandbox.ask("PUT", "faults", {"targetGroup": group, "delaySeconds": 0.3})
+    with socket.create_connection((flows.address, 8443), timeout=10) as raw:
+        sock = trusting().wrap_socket(raw) if protocol == "TLS" else raw
+        sock.sendall(b"GET /who HTTP/1.0\r\n\r\n")
+        assert received(sock).endswith(b"\r\n\r\na")
+
+
 class TestTheEndOfAFlow:
+    def test_an_hour_begins_when_the_group_leaves_the_listener(self) -> None:
+        def listener(group: str) -> Listener:
+            return Listener("arn", "127.0.0.1", 1, Forward(((group, 1),)), attributes=Attributes(350), is_network=True)
+
+        closed: list[float] = []
+
+        class Noted(Flow):
+            def close(self) -> None:
+                closed.append(self.last_active)
+
+        async def run() -> list[float]:
+            server = FlowServer(listener("blue"), {}, FlowMeter("arn"))
+            flow = Noted(server)
+            flow.group_arn = "blue"
+            server.flows.add(flow)
+            for now, group in ((4000.0, "blue"), (5000.0, "green"), (8599.0, "green"), (8600.0, "green")):
+                server.listener, flow.last_active = listener(group), now
+                server.check_clients(now)
+            return closed
+
+        assert asyncio.run(run()) == [8600.0]
+
     @pytest.mark.documented("a connection without data in either direction is closed after the idle timeout", _IDLE)
     def test_a_silent_flow_ends_after_the_idle_timeout(self) -> None:
         def ends(now: float) -> bool:

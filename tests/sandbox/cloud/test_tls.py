@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sandbox.cloud.keys import KeyPair
+from tests.sandbox.cloud.keys import KeyPair, trusting
 from tests.sandbox.cloud.site import Site, ask
 from tests.sandbox.cloud.world import eventually, get
 
@@ -73,15 +73,6 @@ class Secure:
 
     def connect(self, *, port: int = PORT) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self.site.address, port, context=trusting(), timeout=10)
-
-
-def trusting(pair: KeyPair | None = None) -> ssl.SSLContext:
-    """A client that believes in one certificate, or in all."""
-    if pair:
-        return ssl.create_default_context(cadata=pair.certificate.decode())
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 @pytest.fixture
