@@ -24,7 +24,8 @@ from bluegreen.model.settings import HTTP_PORT, HTTPS_PORT, Settings
 from bluegreen.model.tags import LISTENER, Purpose
 from bluegreen.model.tls import Tls
 
-IDLE_SECONDS = 60
+IDLE_SECONDS = {LoadBalancer.APPLICATION: 60, LoadBalancer.NETWORK: 350}
+"""AWS's own. Named, so that what was set goes with its setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +235,7 @@ class Balancer(pulumi.ComponentResource):
             protocol=self._protocol,
             certificate_arn=self._certificate,
             ssl_policy=tls.policy if tls else None,
-            tcp_idle_timeout_seconds=(self._args.idle_timeout_seconds or None) if self._protocol == "TCP" else None,
+            tcp_idle_timeout_seconds=self._idle_seconds if self._protocol == "TCP" else None,
             default_actions=[forward(forward_to, sticky_seconds)],
             tags={**tags, LISTENER: purpose, "Name": self._listener_name(purpose)},
             opts=pulumi.ResourceOptions.merge(opts, own),
@@ -266,18 +267,22 @@ class Balancer(pulumi.ComponentResource):
         return "HTTPS" if self._args.tls else "HTTP"
 
     @property
+    def _idle_seconds(self) -> int:
+        return self._args.idle_timeout_seconds or IDLE_SECONDS[self._args.kind]
+
+    @property
     def _redirect_port(self) -> int:
         """Where HTTP is answered with the way to HTTPS; 0 for nowhere."""
         return self._args.tls.redirect_port if self._args.tls and not self.is_network else 0
 
     def _kind_options(self) -> dict[str, Any]:
         if self.is_network:
-            # Off by default, and then what comes in by a zone is dropped where no machine of it is healthy.
+            # Off by default, and then a zone without a healthy machine drops what comes in there.
             return {"enable_cross_zone_load_balancing": True}
         return {
             "desync_mitigation_mode": "strictest",
             "drop_invalid_header_fields": True,
-            "idle_timeout": self._args.idle_timeout_seconds or IDLE_SECONDS,
+            "idle_timeout": self._idle_seconds,
         }
 
     def _listener_name(self, purpose: Purpose) -> str:

@@ -44,7 +44,8 @@ def test_its_listeners_pass_tcp_on(network: Any) -> None:
     for purpose, port in (("production", 80), ("preview", 9000)):
         listener = declared.one("Listener", f"web-{purpose}")
         assert (listener["protocol"], listener["port"]) == ("TCP", port)
-        assert {"sslPolicy", "certificateArn", "tcpIdleTimeoutSeconds"}.isdisjoint(listener)
+        assert {"sslPolicy", "certificateArn"}.isdisjoint(listener)
+        assert listener["tcpIdleTimeoutSeconds"] == 350
     assert declared.outputs["url"] == "http://web.elb.test"
 
 
@@ -62,6 +63,7 @@ def test_with_tls_its_listeners_decrypt_and_nothing_redirects(network: Any) -> N
         assert each.inputs["protocol"] == "TLS"
         assert each.inputs["sslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
         assert each.inputs["certificateArn"]
+        assert "tcpIdleTimeoutSeconds" not in each.inputs
     ports = {each.inputs["fromPort"] for each in declared.of("SecurityGroupIngressRule") if "cidrIpv4" in each.inputs}
     assert ports == {443, 9000}
     assert declared.one("TargetGroup")["protocol"] == "TCP"
@@ -93,8 +95,11 @@ def test_machines_that_speak_no_http_are_asked_for_a_connection(network: Any) ->
     assert declared.outputs["previewUrl"] == "tcp://web.elb.test:9000"
 
 
-def test_the_target_group_of_http_is_declared_as_it_always_was(declare: Any) -> None:
-    target_group = declare().one("TargetGroup")
+def test_what_is_of_http_is_declared_as_it_always_was(declare: Any) -> None:
+    declared = declare()
+    assert "enableCrossZoneLoadBalancing" not in declared.one("LoadBalancer")
+    assert not any("tcpIdleTimeoutSeconds" in each.inputs for each in declared.of("Listener"))
+    target_group = declared.one("TargetGroup")
     assert "connectionTermination" not in target_group
     assert target_group["healthCheck"]["path"] == "/health"
     assert "protocol" not in target_group["healthCheck"]
