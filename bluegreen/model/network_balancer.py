@@ -42,7 +42,8 @@ CONNECTION_SECONDS = SETTLED_SECONDS
 """By default connections have until then. Those that are silent are closed after 350 s by the load balancer itself."""
 
 MAX_CONNECTION_SECONDS = 3600
-"""As long as the longest deregistration delay."""
+"""AWS itself leaves connections for no longer where they are (Network Load Balancers guide, "Update a listener for your
+Network Load Balancer")."""
 
 MIN_IDLE_SECONDS = 60
 """Of a TCP listener; 6000 at most, and 350 where nothing is said. Of a TLS listener it is 350 for good."""
