@@ -145,7 +145,12 @@ class Stack:
         if settings.listener:
             front = self._find_front(settings.listener)
             zones = frozenset(front.balancer.zones if front else ())
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more, balancer_zones=zones)
+        needs = Needs(
+            has_way_out=settings.nat is not Nat.NONE,
+            addresses=more,
+            balancer_zones=zones,
+            is_internal=settings.internal,
+        )
         return self.find_place_in(settings.vpc, needs, running)
 
     def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:
