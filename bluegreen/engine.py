@@ -26,7 +26,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
-from bluegreen.model.notice import said_by_provider
+from bluegreen.model.notice import said_within
 from bluegreen.model.permissions import DENIED, WHERE_POLICIES_ARE
 from bluegreen.model.settings import NAMESPACE
 from bluegreen.model.stack_name import short
@@ -361,7 +361,7 @@ class _Errors:
         def see(event: EngineEvent) -> None:
             diagnostic = event.diagnostic_event
             if diagnostic and diagnostic.severity == "error":
-                self._reasons.append(said_by_provider(diagnostic.message.strip()))
+                self._reasons.append(said_within(diagnostic.message.strip()))
             if on_event:
                 on_event(event)
 

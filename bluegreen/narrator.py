@@ -39,12 +39,11 @@ from bluegreen.model.notice import (
     GUARD_STICKY,
     HEALTHY,
     HEALTHY_BUT,
-    HOOK_FAILED,
     NO_TRAFFIC,
     PASSED,
     SOAK,
     SOAK_BEGAN,
-    said_by_provider,
+    said_within,
 )
 from bluegreen.model.tags import LISTENER, RELEASE, Purpose
 
@@ -119,9 +118,7 @@ class Narrator:
             self._tell(event)
 
     def _read(self, diagnostic: Any) -> None:
-        text = said_by_provider(diagnostic.message.strip())
-        if hook := HOOK_FAILED.values_in(text):
-            text = hook["said"]
+        text = said_within(diagnostic.message.strip())
         is_about_resource = bool(diagnostic.urn) and _type_in(diagnostic.urn) != STACK_TYPE
         if diagnostic.ephemeral or not text:
             return

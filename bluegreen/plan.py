@@ -209,7 +209,12 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
             reached = frozenset(front.balancer.zones if front else ())
             faults = list(judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id))
         addresses = 2 * settings.max_size
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=addresses, balancer_zones=reached)
+        needs = Needs(
+            has_way_out=settings.nat is not Nat.NONE,
+            addresses=addresses,
+            balancer_zones=reached,
+            is_internal=settings.internal,
+        )
         faults += () if is_there else faults_of(settings.vpc, place, needs)
         subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))
         return subnets, tuple(f"{fault.path}: {fault.message}" for fault in faults)

@@ -134,7 +134,8 @@ class Stack:
 
     @cached_property
     def settings(self) -> Settings:
-        return Settings.parse(of_namespace(self.baseline.config, NAMESPACE))
+        secrets = [key.removeprefix(f"{NAMESPACE}:") for key in self._here.secrets]
+        return Settings.parse(of_namespace(self.baseline.config, NAMESPACE), secrets)
 
     @property
     def deployed_settings(self) -> Settings:

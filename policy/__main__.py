@@ -6,6 +6,7 @@ A stack is exempt from those that its setting `policyExemptions` names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -14,6 +15,8 @@ from pulumi_policy import (
     PolicyPack,
     PolicyResource,
     ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
@@ -47,25 +50,48 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not _Unknown}
 
 
-def _resource(found: PolicyResource) -> Resource:
-    values = {key: _at(found.props, key) for key in found.props}
-    return Resource(
-        type=found.resource_type,
-        name=found.name,
-        properties=_known(values),
-        unknown=frozenset(key for key, value in values.items() if value is _Unknown),
-        depends_on=frozenset(
-            (other.resource_type, other.name) for others in found.property_dependencies.values() for other in others
-        ),
+def _resource(type_: str, name: str, properties: Mapping[str, Any]) -> Resource:
+    values = {key: _at(properties, key) for key in properties}
+    unknown = frozenset(key for key, value in values.items() if value is _Unknown)
+    return Resource(type=type_, name=name, properties=_known(values), unknown=unknown)
+
+
+def _among_all(found: PolicyResource) -> Resource:
+    others = [other for others in found.property_dependencies.values() for other in others]
+    return replace(
+        _resource(found.resource_type, found.name, found.props),
+        depends_on=frozenset((other.resource_type, other.name) for other in others),
     )
 
 
-def _validation(policy: Policy) -> StackValidationPolicy:
+def _is_exempt(policy: Policy) -> bool:
+    return policy.id in (pulumi.Config(NAMESPACE).get_object("policyExemptions") or {})
+
+
+def _validation(policy: Policy) -> StackValidationPolicy | ResourceValidationPolicy:
+    return _of_stack(policy) if policy.needs_all else _of_each(policy)
+
+
+def _of_each(policy: Policy) -> ResourceValidationPolicy:
+    """The engine hands over what the program says of a resource, before it has the provider make or change that."""
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if _is_exempt(policy):
+            return
+        for each in policy.violations([_resource(args.resource_type, args.name, args.props)]):
+            report(each.message)
+
+    return ResourceValidationPolicy(name=policy.id, description=policy.title, validate=validate)
+
+
+def _of_stack(policy: Policy) -> StackValidationPolicy:
+    """The engine hands over all resources as they are in the state, with what the provider has added."""
+
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        if policy.id in (pulumi.Config(NAMESPACE).get_object("policyExemptions") or {}):
+        if _is_exempt(policy):
             return
         urns = {(each.resource_type, each.name): each.urn for each in args.resources}
-        for each in policy.violations([_resource(each) for each in args.resources]):
+        for each in policy.violations([_among_all(each) for each in args.resources]):
             report(each.message, urns[each.resource.key])
 
     return StackValidationPolicy(name=policy.id, description=policy.title, validate=validate)

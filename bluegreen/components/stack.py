@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_aws as aws
-from pulumi.runtime import get_config_env
+from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from bluegreen.aws.observe import Observer
@@ -76,7 +76,9 @@ class Stack:
     @classmethod
     def of_config(cls) -> Stack:
         """Of the config that the engine hands to the program. Raises SettingsError with all its faults, AwsError."""
-        return cls(Settings.parse(_config(NAMESPACE)), Session(SessionSettings.parse(_config("aws"))))
+        config = _config(NAMESPACE)
+        secrets = [key for key in config if is_config_secret(f"{NAMESPACE}:{key}")]
+        return cls(Settings.parse(config, secrets), Session(SessionSettings.parse(_config("aws"))))
 
     @property
     def region(self) -> str:
@@ -143,7 +145,12 @@ class Stack:
         if settings.listener:
             front = self._find_front(settings.listener)
             zones = frozenset(front.balancer.zones if front else ())
-        needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=more, balancer_zones=zones)
+        needs = Needs(
+            has_way_out=settings.nat is not Nat.NONE,
+            addresses=more,
+            balancer_zones=zones,
+            is_internal=settings.internal,
+        )
         return self.find_place_in(settings.vpc, needs, running)
 
     def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:

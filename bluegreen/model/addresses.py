@@ -20,6 +20,12 @@ SMALLEST_BALANCER_PREFIX = 27
 RESERVED_ADDRESSES = 5
 """AWS keeps the first four addresses and the last one of each subnet."""
 
+NO_HOSTS = tuple(
+    ipaddress.IPv4Network(each) for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
+)
+"""No machine can have an address of these (RFC 6890: this network, loopback, link local, reserved; RFC 5771:
+multicast), so AWS makes no VPC of them."""
+
 
 class AddressPlanError(BluegreenError):
     """The CIDR has no room for the zones, or AWS takes no VPC of its size."""
@@ -41,6 +47,11 @@ class AddressPlan:
         if prefix < LARGEST_VPC_PREFIX:
             raise AddressPlanError(
                 f"{self.vpc_cidr} is too large: AWS takes a VPC of /{LARGEST_VPC_PREFIX} at the most"
+            )
+        if taken := [each for each in NO_HOSTS if each.overlaps(self._vpc)]:
+            raise AddressPlanError(
+                f"{self.vpc_cidr} is in {taken[0]}, whose addresses no machine can have; take one of 10.0.0.0/8, "
+                "172.16.0.0/12 or 192.168.0.0/16"
             )
         if self._subnet_prefix > SMALLEST_BALANCER_PREFIX:
             raise AddressPlanError(

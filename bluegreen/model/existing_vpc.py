@@ -93,11 +93,13 @@ class Place:
 @dataclass(frozen=True, kw_only=True)
 class Needs:
     """What a service asks of an existing VPC. `addresses`: how many more its machines take. `balancer_zones`: of a load
-    balancer that is there already; None where one is made, in the public subnets."""
+    balancer that is there already; None where one is made, in the public subnets, or in the private ones where it
+    `is_internal`."""
 
     has_way_out: bool = True
     addresses: int = 0
     balancer_zones: frozenset[str] | None = None
+    is_internal: bool = False
 
 
 def the_one(wanted: ExistingVpc, found: Sequence[Vpc], region: str) -> Vpc | Fault:
@@ -135,7 +137,9 @@ def faults_of(wanted: ExistingVpc, place: Place, needs: Needs) -> Iterator[Fault
     for key, ids in (("publicSubnets", wanted.public_subnets), ("privateSubnets", wanted.private_subnets)):
         if absent := [each for each in ids if each not in there]:
             yield Fault(f"{PATH}.{key}", f"{', '.join(absent)}: no such subnet in {place.vpc.id}")
-    if needs.balancer_zones is None:
+    if needs.balancer_zones is None and needs.is_internal:
+        yield from _faults_for_balancer(f"{PATH}.privateSubnets", place.private)
+    elif needs.balancer_zones is None:
         yield from _faults_of_public(place)
     yield from _faults_of_private(place, needs)
 
@@ -143,15 +147,20 @@ def faults_of(wanted: ExistingVpc, place: Place, needs: Needs) -> Iterator[Fault
 def _faults_of_public(place: Place) -> Iterator[Fault]:
     key, subnets = f"{PATH}.publicSubnets", place.public
     yield from _too_few_zones(key, "public", place.vpc.id, subnets)
-    zones = [subnet.zone for subnet in subnets]
-    for zone in sorted({zone for zone in zones if zones.count(zone) > 1}):
-        several = ", ".join(subnet.id for subnet in subnets if subnet.zone == zone)
-        yield Fault(key, f"{several} are all in {zone}, and a load balancer takes one of a zone: name those to take")
     for subnet in subnets:
         if subnet.way_out is not WayOut.INTERNET_GATEWAY:
             yield Fault(
                 key, f"{subnet.id} has no route to an internet gateway: nobody would reach a load balancer in it"
             )
+    yield from _faults_for_balancer(key, subnets)
+
+
+def _faults_for_balancer(key: str, subnets: Sequence[Subnet]) -> Iterator[Fault]:
+    zones = [subnet.zone for subnet in subnets]
+    for zone in sorted({zone for zone in zones if zones.count(zone) > 1}):
+        several = ", ".join(subnet.id for subnet in subnets if subnet.zone == zone)
+        yield Fault(key, f"{several} are all in {zone}, and a load balancer takes one of a zone: name those to take")
+    for subnet in subnets:
         if (free := subnet.free_addresses) < BALANCER_ADDRESSES:
             yield Fault(key, f"{subnet.id} has {free} free addresses, and a load balancer needs {BALANCER_ADDRESSES}")
 
@@ -159,7 +168,8 @@ def _faults_of_public(place: Place) -> Iterator[Fault]:
 def _faults_of_private(place: Place, needs: Needs) -> Iterator[Fault]:
     key, subnets = f"{PATH}.privateSubnets", place.private
     yield from _too_few_zones(key, "private", place.vpc.id, subnets)
-    reached = {it.zone for it in place.public} if needs.balancer_zones is None else needs.balancer_zones
+    balancers = place.private if needs.is_internal else place.public
+    reached = {it.zone for it in balancers} if needs.balancer_zones is None else needs.balancer_zones
     if reached and (astray := sorted({it.zone for it in subnets} - reached)):
         yield Fault(
             key, f"there are some in {', '.join(astray)}, where the load balancer has no subnet and sends no requests"

@@ -63,13 +63,14 @@ ATTEST = Notice("attest: {said}")
 SOAK = Notice("soak: {group}: {said}")
 SOAK_BEGAN = Notice("soak: {group} is watched for {seconds:.0f} s")
 
-HOOK_FAILED = Notice('before hook "{hook}" failed: {said}')
-"""The engine's words."""
-
+_HOOK_FAILED = re.compile(r"(Preview failed: )?before hook \"[\w-]+\" failed: (?P<said>.*)", re.DOTALL)
 _LISTED = re.compile(r"((updating|deleting|refreshing) urn:\S+: )?1 error occurred:\s*\* (?P<said>.*)", re.DOTALL)
 
 
-def said_by_provider(text: str) -> str:
-    """A provider's error without the list that it comes in: `deleting urn:...: 1 error occurred:` and a bullet."""
-    listed = _LISTED.fullmatch(text.strip())
-    return listed["said"].strip() if listed else text
+def said_within(text: str) -> str:
+    """An error without the engine's words around it: a provider's comes in a list (`deleting urn:...: 1 error
+    occurred:` and a bullet), a hook's behind its name (`before hook "bluegreen-image" failed:`)."""
+    for around in (_LISTED, _HOOK_FAILED):
+        if found := around.fullmatch(text.strip()):
+            text = found["said"].strip()
+    return text

@@ -24,10 +24,12 @@ SUBNET = "aws:ec2/subnet:Subnet"
 DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INSTANCE = "aws:ec2/instance:Instance"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-MACHINES = (INSTANCE, LAUNCH_TEMPLATE)
+LAUNCH_CONFIGURATION = "aws:ec2/launchConfiguration:LaunchConfiguration"
+MACHINES = (INSTANCE, LAUNCH_TEMPLATE, LAUNCH_CONFIGURATION)
 EBS_VOLUME = "aws:ebs/volume:Volume"
 GROUP = "aws:autoscaling/group:Group"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -36,11 +38,23 @@ BUCKET = "aws:s3/bucket:Bucket"
 PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 BUCKET_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+BUCKET_ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 KEY = "aws:kms/key:Key"
-IAM_DOCUMENTS = {
-    "aws:iam/policy:Policy": "policy",
-    "aws:iam/rolePolicy:RolePolicy": "policy",
-}
+ROLE = "aws:iam/role:Role"
+IAM_DOCUMENTS = (
+    "aws:iam/policy:Policy",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/userPolicy:UserPolicy",
+    "aws:iam/groupPolicy:GroupPolicy",
+)
+IAM_ATTACHMENTS = (
+    "aws:iam/policyAttachment:PolicyAttachment",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+    "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+)
+EVERYTHING = ":iam::aws:policy/AdministratorAccess"
+"""How the ARN ends of AWS's policy that allows everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +82,14 @@ class Resource:
     def key(self) -> tuple[str, str]:
         return self.type, self.name
 
+    @property
+    def kind(self) -> str:
+        """Its type by the name that is current: the provider has older ones for the same, such as
+        `aws:s3/bucketV2:BucketV2` and `aws:alb/listener:Listener`."""
+        if self.type.startswith("aws:s3/"):
+            return self.type.replace("V2", "")
+        return self.type.replace("aws:alb/", "aws:lb/", 1)
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -87,11 +109,15 @@ Check = Callable[[Resources], Iterator[tuple[Resource, str]]]
 
 @dataclass(frozen=True)
 class Policy:
-    """One rule. `id`: Checkov's. `check` yields the resources that break it, each with what to do."""
+    """One rule. `id`: Checkov's, where it has one. `check` yields the resources that break it, each with what to do.
+
+    `needs_all`: a resource is right or wrong by what others there are.
+    """
 
     id: str
     title: str
     check: Check
+    needs_all: bool = False
 
     def violations(self, resources: Resources) -> list[Violation]:
         return [Violation(self.id, resource, message) for resource, message in self.check(resources)]
@@ -105,7 +131,7 @@ def violations(resources: Resources, exemptions: Mapping[str, str] | None = None
 
 def _each(types: Sequence[str], is_wrong: Callable[[Resource], bool], message: str) -> Check:
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
-        yield from ((each, message) for each in resources if each.type in types and is_wrong(each))
+        yield from ((each, message) for each in resources if each.kind in types and is_wrong(each))
 
     return check
 
@@ -122,8 +148,8 @@ def _without(owner: str, part: str, property_: str, is_right: Callable[[Resource
     """Resources of type `owner` which no right resource of type `part` names in its property."""
 
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
-        owners = [each for each in resources if each.type == owner]
-        parts = [each for each in resources if each.type == part and is_right(each)]
+        owners = [each for each in resources if each.kind == owner]
+        parts = [each for each in resources if each.kind == part and is_right(each)]
         for each in owners:
             if not any(_names(other, property_, each) for other in parts):
                 yield each, message
@@ -156,6 +182,11 @@ def _has_open_volume(resource: Resource) -> bool:
     return not volumes or any(not _is(each.get("encrypted"), "true") for each in volumes)
 
 
+def _has_open_disk(resource: Resource) -> bool:
+    disks = [resource.properties.get("rootBlockDevice") or {}, *(resource.properties.get("ebsBlockDevices") or ())]
+    return any(not _is(each.get("encrypted"), "true") for each in disks)
+
+
 def _opens(port: int) -> Check:
     def is_open(rule: Mapping[str, Any], sources: Iterator[Any]) -> bool:
         first, last = rule.get("fromPort"), rule.get("toPort")
@@ -166,21 +197,36 @@ def _opens(port: int) -> Check:
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
         message = f"opens port {port} to everybody; use Session Manager, or name the networks that may come in"
         for each in resources:
-            if each.type == INGRESS_RULE:
+            if each.kind == INGRESS_RULE:
                 sources = iter((each["cidrIpv4"], each["cidrIpv6"]))
                 if is_open(each.properties, sources):
                     yield each, message
-            elif each.type in (SECURITY_GROUP, DEFAULT_SECURITY_GROUP):
+            elif each.kind == RULE and each["type"] == "ingress":
+                if is_open(each.properties, _sources(each.properties)):
+                    yield each, message
+            elif each.kind in (SECURITY_GROUP, DEFAULT_SECURITY_GROUP):
                 for rule in each.properties.get("ingress") or ():
-                    sources = iter([*(rule.get("cidrBlocks") or ()), *(rule.get("ipv6CidrBlocks") or ())])
-                    if is_open(rule, sources):
+                    if is_open(rule, _sources(rule)):
                         yield each, message
 
     return check
 
 
+def _sources(rule: Mapping[str, Any]) -> Iterator[Any]:
+    yield from rule.get("cidrBlocks") or ()
+    yield from rule.get("ipv6CidrBlocks") or ()
+
+
 def _has_public_address(resource: Resource) -> bool:
-    return _is(resource["networkInterfaces.associatePublicIpAddress"], "true")
+    """A machine that routes for others (a NAT instance) needs one."""
+    if _is(resource["sourceDestCheck"], "false"):
+        return False
+    asked = [resource.properties, *(resource.properties.get("networkInterfaces") or ())]
+    return any(_is(each.get("associatePublicIpAddress"), "true") for each in asked)
+
+
+def _has_inline_rules(resource: Resource) -> bool:
+    return bool(resource["ingress"] or resource["egress"])
 
 
 def _serves_plainly(resource: Resource) -> bool:
@@ -225,6 +271,17 @@ def _statements(document: object) -> list[Mapping[str, Any]]:
     return [found] if isinstance(found, Mapping) else list(found or ())
 
 
+def _documents(resource: Resource) -> list[object]:
+    if resource.kind == ROLE:
+        return [each.get("policy") for each in resource.properties.get("inlinePolicies") or ()]
+    return [resource.properties.get("policy")] if resource.kind in IAM_DOCUMENTS else []
+
+
+def _gives_everything(resource: Resource) -> bool:
+    given = [resource["policyArn"], *(resource.properties.get("managedPolicyArns") or ())]
+    return any(str(each).endswith(EVERYTHING) for each in given)
+
+
 def _texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else [str(each) for each in value] if isinstance(value, Sequence) else []
 
@@ -232,9 +289,7 @@ def _texts(value: object) -> list[str]:
 def _allows(is_wrong: Callable[[Mapping[str, Any]], bool], message: str) -> Check:
     def check(resources: Resources) -> Iterator[tuple[Resource, str]]:
         for each in resources:
-            statements = (
-                _statements(each.properties.get(IAM_DOCUMENTS[each.type])) if each.type in IAM_DOCUMENTS else []
-            )
+            statements = [one for document in _documents(each) for one in _statements(document)]
             if any(one.get("Effect") == "Allow" and is_wrong(one) for one in statements):
                 yield each, message
 
@@ -249,6 +304,11 @@ def _refuses_plain_requests(resource: Resource) -> bool:
         and _is(one.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport"), "false")
         for one in _statements(resource["policy"])
     )
+
+
+def _encrypts(resource: Resource) -> bool:
+    found = resource["rules.applyServerSideEncryptionByDefault.sseAlgorithm"]
+    return found in ("AES256", "aws:kms", "aws:kms:dsse")
 
 
 def _blocks(property_: str) -> Check:
@@ -272,7 +332,7 @@ POLICIES: tuple[Policy, ...] = (
         "CKV_AWS_88",
         "Machines have no public address",
         _both(
-            _each([LAUNCH_TEMPLATE], _has_public_address, "launch into private subnets, without a public address"),
+            _each(MACHINES, _has_public_address, "launch into private subnets, without a public address"),
             _each([SUBNET], lambda it: _is(it["mapPublicIpOnLaunch"], "true"), "set mapPublicIpOnLaunch to false"),
         ),
     ),
@@ -284,9 +344,9 @@ POLICIES: tuple[Policy, ...] = (
                 [LAUNCH_TEMPLATE], _has_open_volume, "name the root volume in blockDeviceMappings, with encrypted: true"
             ),
             _each(
-                [INSTANCE],
-                lambda it: not _is(it["rootBlockDevice.encrypted"], "true"),
-                "set rootBlockDevice.encrypted to true",
+                [INSTANCE, LAUNCH_CONFIGURATION],
+                _has_open_disk,
+                "set encrypted to true for rootBlockDevice and each of ebsBlockDevices",
             ),
         ),
     ),
@@ -300,6 +360,16 @@ POLICIES: tuple[Policy, ...] = (
         "A group behind a load balancer goes by the load balancer's health checks",
         _each([GROUP], _ignores_the_balancer, "set healthCheckType to ELB"),
     ),
+    Policy(
+        "BLUEGREEN_1",
+        "A security group's rules are resources of their own",
+        _each(
+            [SECURITY_GROUP],
+            _has_inline_rules,
+            "declare a SecurityGroupIngressRule or EgressRule for each: the provider takes rules away that are not "
+            "among the inline ones",
+        ),
+    ),
     Policy("CKV_AWS_24", "Nobody comes in by SSH from everywhere", _opens(ADMIN_PORTS["CKV_AWS_24"])),
     Policy("CKV_AWS_25", "Nobody comes in by RDP from everywhere", _opens(ADMIN_PORTS["CKV_AWS_25"])),
     Policy(
@@ -312,11 +382,13 @@ POLICIES: tuple[Policy, ...] = (
             lambda group: not (group["ingress"] or group["egress"]),
             "declare its DefaultSecurityGroup without rules",
         ),
+        needs_all=True,
     ),
     Policy(
         "CKV2_AWS_11",
         "A VPC keeps flow logs",
         _without(VPC, FLOW_LOG, "vpcId", lambda log: (log["trafficType"] or "ALL") == "ALL", "set flowLogs"),
+        needs_all=True,
     ),
     Policy(
         "CKV_AWS_131",
@@ -356,10 +428,22 @@ POLICIES: tuple[Policy, ...] = (
         "A listener takes nothing before TLS 1.2",
         _each([LISTENER], _takes_old_tls, "name a current policy: left out it is the one of 2016, which takes TLS 1.0"),
     ),
-    Policy("CKV_AWS_53", "A bucket blocks public access lists", _blocks("blockPublicAcls")),
-    Policy("CKV_AWS_54", "A bucket blocks public policies", _blocks("blockPublicPolicy")),
-    Policy("CKV_AWS_55", "A bucket ignores public access lists", _blocks("ignorePublicAcls")),
-    Policy("CKV_AWS_56", "A bucket restricts public access", _blocks("restrictPublicBuckets")),
+    Policy("CKV_AWS_53", "A bucket blocks public access lists", _blocks("blockPublicAcls"), needs_all=True),
+    Policy("CKV_AWS_54", "A bucket blocks public policies", _blocks("blockPublicPolicy"), needs_all=True),
+    Policy("CKV_AWS_55", "A bucket ignores public access lists", _blocks("ignorePublicAcls"), needs_all=True),
+    Policy("CKV_AWS_56", "A bucket restricts public access", _blocks("restrictPublicBuckets"), needs_all=True),
+    Policy(
+        "CKV_AWS_19",
+        "A bucket encrypts what it keeps",
+        _without(
+            BUCKET,
+            BUCKET_ENCRYPTION,
+            "bucket",
+            _encrypts,
+            "needs a BucketServerSideEncryptionConfiguration with aws:kms or AES256",
+        ),
+        needs_all=True,
+    ),
     Policy(
         "CKV_AWS_379",
         "A bucket takes requests by TLS only",
@@ -370,6 +454,7 @@ POLICIES: tuple[Policy, ...] = (
             _refuses_plain_requests,
             "needs a BucketPolicy that denies what has aws:SecureTransport false",
         ),
+        needs_all=True,
     ),
     Policy(
         "CKV_AWS_21",
@@ -381,6 +466,7 @@ POLICIES: tuple[Policy, ...] = (
             lambda it: it["versioningConfiguration.status"] == "Enabled",
             "needs a BucketVersioning with status: Enabled",
         ),
+        needs_all=True,
     ),
     Policy(
         "CKV_AWS_7",
@@ -393,6 +479,13 @@ POLICIES: tuple[Policy, ...] = (
         _allows(
             lambda one: "*" in _texts(one.get("Action")) and "*" in _texts(one.get("Resource")),
             "name the actions and the resources that it needs",
+        ),
+    ),
+    Policy(
+        "CKV_AWS_274",
+        "Nobody has AWS's policy that allows everything",
+        _each(
+            (ROLE, *IAM_ATTACHMENTS), _gives_everything, "attach a policy of what is needed, not AdministratorAccess"
         ),
     ),
     Policy(

@@ -11,7 +11,7 @@ import ipaddress
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -444,12 +444,12 @@ class Settings(ConfigModel):
     tags: Annotated[dict[str, str], BeforeValidator(decoded), AfterValidator(_tags)] = {}
 
     @classmethod
-    def parse(cls, config: Mapping[str, object]) -> Settings:
+    def parse(cls, config: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
         """The settings that a stack's config means.
 
         `config`: values by key without its namespace, as Pulumi gives them to a program (numbers as text, objects and
-        lists as JSON text) or as YAML holds them. Raises SettingsError with every fault; a fault of `ami` alone waits
-        until the image is asked for.
+        lists as JSON text) or as YAML holds them. `secrets`: the keys of those that are kept encrypted. Raises
+        SettingsError with every fault; a fault of `ami` alone waits until the image is asked for.
         """
         values = {key: value for key, value in config.items() if value not in (None, "")}
         faults: list[Fault] = []
@@ -463,6 +463,7 @@ class Settings(ConfigModel):
             faults += [fault for keys, fault in settings._faults_between() if not bad.intersection(keys)]
         else:
             faults = [fault for _, fault in settings._faults_between()]
+        faults += [Fault(_path(key), NO_SECRET) for key in NO_SECRETS if key in values and key in secrets]
         if faults:
             about_image = image_fault(settings.ami)
             raise SettingsError([*faults, about_image] if about_image else faults)
@@ -687,6 +688,14 @@ OF_A_BALANCER = (
     "deletion_protection",
 )
 """Settings that are of a load balancer which the stack makes."""
+
+NO_SECRETS = ("userData", "userDataTemplate")
+NO_SECRET = (
+    "is a secret, and everybody on a machine can read it there, as can all who may see the launch template, the state "
+    "or the history; put what is secret into SSM or Secrets Manager for the machines' role (instanceRole) to read, and "
+    "set this without --secret"
+)
+"""EC2 User Guide, "Access instance metadata for an EC2 instance": user data is not protected by authentication."""
 
 PARTS: dict[str, type[BaseModel]] = {
     "accessLogs": AccessLogs,

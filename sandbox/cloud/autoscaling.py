@@ -389,7 +389,7 @@ class AutoScaling:
         course.balancing &= {state.instance_id for state in counted if state.lifecycle_state in _PENDING}
         for _ in range(len(counted) - len(course.balancing) - (group.desired_capacity or 0)):
             policies = [policy for policy in group.termination_policies or [] if policy in POLICIES]
-            chosen = choose([_candidate(state, course) for state in counted], policies)
+            chosen = choose([_candidate(group, state, course) for state in counted], policies)
             if chosen is None:
                 return
             state = next(state for state in counted if state.instance_id == chosen.id)
@@ -434,7 +434,8 @@ class AutoScaling:
             course.retry_seconds = _FIRST_RETRY_SECONDS
 
     def _rebalance(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
-        """One more where there are too few; when it is in service, the group is too large, and shrinks elsewhere."""
+        """One more where there are too few, or for one that is where the group launches no more; when it is in service,
+        the group is too large, and shrinks elsewhere."""
         counted = _counted(group)
         if len(counted) != group.desired_capacity:
             return
@@ -446,7 +447,7 @@ class AutoScaling:
         zones = Counter(zone for _, zone in _places(backend, group))
         load = {zone: sum(state.availability_zone == zone for state in counted) for zone in zones}
         fewest = min(load.values())
-        if max(load.values()) - fewest < 2:
+        if max(load.values()) - fewest < 2 and not any(_is_astray(group, state) for state in counted):
             return
         course.causes = [words.rebalanced(zone for zone in load if load[zone] == fewest)]
         if launched := self._launch(backend, group, course, course.causes[0]):
@@ -541,14 +542,22 @@ def _counted(group: FakeAutoScalingGroup) -> list[InstanceState]:
     return [state for state in group.instance_states if state.lifecycle_state in (*_PENDING, "InService")]
 
 
-def _candidate(state: InstanceState, course: Course) -> Candidate:
+def _candidate(group: FakeAutoScalingGroup, state: InstanceState, course: Course) -> Candidate:
     return Candidate(
         id=state.instance_id,
         zone=state.availability_zone or "",
         template=course.members[state.instance_id].template,
         launched_at=state.instance.launch_time.timestamp(),
         is_protected=bool(state.protected_from_scale_in),
+        is_astray=_is_astray(group, state),
     )
+
+
+def _is_astray(group: FakeAutoScalingGroup, state: InstanceState) -> bool:
+    """In a subnet, or a zone, that has been taken from the group."""
+    if group.vpc_zone_identifier:
+        return state.instance.subnet_id not in {each.strip() for each in group.vpc_zone_identifier.split(",")}
+    return state.availability_zone not in group.availability_zones
 
 
 def _places(backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> list[tuple[str | None, str]]:

@@ -13,13 +13,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Candidate:
-    """`template`: how old what it was launched from is; the least is the oldest."""
+    """`template`: how old what it was launched from is; the least is the oldest. `is_astray`: where the group launches
+    no more."""
 
     id: str
     zone: str
     template: tuple[float, int]
     launched_at: float
     is_protected: bool = False
+    is_astray: bool = False
 
 
 _ORDERS: dict[str, Callable[[Candidate], Any]] = {
@@ -32,11 +34,13 @@ POLICIES = frozenset(_ORDERS)
 
 
 def choose(candidates: Sequence[Candidate], policies: Sequence[str] = ()) -> Candidate | None:
-    """Balance between the zones comes before the policies; the first policy that tells two apart decides."""
+    """Balance between the zones comes before the policies, and a zone that the group has left before all; the first
+    policy that tells two apart decides."""
     zones = Counter(it.zone for it in candidates)
     unprotected = [it for it in candidates if not it.is_protected]
     if not unprotected:
         return None
+    unprotected = [it for it in unprotected if it.is_astray] or unprotected
     most = max(zones[it.zone] for it in unprotected)
     orders = [_ORDERS[policy] for policy in (*policies, "Default")]
     return min((it for it in unprotected if zones[it.zone] == most), key=lambda it: tuple(key(it) for key in orders))

@@ -212,6 +212,14 @@ def test_an_existing_vpc_that_will_not_do_is_refused_before_anything_is_declared
     declare(**EXISTING, nat="none", maxSize="5")
 
 
+def test_an_internal_service_lives_in_a_vpc_without_public_subnets(declare: Any, vpc: Callable[..., None]) -> None:
+    vpc(*PRIVATE)
+    declared = declare(**EXISTING, internal="true")
+    assert declared.one("LoadBalancer")["subnets"] == [each.id for each in PRIVATE]
+    with pytest.raises(pulumi.RunError, match="has public subnets nowhere, and 2 zones are needed"):
+        declare(**EXISTING)
+
+
 def test_what_becomes_of_an_existing_vpc_stops_nothing_that_runs_in_it(
     declare: Any, vpc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,10 +87,10 @@ def test_a_checkout_that_is_older_than_a_rollback_does_not_undo_it_and_settings_
 
 def test_a_secret_is_never_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     def all_config(made: Stack) -> dict[str, auto.ConfigValue]:
-        return {f"bluegreen:{key}": auto.ConfigValue(value, key == "userData") for key, value in made.config.items()}
+        return {f"bluegreen:{key}": auto.ConfigValue(value, key == "tags") for key, value in made.config.items()}
 
     monkeypatch.setattr(Stack, "get_all_config", all_config)
-    stack.config["userData"] = "password"
+    stack.config["tags"] = '{"to": "password"}'
     heard: list[Event] = []
     deployment.deploy("dev", on_event=heard.append)
     differs = [event for event in heard if isinstance(event, ConfigDiffers)]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.project import Project
+from sandbox.load import Load
+from tests.e2e.project import Project, eventually
 
 pytestmark = pytest.mark.rollout
 
@@ -29,6 +30,12 @@ def routes(project: Project) -> list[dict[str, Any]]:
         for route in table["Routes"]
         if route.get("DestinationCidrBlock") == "0.0.0.0/0"
     ]
+
+
+def zones(project: Project) -> set[str]:
+    """In which machines serve."""
+    (group,) = project.groups().values()
+    return {each["AvailabilityZone"] for each in group["Instances"] if each["LifecycleState"] == "InService"}
 
 
 def untouched(changes: Any) -> None:
@@ -105,6 +112,18 @@ def test_options_are_taken_away_again(served: Project) -> None:
     assert len(of(served, "VpcEndpoint")) == 1
     untouched(changed.done("update") | changed.done("delete"))
     assert served.ask()["app"] == "1"
+
+
+def test_a_zone_comes_and_goes_with_its_machines_and_no_request_fails(served: Project) -> None:
+    wider = served.up(zones=3, min_size=3, desired_capacity=3, max_size=3)
+    assert wider.code == 0, wider.output
+    eventually(lambda: zones(served) == {"us-east-1a", "us-east-1b", "us-east-1c"})
+    with Load(served.outputs["url"], per_second=50) as load:
+        narrower = served.up(zones=2)
+        assert narrower.code == 0, narrower.output
+    assert [answer for answer in load.answers if answer.has_failed] == []
+    assert zones(served) == {"us-east-1a", "us-east-1b"}
+    assert len(of(served, "Subnet")) == 4
 
 
 def test_destroyed_nothing_is_left(served: Project) -> None:

@@ -43,4 +43,18 @@ def test_what_breaks_a_policy_is_named_with_its_resource_and_what_to_do(
     assert "CKV_AWS_150" in broken.output
     assert "aws:lb:LoadBalancer: web" in broken.output
     assert "set deletionProtection" in broken.output
+    assert "set flowLogs" in broken.output, "this one takes all resources to see"
     assert not set(exempt) & {word.strip("[]:") for word in broken.output.split()}
+
+
+def test_what_a_stack_has_made_keeps_the_policies_that_its_program_keeps(
+    project: Project, exempt: dict[str, str]
+) -> None:
+    """The engine judges a stack by its state too, in which the provider has put what it found."""
+    project.configure(
+        policy_exemptions={**exempt, "CKV2_AWS_11": "not in a sandbox", "CKV_AWS_150": "destroyed in a minute"}
+    )
+    pack = ("--policy-pack", str(REPOSITORY / "policy"))
+    for arguments in (("up", "--yes"), ("refresh", "--yes"), ("up", "--yes")):
+        done = project.pulumi(*arguments, *(pack if arguments[0] == "up" else ()))
+        assert done.code == 0, done.output

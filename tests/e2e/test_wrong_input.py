@@ -51,6 +51,20 @@ def test_all_faults_of_the_config_come_in_one_message(project: Project) -> None:
     project.configure(ami=None, min_size=None, vpc_cidr=None, preview_port=None, listner_port=None)
 
 
+def test_a_secret_that_every_machine_would_show_is_refused(project: Project) -> None:
+    config = project.directory / project.file
+    before = config.read_text()
+    assert project.pulumi("config", "set", "--secret", "userData", "TOKEN=hush").code == 0
+    try:
+        for refused in (project.pulumi("preview"), project.bluegreen("deploy", project.stack, "--ami", "ami-12345678")):
+            assert refused.code != 0
+            assert "bluegreen:userData: is a secret" in refused.output, refused.output
+            assert "hush" not in refused.output
+            assert refused.writes == []
+    finally:
+        config.write_text(before)
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [

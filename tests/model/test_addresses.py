@@ -51,5 +51,18 @@ def test_a_vpc_larger_than_aws_takes_is_refused() -> None:
         AddressPlan(vpc_cidr="10.0.0.0/15", zones=2)
 
 
+@pytest.mark.parametrize(
+    "cidr", ["0.0.0.0/16", "127.0.0.0/16", "169.254.0.0/16", "224.0.0.0/16", "239.255.0.0/16", "240.0.0.0/20"]
+)
+def test_a_vpc_of_addresses_that_no_machine_can_have_is_refused(cidr: str) -> None:
+    with pytest.raises(AddressPlanError, match="no machine can have"):
+        AddressPlan(vpc_cidr=cidr, zones=2)
+
+
+@pytest.mark.parametrize("cidr", ["10.255.0.0/16", "100.64.0.0/16", "223.255.0.0/16", "1.0.0.0/16"])
+def test_a_vpc_may_have_addresses_that_are_private_to_nobody(cidr: str) -> None:
+    assert AddressPlan(vpc_cidr=cidr, zones=2).public
+
+
 def test_addresses_that_aws_keeps_are_not_counted() -> None:
     assert AddressPlan(vpc_cidr="10.0.0.0/24", zones=2).private_addresses == 2 * (32 - 5)

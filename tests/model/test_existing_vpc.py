@@ -126,3 +126,14 @@ def test_where_a_load_balancer_is_there_already_its_zones_count_and_public_subne
     assert faults(PRIVATE, there) == {}
     astray = Needs(balancer_zones=frozenset({"us-east-1a"}))
     assert "some in us-east-1b, where the load balancer" in faults(PRIVATE, astray)["bluegreen:vpc.privateSubnets"]
+
+
+def test_an_internal_load_balancer_needs_no_public_subnets_and_room_in_the_private_ones() -> None:
+    inside = Needs(is_internal=True)
+    assert faults(PRIVATE, inside) == {}
+    assert faults(GOOD, inside) == {}
+    full = tuple(replace(it, free_addresses=7) for it in PRIVATE)
+    assert "7 free addresses, and a load balancer needs 8" in faults(full, inside)["bluegreen:vpc.privateSubnets"]
+    second = replace(PRIVATE[0], id="subnet-0000000e")
+    twice = faults((*PRIVATE, second), inside)["bluegreen:vpc.privateSubnets"]
+    assert "a load balancer takes one of a zone" in twice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bluegreen.model import notice
-from bluegreen.model.notice import GATE, GATE_COMMAND, HEALTHY, HEALTHY_BUT, SOAK, SOAK_BEGAN, Notice
+from bluegreen.model.notice import GATE, GATE_COMMAND, HEALTHY, HEALTHY_BUT, SOAK, SOAK_BEGAN, Notice, said_within
 
 NOTICES = [each for each in vars(notice).values() if isinstance(each, Notice)]
 VALUES = {
@@ -43,3 +43,18 @@ def test_numbers_are_numbers() -> None:
 def test_a_command_may_say_anything() -> None:
     text = GATE_COMMAND.with_values(said="gate: web: 2 of 2 healthy: passed")
     assert GATE_COMMAND.values_in(text) == {"said": "gate: web: 2 of 2 healthy: passed"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{}",
+        'before hook "bluegreen-image" failed: {}',
+        'Preview failed: before hook "bluegreen-image" failed: {}',
+        "deleting urn:pulumi:dev::bluegreen::aws:lb/listener:Listener::web: 1 error occurred:\n\t* {}",
+        "1 error occurred:\n\t* {}\n\n",
+    ],
+)
+def test_an_error_is_told_without_the_engine_s_words_around_it(said: str) -> None:
+    reason = "the stack's config has 1 fault:\n  bluegreen:tls: is wrong"
+    assert said_within(said.format(reason)) == reason

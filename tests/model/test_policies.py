@@ -11,6 +11,7 @@ import pytest
 
 from bluegreen.model.policies import (
     BUCKET,
+    BUCKET_ENCRYPTION,
     BUCKET_POLICY,
     BUCKET_VERSIONING,
     DEFAULT_SECURITY_GROUP,
@@ -20,11 +21,14 @@ from bluegreen.model.policies import (
     INGRESS_RULE,
     INSTANCE,
     KEY,
+    LAUNCH_CONFIGURATION,
     LAUNCH_TEMPLATE,
     LISTENER,
     LOAD_BALANCER,
     POLICIES,
     PUBLIC_ACCESS_BLOCK,
+    ROLE,
+    RULE,
     SECURITY_GROUP,
     SUBNET,
     VPC,
@@ -34,6 +38,8 @@ from bluegreen.model.policies import (
 
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+ROLE_ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+EVERYTHING = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
 
 def of(type_: str, **properties: Any) -> Resource:
@@ -78,12 +84,20 @@ TLS_ONLY = uses(
     of(BUCKET_POLICY, policy=document("Deny", Action="s3:*", Resource="*", Condition=PLAIN)), "bucket", STORE
 )
 VERSIONS = uses(of(BUCKET_VERSIONING, versioningConfiguration={"status": "Enabled"}), "bucket", STORE)
+SEAL = [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms"}}]
+ENCRYPTION = uses(of(BUCKET_ENCRYPTION, rules=SEAL), "bucket", STORE)
+GROUP_OF_WEB = of(SECURITY_GROUP, description="Web")
+ROUTER = replace(MACHINE, properties={**MACHINE.properties, "associatePublicIpAddress": True, "sourceDestCheck": False})
+ASSUMED = of(ROLE, managedPolicyArns=["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"])
+ATTACHED = of(ROLE_ATTACHMENT, policyArn="arn:aws:iam::123456789012:policy/mine")
+OLD_TEMPLATE = of(LAUNCH_CONFIGURATION, metadataOptions=METADATA, rootBlockDevice={"encrypted": True})
 SEALED = of(KEY, enableKeyRotation=True)
 READER = of(ROLE_POLICY, policy=document(Action=["s3:GetObject"], Resource=["arn:aws:s3:::store/*"]))
 
 RIGHT = (
     *(TEMPLATE, MACHINE, DATA, NETWORK, CLOSED, LOGGED, LOCAL, MACHINES, BALANCER, SECURE, REDIRECT, WEB),
-    *(STORE, BLOCK, TLS_ONLY, VERSIONS, SEALED, READER),
+    *(STORE, BLOCK, TLS_ONLY, VERSIONS, ENCRYPTION, SEALED, READER),
+    *(GROUP_OF_WEB, ROUTER, ASSUMED, ATTACHED, OLD_TEMPLATE),
 )
 
 
@@ -99,13 +113,22 @@ PLANTED: list[tuple[str, tuple[Resource, Resource | None]]] = [
     ("CKV_AWS_341", but(TEMPLATE, metadataOptions={**METADATA, "httpPutResponseHopLimit": 2})),
     ("CKV_AWS_341", but(MACHINE, metadataOptions={**METADATA, "httpPutResponseHopLimit": 64})),
     ("CKV_AWS_88", but(TEMPLATE, networkInterfaces=[{"associatePublicIpAddress": "true"}])),
+    ("CKV_AWS_88", but(TEMPLATE, networkInterfaces=[{}, {"associatePublicIpAddress": "true"}])),
+    ("CKV_AWS_88", but(MACHINE, associatePublicIpAddress=True)),
+    ("CKV_AWS_88", but(ROUTER, sourceDestCheck=True)),
+    ("CKV_AWS_88", but(OLD_TEMPLATE, associatePublicIpAddress=True)),
     ("CKV_AWS_88", but(LOCAL, mapPublicIpOnLaunch=True)),
     ("CKV_AWS_8", but(TEMPLATE, blockDeviceMappings=[])),
     ("CKV_AWS_8", but(TEMPLATE, blockDeviceMappings=[*VOLUME, {"ebs": {"encrypted": "false"}}])),
     ("CKV_AWS_8", but(MACHINE, rootBlockDevice={})),
+    ("CKV_AWS_8", but(MACHINE, ebsBlockDevices=[{"deviceName": "/dev/sdf", "encrypted": False}])),
+    ("CKV_AWS_8", but(OLD_TEMPLATE, rootBlockDevice=None)),
+    ("CKV_AWS_79", but(OLD_TEMPLATE, metadataOptions=None)),
     ("CKV_AWS_3", but(DATA, encrypted=False)),
     ("CKV2_AWS_15", but(MACHINES, healthCheckType="EC2")),
     ("CKV2_AWS_15", but(MACHINES, healthCheckType=None)),
+    ("BLUEGREEN_1", but(GROUP_OF_WEB, ingress=[{"protocol": "tcp", "fromPort": 443, "toPort": 443, "self": True}])),
+    ("BLUEGREEN_1", but(GROUP_OF_WEB, egress=[{"protocol": "-1", "cidrBlocks": ["0.0.0.0/0"]}])),
     ("CKV_AWS_24", but(WEB, fromPort=22, toPort=22)),
     ("CKV_AWS_24", but(WEB, fromPort=20, toPort=25, cidrIpv4=None, cidrIpv6="::/0")),
     ("CKV_AWS_25", but(WEB, fromPort=3389, toPort=3389)),
@@ -129,12 +152,18 @@ PLANTED: list[tuple[str, tuple[Resource, Resource | None]]] = [
     ("CKV_AWS_54", but(BLOCK, blockPublicPolicy=False)),
     ("CKV_AWS_55", but(BLOCK, ignorePublicAcls=False)),
     ("CKV_AWS_56", but(BLOCK, restrictPublicBuckets=False)),
+    ("CKV_AWS_19", (ENCRYPTION, None)),
+    ("CKV_AWS_19", but(ENCRYPTION, rules=[])),
     ("CKV_AWS_379", (TLS_ONLY, None)),
     ("CKV_AWS_379", but(TLS_ONLY, policy=document("Deny", Action="s3:PutObject", Resource="*"))),
     ("CKV_AWS_21", (VERSIONS, None)),
     ("CKV_AWS_21", but(VERSIONS, versioningConfiguration={"status": "Suspended"})),
     ("CKV_AWS_7", but(SEALED, enableKeyRotation=None)),
     ("CKV_AWS_62", but(READER, policy=document(Action="*", Resource=["*"], NotResource=[]))),
+    ("CKV_AWS_62", but(READER, policy=EVERYTHING)),
+    ("CKV_AWS_62", but(ASSUMED, inlinePolicies=[{"name": "all", "policy": EVERYTHING}])),
+    ("CKV_AWS_274", but(ASSUMED, managedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"])),
+    ("CKV_AWS_274", but(ATTACHED, policyArn="arn:aws-cn:iam::aws:policy/AdministratorAccess")),
     ("CKV_AWS_286", but(READER, policy=document(Action=["ec2:RunInstances", "iam:PassRole"], Resource="*"))),
 ]
 
@@ -159,11 +188,40 @@ def test_every_policy_has_something_planted_for_it() -> None:
     assert {policy for policy, _ in PLANTED} == {policy.id for policy in POLICIES}
 
 
+@pytest.mark.parametrize(("policy", "plant"), PLANTED)
+def test_what_is_judged_one_by_one_is_found_alone(policy: str, plant: tuple[Resource, Resource | None]) -> None:
+    _, planted = plant
+    (of_the_id,) = [each for each in POLICIES if each.id == policy]
+    if not of_the_id.needs_all:
+        assert planted
+        assert of_the_id.violations([planted])
+
+
 def test_all_traffic_opens_every_admin_port() -> None:
     everything = of(INGRESS_RULE, ipProtocol="-1", cidrIpv4="0.0.0.0/0")
     inline = of(SECURITY_GROUP, ingress=[{"protocol": "-1", "cidrBlocks": ["0.0.0.0/0"]}])
-    for each in (everything, inline):
-        assert {found.policy for found in violations([each])} == {"CKV_AWS_24", "CKV_AWS_25"}
+    legacy = of(RULE, type="ingress", protocol="-1", fromPort=0, toPort=0, cidrBlocks=["10.0.0.0/8", "0.0.0.0/0"])
+    for each in (everything, inline, legacy):
+        assert {found.policy for found in violations([each])} - {"BLUEGREEN_1"} == {"CKV_AWS_24", "CKV_AWS_25"}
+
+
+def test_what_goes_out_opens_nothing() -> None:
+    assert violations([of(RULE, type="egress", protocol="-1", fromPort=0, toPort=0, cidrBlocks=["0.0.0.0/0"])]) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "policy"),
+    [
+        ("aws:s3/bucketV2:BucketV2", BUCKET, "CKV_AWS_53"),
+        ("aws:alb/listener:Listener", LISTENER, "CKV2_AWS_20"),
+        ("aws:alb/loadBalancer:LoadBalancer", LOAD_BALANCER, "CKV_AWS_131"),
+    ],
+)
+def test_a_type_is_known_by_its_older_name_too(old: str, new: str, policy: str) -> None:
+    planted = Resource(type=old, name="it", properties={"protocol": "HTTP"})
+    found = [each.policy for each in violations([planted])]
+    assert policy in found
+    assert found == [each.policy for each in violations([replace(planted, type=new)])]
 
 
 def test_a_port_that_is_open_to_named_networks_is_no_violation() -> None:
@@ -173,7 +231,7 @@ def test_a_port_that_is_open_to_named_networks_is_no_violation() -> None:
 def test_what_is_not_known_yet_breaks_nothing() -> None:
     listener = replace(SECURE, properties={"protocol": "HTTPS"}, unknown=frozenset(("sslPolicy",)))
     policy = replace(TLS_ONLY, properties={}, unknown=frozenset(("policy", "bucket")))
-    assert violations([listener, STORE, BLOCK, VERSIONS, policy]) == []
+    assert violations([listener, STORE, BLOCK, VERSIONS, ENCRYPTION, policy]) == []
 
 
 def test_each_vpc_needs_a_closed_group_of_its_own() -> None:
@@ -195,5 +253,5 @@ def test_a_violation_says_what_where_and_what_to_do() -> None:
 
 
 def test_the_page_of_policies_lists_all_in_their_order() -> None:
-    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| CKV")]
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith(("| CKV", "| BLUEGREEN"))]
     assert rows == [f"| {policy.id} | {policy.title} |" for policy in POLICIES]

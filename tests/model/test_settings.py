@@ -515,3 +515,14 @@ def test_another_service_has_the_same_settings_but_for_its_changes_and_no_fleet_
     assert other == Settings(ami=AMI, port=8081, tags={"team": "a"}, service="office", min_size=1)
     with pytest.raises(ValidationError):
         first.for_service("a name that can't be")
+
+
+@pytest.mark.parametrize("key", ["userData", "userDataTemplate"])
+def test_what_every_machine_shows_may_not_be_a_secret(key: str) -> None:
+    with pytest.raises(SettingsError, match=f"bluegreen:{key}: is a secret, .*instanceRole.* without --secret"):
+        Settings.parse({"ami": AMI, key: "#!/bin/sh"}, [key])
+    assert Settings.parse({"ami": AMI, key: "#!/bin/sh"}, ["tags"])
+
+
+def test_a_secret_that_is_unset_is_no_fault() -> None:
+    assert Settings.parse({"ami": AMI, "userData": ""}, ["userData"]).user_data == ""

@@ -20,7 +20,10 @@ from sandbox.provider.table import (
 )
 from sandbox.provider.wire import Props
 
-_ANYWHERE: Final = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+_ANYWHERE: Final = {
+    "IPv4": {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+    "IPv6": {"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]},
+}
 
 
 def _create_group(aws: Aws, news: Props) -> str:
@@ -33,12 +36,14 @@ def _create_group(aws: Aws, news: Props) -> str:
 
 
 def _revoke_default_egress(aws: Aws, group: str, news: Props) -> None:
-    """AWS lets a new group reach everywhere; as the real provider does, only what the program says is left open."""
-    with (
-        doing(aws.ec2, f"revoking default IPv4 egress rule for Security Group ({group})"),
-        absent("InvalidPermission.NotFound"),
-    ):
-        aws.ec2.revoke_security_group_egress(GroupId=group, IpPermissions=_ANYWHERE)
+    """AWS lets a new group reach everywhere, by IPv6 too where the VPC has that; as the real provider does, only what
+    the program says is left open."""
+    for kind, anywhere in _ANYWHERE.items():
+        with (
+            doing(aws.ec2, f"revoking default {kind} egress rule for Security Group ({group})"),
+            absent("InvalidPermission.NotFound"),
+        ):
+            aws.ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[anywhere])
 
 
 def _read_group(aws: Aws, group: str, known: Props) -> Props | None:

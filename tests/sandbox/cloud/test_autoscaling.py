@@ -409,6 +409,27 @@ def test_a_group_out_of_balance_is_balanced_again_unless_suspended(aws: Aws) -> 
 
 
 @pytest.mark.documented(
+    "a group that has left a zone launches elsewhere first, then terminates there",
+    f"{GUIDE}/auto-scaling-benefits.html",
+)
+def test_a_group_leaves_a_zone_without_being_smaller_meanwhile(aws: Aws) -> None:
+    name = aws.scaling_group(aws.template(aws.image()), 2)
+    eventually(lambda: len(aws.instances(name, "InService")) == 2)
+    seen: list[int] = []
+
+    def is_in_one_zone() -> bool:
+        group = aws.group(name)
+        assert group
+        serving = [each for each in group["Instances"] if each["LifecycleState"] == "InService"]
+        seen.append(len(serving))
+        return len(group["Instances"]) == 2 and {each["AvailabilityZone"] for each in serving} == {"us-east-1a"}
+
+    aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, VPCZoneIdentifier=aws.subnets[0])
+    eventually(is_in_one_zone)
+    assert min(seen) >= 2
+
+
+@pytest.mark.documented(
     "scale-in protection keeps an instance in a shrinking group", f"{GUIDE}/ec2-auto-scaling-instance-protection.html"
 )
 def test_a_protected_instance_outlives_a_smaller_group(aws: Aws) -> None:

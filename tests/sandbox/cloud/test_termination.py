@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.cloud.termination import Candidate, choose
@@ -24,6 +26,16 @@ def test_balance_between_zones_comes_first() -> None:
     group = at("old", "a", template=1), at("x", "b", template=2, launched_at=1), at("y", "b", template=2, launched_at=2)
     assert chosen(*group) == "x"
     assert chosen(*group, policies=("OldestLaunchTemplate",)) == "x"
+
+
+@pytest.mark.documented(
+    "what is in a zone that the group has left goes before all others",
+    "https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html",
+)
+def test_what_is_where_the_group_launches_no_more_goes_first() -> None:
+    left = replace(at("left", "c", template=2, launched_at=9), is_astray=True)
+    assert chosen(at("old", "a"), at("older", "a"), left) == "left"
+    assert chosen(at("old", "a"), replace(left, is_protected=True)) == "old"
 
 
 @pytest.mark.documented("the default policy takes what comes from the oldest launch template", POLICIES)

@@ -31,6 +31,7 @@ from tests.sandbox.provider.driver import (
     ROLE,
     ROUTE,
     ROUTE_TABLE,
+    SECURITY_GROUP,
     TARGET_GROUP,
     VALIDATION,
     VERSIONING,
@@ -301,6 +302,12 @@ class TestUpdate:
     @pytest.mark.documented("a new security group lets nothing out", f"{TERRAFORM}ec2/vpc_security_group.go")
     def test_a_new_security_group_lets_nothing_out(self, network: Stack) -> None:
         (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[network.group.identifier])["SecurityGroups"]
+        assert group["IpPermissionsEgress"] == []
+
+    def test_a_new_security_group_lets_nothing_out_by_ipv6_either(self, network: Stack) -> None:
+        network.driver.update(network.vpc, **given(network.vpc) | {"assignGeneratedIpv6CidrBlock": True})
+        made = network.driver.create(SECURITY_GROUP, "later", vpcId=network.vpc.identifier, description="Later")
+        (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[made.identifier])["SecurityGroups"]
         assert group["IpPermissionsEgress"] == []
 
     @pytest.mark.documented("a default security group loses its rules", f"{TERRAFORM}ec2/vpc_default_security_group.go")
