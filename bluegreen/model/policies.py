@@ -250,7 +250,7 @@ def _keeps_no_logs(resources: Resources) -> Iterator[tuple[Resource, str]]:
     """A Network Load Balancer has nothing to write down but TLS connections."""
     with_tls = {key for each in resources if each["protocol"] == "TLS" for key in each.depends_on}
     for each in resources:
-        is_concerned = each.type == LOAD_BALANCER and (_is_application(each) or each.key in with_tls)
+        is_concerned = each.kind == LOAD_BALANCER and (_is_application(each) or each.key in with_tls)
         if is_concerned and not _is(each["accessLogs.enabled"], "true"):
             yield each, "set accessLogs"
 
