@@ -422,6 +422,8 @@ class Hooks:
         """A record only: what is said here comes too late to stop anything."""
         owner = Owner.from_tags((args.new_inputs or {})["tags"])
         service = self._services[owner]
+        if moved := self._moved.get(owner):
+            self._moved[owner] = replace(moved, at=time.monotonic())  # the gate's end was before
         release = service.fleet.previewed.release
         evidence = {**_weights(service.fleet), **self._image(release.image)}
         await asyncio.to_thread(self._recorder.note, Kind.CUTOVER, release=release.version, evidence=evidence)

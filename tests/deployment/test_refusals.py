@@ -22,6 +22,7 @@ from bluegreen.events import Event, Warned
 from bluegreen.ledger.file import FileLedger
 from bluegreen.ledger.ledger import Recorder
 from bluegreen.model.history import Kind
+from bluegreen.model.settings import Settings
 from tests.deployment.world import LEDGER, ONE, THREE, TWO, Images, Stack, Watch, canary
 
 
@@ -86,6 +87,22 @@ def test_credentials_that_end_before_the_soaks_do_are_refused_before_anything_is
         deployment.deploy("dev", ami=TWO)
     assert stack.ups == []
     assert stack.config["ami"] == ONE
+
+
+@pytest.mark.parametrize("kept", [0, 600])
+def test_credentials_have_to_last_while_connections_are_kept(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(Settings, "kept_seconds", kept)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", datetime.now(UTC).isoformat())
+    if kept:
+        with pytest.raises(BluegreenError, match="the credentials end in 0 s"):
+            deployment.deploy("dev", ami=TWO)
+    else:
+        deployment.deploy("dev", ami=TWO)
+    assert len(stack.ups) == (not kept)
 
 
 @pytest.mark.parametrize("verb", [deployment.promote, deployment.abort, deployment.rollback])

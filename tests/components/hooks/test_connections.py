@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pytest
 
+from bluegreen.checks.guard import TrafficMoved
 from bluegreen.components.hooks import Hooks, ServicePolicy
 from bluegreen.errors import AwsError
 from bluegreen.model.fleet import Fleet
@@ -39,9 +41,11 @@ class Asked:
     """The guard, which lets all go and keeps what it was asked with."""
 
     connections: list[Connections | None] = field(default_factory=list)
+    moved: list[TrafficMoved] = field(default_factory=list)
 
     async def release(self, *given: Any, connections: Connections | None = None, **_: Any) -> None:
         self.connections += given[4:5] or [connections]
+        self.moved += given[3:4]
 
 
 def hooks_of(world: World, asked: Asked, *, seconds: int = 600, is_destroy: bool = False) -> Hooks:
@@ -76,6 +80,24 @@ def test_every_part_of_an_old_group_is_kept_for_its_connections_in_the_run_that_
 
     asyncio.run(update())
     assert [each and (each.limit_seconds, each.listener) for each in asked.connections] == [(600, "arn:listener")] * 4
+
+
+def test_the_clock_begins_when_the_listener_has_changed_and_not_when_the_gate_has_passed(world: World) -> None:
+    asked = Asked()
+
+    async def update() -> float:
+        hooks = hooks_of(world, asked)
+        binding = declared(hooks, asking(kept_seconds=600))
+        await call(binding.before_update, listener(old=0, new=100))
+        passed = time.monotonic()
+        world.live = {"tg-new": 100}
+        await call(binding.after_update, listener(old=0, new=100))
+        await delete(hooks, deleted_group())
+        return passed
+
+    passed = asyncio.run(update())
+    (moved,) = asked.moved
+    assert moved.at > passed
 
 
 def test_the_next_run_knows_from_the_ledger_when_the_traffic_moved(world: World) -> None:
