@@ -236,7 +236,7 @@ def test_tls_ends_at_the_load_balancer(flows: Flows, client: Any) -> None:
 
 @pytest.mark.documented(
     "a TLS listener agrees on a protocol with clients by its policy of ALPN, on none unless it has one",
-    f"{_GUIDE}/load-balancer-listeners.html",
+    f"{_GUIDE}/create-tls-listener.html",
 )
 def test_a_policy_of_alpn_says_what_clients_may_agree_on(flows: Flows, client: Any) -> None:
     group, _ = flows.serve("a")
