@@ -108,7 +108,7 @@ def is_network(balancer: FakeLoadBalancer) -> bool:
 
 def is_of_network(group: FakeTargetGroup) -> bool:
     """Whether this target group is for Network Load Balancers."""
-    return group.protocol not in ("HTTP", "HTTPS")
+    return str(group.protocol) == "TCP"
 
 
 def _of_connections(listener: FakeListener) -> Attributes:

@@ -234,6 +234,28 @@ def test_tls_ends_at_the_load_balancer(flows: Flows, client: Any) -> None:
         assert found.is_up()
 
 
+@pytest.mark.documented(
+    "a TLS listener agrees on a protocol with clients by its policy of ALPN, on none unless it has one",
+    f"{_GUIDE}/create-tls-listener.html",
+)
+def test_a_policy_of_alpn_says_what_clients_may_agree_on(flows: Flows, client: Any) -> None:
+    group, _ = flows.serve("a")
+    _, more = certified(client)
+    listener = flows.aws.listener(flows.balancer, group, 8443, "TLS", **more)
+    context = trusting()
+    context.set_alpn_protocols(["http/1.1", "h2"])
+
+    def agreed() -> str | None:
+        with socket.create_connection((flows.address, 8443), timeout=10) as raw, context.wrap_socket(raw) as sock:
+            return sock.selected_alpn_protocol()
+
+    assert agreed() is None
+    flows.aws.elb.modify_listener(ListenerArn=listener, AlpnPolicy=["HTTP2Preferred"])
+    assert agreed() == "h2"
+    flows.aws.elb.modify_listener(ListenerArn=listener, AlpnPolicy=["HTTP1Only"])
+    assert agreed() == "http/1.1"
+
+
 @pytest.mark.parametrize("protocol", ["TCP", "TLS"])
 def test_what_a_client_says_before_its_target_is_reached_arrives(flows: Flows, client: Any, protocol: str) -> None:
     group, _ = flows.serve("a", target=Backend)

@@ -303,13 +303,16 @@ def test_a_listener_of_tcp_has_no_rules(made: Made) -> None:
 
 
 def test_a_rule_of_an_application_load_balancer_forwards_to_no_tcp(made: Made) -> None:
-    assert "IncompatibleProtocols" in said(
-        made.aws.elb.create_rule,
-        ListenerArn=made.aws.listener(made.application, FIXED),
-        Priority=1,
-        Conditions=[{"Field": "path-pattern", "Values": ["/x"]}],
-        Actions=[weighted(**{made.aws.target_group(**TCP): 1})],
-    )
+    elb, ours = made.aws.elb, [weighted(**{made.aws.target_group(**TCP): 1})]
+    asked = {
+        "ListenerArn": made.aws.listener(made.application, FIXED),
+        "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "Values": ["/x"]}],
+    }
+    assert "IncompatibleProtocols" in said(elb.create_rule, **asked, Actions=ours)
+    rule = elb.create_rule(**asked, Actions=[FIXED])["Rules"][0]["RuleArn"]
+    assert "IncompatibleProtocols" in said(elb.modify_rule, RuleArn=rule, Actions=ours)
+    assert elb.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["Type"] == "fixed-response"
 
 
 def test_a_listener_is_not_changed_to_what_it_can_not_have(made: Made) -> None:
