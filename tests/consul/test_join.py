@@ -17,7 +17,7 @@ from bluegreen.model.consul import join_of
 from bluegreen.model.tags import Owner
 from sandbox.host import Sandbox
 from tests.consul import network
-from tests.consul.conftest import FILES
+from tests.consul.cluster import FILES
 from tests.consul.network import Network
 from tests.e2e.project import STAND_IN, Project, eventually
 

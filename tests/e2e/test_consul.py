@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.host import REPOSITORY
+from tests.consul.cluster import FILES
+from tests.consul.cluster import node_of as load_node
 from tests.e2e.project import Project, eventually
 
 pytestmark = pytest.mark.rollout
@@ -26,11 +26,7 @@ def servers(project: Project) -> dict[str, Any]:
 
 def node_of(project: Project, instance: str) -> ModuleType:
     """What runs on a machine before Consul and after it, as it would there."""
-    spec = importlib.util.spec_from_file_location("node", REPOSITORY / "ansible/roles/consul/files/node.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_node(FILES / "node.py")
     module.METADATA = f"{project.sandbox.endpoint}/_imds/{instance}"
     return module
 
