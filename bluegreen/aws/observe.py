@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.session import Session, in_our_words, is_fault
+from bluegreen.model.consul import JOIN, joined_by
 from bluegreen.model.dns import is_zone_id
 from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from bluegreen.model.observation import (
@@ -20,6 +21,7 @@ from bluegreen.model.observation import (
     Balancer,
     Bucket,
     Certificate,
+    ConsulServer,
     DataVolume,
     Egress,
     Entrance,
@@ -666,6 +668,23 @@ class Observer:
             for reservation in page["Reservations"]
             for each in reservation["Instances"]
             if each.get("InstanceLifecycle") != "spot"
+        )
+
+    @in_our_words
+    def consul_servers(self, owner: Owner) -> tuple[ConsulServer, ...]:
+        """Those of a stack's cluster that run or start. One call."""
+        filters = {f"tag:{JOIN}": [joined_by(owner)], "instance-state-name": ["pending", "running"]}
+        found = self._session.client("ec2").describe_instances(
+            Filters=[{"Name": name, "Values": values} for name, values in filters.items()]
+        )
+        return tuple(
+            ConsulServer(
+                image=each["ImageId"],
+                instance_type=each["InstanceType"],
+                tags={tag["Key"]: tag["Value"] for tag in each["Tags"] if not tag["Key"].startswith("aws:")},
+            )
+            for reservation in found["Reservations"]
+            for each in reservation["Instances"]
         )
 
     def _describe_groups(self, **request: Any) -> Iterator[Group]:

@@ -92,11 +92,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a service asks of an existing VPC. `addresses`: how many more its machines take. `balancer_zones`: of a load
-    balancer that is there already; None where one is made, in the public subnets."""
+    """What a service asks of an existing VPC. `addresses`: how many more its machines take, `whose` they are in words.
+    `balancer_zones`: of a load balancer that is there already; None where one is made, in the public subnets."""
 
     has_way_out: bool = True
     addresses: int = 0
+    whose: str = "the machines of two fleets of maxSize"
     balancer_zones: frozenset[str] | None = None
 
 
@@ -178,8 +179,8 @@ def _faults_of_private(place: Place, needs: Needs) -> Iterator[Fault]:
     if subnets and place.free_addresses < needs.addresses:
         yield Fault(
             key,
-            f"they have {place.free_addresses} free addresses, and the machines of two fleets of maxSize need "
-            f"{needs.addresses} more; name more subnets, or lower maxSize",
+            f"they have {place.free_addresses} free addresses, and {needs.whose} need {needs.addresses} more; "
+            "name more subnets, or lower maxSize",
         )
 
 

@@ -299,6 +299,15 @@ class InstanceType:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConsulServer:
+    """A server of a stack's Consul cluster that runs or starts, with the tags that are not AWS's own."""
+
+    image: str
+    instance_type: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """An instance that runs or starts, whosever it is. `vcpus` is None where AWS says no more than its type."""
 

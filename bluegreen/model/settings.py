@@ -32,7 +32,7 @@ from bluegreen.model.consul import Consul
 from bluegreen.model.dns import Dns
 from bluegreen.model.encryption import Encryption
 from bluegreen.model.endpoints import checked_services
-from bluegreen.model.existing_vpc import OWN, ExistingVpc
+from bluegreen.model.existing_vpc import OWN, ExistingVpc, Needs
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.instance_role import InstanceRole
 from bluegreen.model.launch_options import (
@@ -489,6 +489,17 @@ class Settings(ConfigModel):
         return type(self).model_validate({**same, "service": service, **changes}, by_alias=False, by_name=True)
 
     @property
+    def most(self) -> int:
+        """Machines at once: two fleets while a release changes, and Consul's servers while they are replaced."""
+        return 2 * self.max_size + (self.consul.most if self.consul else 0)
+
+    def needs(self, addresses: int, balancer_zones: frozenset[str] | None) -> Needs:
+        """Of an existing VPC. `addresses`: how many more the machines take."""
+        whose = "the machines of two fleets of maxSize" + (" and Consul's servers" if self.consul else "")
+        has_way_out = self.nat is not Nat.NONE
+        return Needs(has_way_out=has_way_out, addresses=addresses, whose=whose, balancer_zones=balancer_zones)
+
+    @property
     def address_plan(self) -> AddressPlan:
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
 
@@ -587,10 +598,11 @@ class Settings(ConfigModel):
         except AddressPlanError as error:
             yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
             return
-        if 2 * self.max_size > room:
+        if self.most > room:
+            servers = f" and {self.consul.most} servers of Consul" if self.consul else ""
             message = (
-                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size} need "
-                f"{2 * self.max_size}, since the old and the new one run side by side"
+                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{servers} "
+                f"need {self.most}, since the old and the new one run side by side"
             )
             yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
 

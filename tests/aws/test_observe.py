@@ -20,6 +20,7 @@ from bluegreen.model.observation import (
     Alarm,
     Bucket,
     Certificate,
+    ConsulServer,
     DataVolume,
     Entrance,
     HostedZone,
@@ -533,6 +534,30 @@ def test_machines_that_run_count_and_those_that_stopped_do_not(world: World) -> 
     ec2.terminate_instances(InstanceIds=[ran[1]["InstanceId"]])
     world.calls.clear()
     assert world.observer.on_demand_machines() == (Machine(instance_type="m5.large", vcpus=None),)
+    assert world.calls == ["DescribeInstances"]
+
+
+def test_consul_s_servers_are_those_with_the_stack_s_tag_that_run(world: World) -> None:
+    ec2, owner = world.session.client("ec2"), Owner(project="shop", stack="prod")
+    image = world.register_image()
+
+    def run(count: int, stack: str) -> list[str]:
+        tags = [{"Key": "bluegreen:consul", "Value": f"shop/{stack}"}, {"Key": "Name", "Value": "consul"}]
+        made = ec2.run_instances(
+            ImageId=image,
+            MinCount=count,
+            MaxCount=count,
+            InstanceType="t3.small",
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+        )
+        return [each["InstanceId"] for each in made["Instances"]]
+
+    run(1, "qa")
+    gone, _, _ = run(3, "prod")
+    ec2.terminate_instances(InstanceIds=[gone])
+    world.calls.clear()
+    tags = {"bluegreen:consul": "shop/prod", "Name": "consul"}
+    assert world.observer.consul_servers(owner) == (ConsulServer(image=image, instance_type="t3.small", tags=tags),) * 2
     assert world.calls == ["DescribeInstances"]
 
 

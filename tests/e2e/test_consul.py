@@ -101,9 +101,16 @@ class TestCluster:
         assert again.changes == {}
         assert not again.writes
 
+    def test_doctor_counts_the_server_more_that_a_replacement_takes(self, project: Project) -> None:
+        assert "and 1 x t3.small for Consul need" in project.bluegreen("doctor", project.stack).output
+
     def test_another_image_replaces_one_server_after_the_other(self, project: Project) -> None:
         before, release = set(servers(project)), project.release
-        changed = project.up(consul=cluster(project, "consul-2"))
+        project.configure(consul=cluster(project, "consul-2"))
+        planned = project.bluegreen("plan", project.stack)
+        assert "of them Consul's servers: 3 now, 4 at the peak" in planned.output
+        assert "1 x t3.small for Consul need 2 vCPUs" in planned.output
+        changed = project.up()
         assert changed.code == 0, changed.output
         assert project.release == release
         # Nobody goes while the first new one has not joined.
@@ -123,6 +130,7 @@ class TestCluster:
         name = next(name for name in project.groups() if name.startswith("consul-servers-"))
         describe = project.aws("autoscaling").describe_instance_refreshes
         eventually(lambda: describe(AutoScalingGroupName=name)["InstanceRefreshes"][0]["Status"] == "Successful")
+        assert "of them Consul's servers: 3 now, 3 at the peak" in project.bluegreen("plan", project.stack).output
 
     def test_a_change_of_the_service_leaves_the_servers_alone(self, project: Project) -> None:
         before = set(servers(project))
