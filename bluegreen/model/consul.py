@@ -22,6 +22,8 @@ SERVICE = "consul"
 JOIN = "bluegreen:consul"
 """The tag by which servers and agents find the servers."""
 RPC, GOSSIP, HTTPS = 8300, 8301, 8501
+ASKED = ("autoscaling", "ec2", "ssm")
+"""Services of AWS that its machines ask: to tell that they have joined, to find the servers, and for their keys."""
 READY_HOOK = "joined"
 READY_SECONDS = 900
 """How long a new server has to become one that the others count on."""
@@ -116,6 +118,11 @@ def server_rights(path: str, groups: str) -> Iterator[tuple[str, list[str], list
     yield "ConsulServers", ["ec2:DescribeInstances", "autoscaling:DescribeAutoScalingInstances"], ["*"]
     yield "ConsulKeys", ["ssm:GetParameters"], [f"{path}/{part}" for part in ("config", "agent/*", "server/*")]
     yield "Joined", ["autoscaling:CompleteLifecycleAction"], [groups]
+
+
+def not_reached(endpoints: Iterable[str]) -> list[str]:
+    """The services that the cluster's machines ask, but for those which these interface endpoints lead to."""
+    return sorted(set(ASKED) - {each.rpartition(".")[2] for each in endpoints})
 
 
 def missing_keys(there: Sequence[str], path: str) -> list[str]:

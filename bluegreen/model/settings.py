@@ -28,10 +28,10 @@ from bluegreen.model.attest import DEFAULT, Attest
 from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
 from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
-from bluegreen.model.consul import Consul
+from bluegreen.model.consul import Consul, not_reached
 from bluegreen.model.dns import Dns
 from bluegreen.model.encryption import Encryption
-from bluegreen.model.endpoints import checked_services
+from bluegreen.model.endpoints import checked_services, services_of
 from bluegreen.model.existing_vpc import OWN, ExistingVpc, Needs
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.instance_role import InstanceRole
@@ -582,6 +582,10 @@ class Settings(ConfigModel):
         if self.consul and self.service == CONSUL_SERVICE:
             message = f"{self.service} is what the servers of the cluster are called; choose another name"
             yield {"service", "consul"}, Fault(_path("service"), message)
+        is_shut = self.nat is Nat.NONE and not self.vpc.is_set
+        if self.consul and is_shut and (lacking := not_reached(services_of(self.endpoints))):
+            message = f"leaves Consul's machines no way to {', '.join(lacking)}; name them in endpoints, or have one"
+            yield {"nat", "consul", "endpoints"}, Fault(_path("nat"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")

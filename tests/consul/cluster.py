@@ -60,7 +60,7 @@ class Image:
 class Cluster:
     def __init__(self, directory: Path, server: Image, agent: Image, addresses: list[str]) -> None:
         self.addresses = addresses
-        self.config = {
+        self.config: dict[str, Any] = {
             "datacenter": "dc1",
             "servers": 3,
             "retry_join": addresses[:3],
@@ -99,9 +99,20 @@ class Cluster:
         process.terminate()
         process.wait(30)
 
-    def ask(self, path: str, token: str, method: str = "GET", body: Any = None) -> Any:
-        """What the second server answers."""
-        self._node.CONSUL = f"http://{self.addresses[1]}:8500"
+    def kill(self, *addresses: str) -> None:
+        """As machines die."""
+        for address in addresses:
+            process = self.running.pop(address)
+            process.kill()
+            process.wait()
+
+    def move(self, addresses: list[str]) -> None:
+        """Other machines have the tag."""
+        self.addresses = self.config["retry_join"] = addresses
+
+    def ask(self, path: str, token: str, method: str = "GET", body: Any = None, server: int = 1) -> Any:
+        """What the second server answers, or another."""
+        self._node.CONSUL = f"http://{self.addresses[server]}:8500"
         return self._node.ask_consul(method, path, self.keys.get(token, ""), body)
 
     def has_joined(self, address: str) -> bool:
@@ -110,6 +121,4 @@ class Cluster:
         return bool(self._node.has_joined(instance, 3, token) and self._node.keep_access(self.config, self.keys))
 
     def end(self) -> None:
-        for process in self.running.values():
-            process.kill()
-            process.wait()
+        self.kill(*self.running)

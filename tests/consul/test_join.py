@@ -142,7 +142,11 @@ def test_servers_and_agents_find_the_servers_by_their_tag_and_a_server_that_is_l
     cluster: Cluster,
 ) -> None:
     project = cluster.project
-    project.configure(consul={"image": project.image("consul")}, instance_role={"consul": True})
+    project.configure(
+        consul={"image": project.image("consul")},
+        instance_role={"consul": True},
+        endpoints=["ssm", "ec2", "autoscaling"],
+    )
     assert project.bluegreen("init", project.stack, "--ledger", "file").code == 0
     made = project.up(ami=project.image("1"))
     assert made.code == 0, made.output

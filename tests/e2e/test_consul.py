@@ -52,7 +52,8 @@ def cluster(project: Project, image: str) -> dict[str, Any]:
 
 class TestCluster:
     def test_a_cluster_without_keys_is_refused_before_anything_is_made(self, project: Project) -> None:
-        refused = project.up(ami=project.image("1"), consul=cluster(project, "consul-1"))
+        endpoints = ["ssm", "ec2", "autoscaling"]
+        refused = project.up(ami=project.image("1"), consul=cluster(project, "consul-1"), endpoints=endpoints)
         assert refused.code != 0
         assert "bluegreen:consul: the cluster's keys are not there" in refused.output
         assert not refused.writes

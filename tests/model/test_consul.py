@@ -50,6 +50,18 @@ def test_other_numbers_are_reached_without_a_refresh() -> None:
     assert servers_at_peak(consul(), OWNER, TAGS, servers(5)) == 5
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "lacking"),
+    [([], "autoscaling, ec2, ssm"), (["management", "com.amazonaws.us-east-1.ec2"], "autoscaling")],
+)
+def test_without_a_way_to_what_they_ask_of_aws_they_are_refused(endpoints: list[str], lacking: str) -> None:
+    config = {"ami": "ami-00000001", "consul": {"image": "ami-00000001"}, "endpoints": endpoints}
+    with pytest.raises(SettingsError, match=f"bluegreen:nat: leaves Consul's machines no way to {lacking}; "):
+        Settings.parse({**config, "nat": "none"})
+    Settings.parse({**config, "nat": "instance"})
+    Settings.parse({**config, "nat": "none", "endpoints": ["management", "ec2", "autoscaling"]})
+
+
 def test_the_servers_need_addresses_beside_two_fleets() -> None:
     config = {"ami": "ami-00000001", "vpcCidr": "10.0.0.0/24", "zones": 2}
     room = Settings.parse(config).address_plan.private_addresses
