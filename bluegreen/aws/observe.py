@@ -6,7 +6,7 @@ Methods block: from a program's event loop they are called in a thread.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -444,7 +444,7 @@ class Observer:
 
     @in_our_words
     def kms_key(self, arn: str) -> KmsKey | None:
-        """A key of this region; None where there is none of that ARN. One call."""
+        """A key of this region; None where there is none of that ARN, or alias. One call."""
         try:
             found = self._session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]
         except ClientError as error:
@@ -458,6 +458,22 @@ class Observer:
             usage=found.get("KeyUsage", ""),
             is_aws_managed=found.get("KeyManager") == "AWS",
         )
+
+    @in_our_words
+    def kms_key_of(self, alias: str) -> KmsKey | None:
+        """The key that an alias (`alias/...`) is of, with its tags, as far as this caller may read them: a role that
+        deploys may read those of its own stack. One call where there is no such key, else two."""
+        found = self.kms_key(alias)
+        if found is None:
+            return None
+        pages = self._session.client("kms").get_paginator("list_resource_tags").paginate(KeyId=found.arn)
+        try:
+            tags = {each["TagKey"]: each["TagValue"] for page in pages for each in page["Tags"]}
+        except ClientError as error:
+            if not is_fault(error, "AccessDeniedException"):
+                raise
+            tags = {}
+        return replace(found, tags=tags)
 
     @in_our_words
     def has_auto_scaling_role(self) -> bool:

@@ -26,6 +26,7 @@ from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
 from bluegreen.model.consul import SERVICE as CONSUL
 from bluegreen.model.dns import NO_ZONES, Zones
+from bluegreen.model.encryption import OWN
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place, faults_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.observation import Balancer, Front, Group, Vpc
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean, `storage`: the buckets. `front`: the listener that they
+    runs. `zones`: the hosted zones that the settings mean, `storage`: buckets and key. `front`: the listener that they
     name."""
 
     fleet: Fleet
@@ -108,7 +109,9 @@ class Stack:
         front = self._check_front(settings) if settings.listener else None
         is_internal = front.balancer.is_internal if front else None
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
-        storage = check_storage(self._observer, settings, self.owner(""))
+        keys = {group.release.launch.volume_key for group in fleet.groups}
+        has_own_key = OWN in keys or bool(settings.encryption and settings.encryption.is_own)
+        storage = check_storage(self._observer, settings, self.owner(""), has_own_key=has_own_key)
         if settings.consul:
             check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
         desired = active.desired if active else None

@@ -231,13 +231,18 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True)
 class KmsKey:
-    """A key of KMS, as DescribeKey has it."""
+    """A key of KMS, as DescribeKey has it. `tags`: where they were asked for."""
 
     arn: str
     state: str
     spec: str = "SYMMETRIC_DEFAULT"
     usage: str = "ENCRYPT_DECRYPT"
     is_aws_managed: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.arn.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)

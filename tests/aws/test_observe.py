@@ -299,6 +299,26 @@ def test_a_key_is_known_with_its_state(world: World) -> None:
     assert world.calls == ["DescribeKey"] * 2
 
 
+def test_a_key_is_found_by_its_alias_with_whose_it_is(world: World) -> None:
+    kms = world.session.client("kms")
+    made = kms.create_key(KeyUsage="ENCRYPT_DECRYPT", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
+    kms.create_alias(AliasName="alias/shop/prod", TargetKeyId=made["KeyId"])
+    world.calls.clear()
+    found = world.observer.kms_key_of("alias/shop/prod")
+    assert found == KmsKey(arn=made["Arn"], state="Enabled", tags={"a": "b"})
+    assert found.id == made["KeyId"]
+    assert world.observer.kms_key_of("alias/shop/qa") is None
+    assert world.calls == ["DescribeKey", "ListResourceTags", "DescribeKey"]
+
+    def refuse(model: Any, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, model.name)
+
+    kms.meta.events.register("before-call.kms.ListResourceTags", refuse)
+    found = world.observer.kms_key_of("alias/shop/prod")
+    kms.meta.events.unregister("before-call.kms.ListResourceTags", refuse)
+    assert found == KmsKey(arn=made["Arn"], state="Enabled"), "of another stack, as far as this caller can tell"
+
+
 def test_the_role_of_auto_scaling_is_there_once_it_was_made(world: World) -> None:
     assert not world.observer.has_auto_scaling_role()
     world.session.client("iam").create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com")
