@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,27 @@ def test_what_the_images_hold_becomes_a_cluster(
         assert (found["Node"]["Node"], found["Service"]["Tags"]) == ("i-4", ["0123abcd"])
     finally:
         cluster.end()
+
+
+def test_in_the_sandbox_the_service_runs_and_the_servers_are_up_and_do_nothing(
+    project: Project, server: Finished, service: Finished
+) -> None:
+    image = server.output.split()[-1]
+    endpoints = ["ssm", "ec2", "autoscaling"]
+    project.configure(consul={"image": image}, instance_role={"consul": True}, endpoints=endpoints)
+    assert project.bluegreen("init", STACK, "--ledger", "file").code == 0
+    released = project.bluegreen("release", STACK, "--skip-bake")
+    assert released.code == 0, released.output
+    assert project.ask("/health") == {"status": "ok"}
+    machines = eventually(lambda: up if len(up := running(project, image)) == 3 else None)
+    consoles = [(Path(each["console"]).read_text()) for each in machines]
+    assert all("consul.service not started: nobody has a private address here" in each for each in consoles)
+
+
+def running(project: Project, image: str) -> list[dict[str, Any]]:
+    found = project.aws("ec2").describe_instances(Filters=[{"Name": "image-id", "Values": [image]}])["Reservations"]
+    up = {each["InstanceId"] for one in found for each in one["Instances"] if each["State"]["Name"] == "running"}
+    return [each for each in project.machines(image) if each["id"] in up]
 
 
 def test_another_sha256_makes_no_image(project: Project, variables: Path, server: Finished) -> None:
