@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,7 @@ from bluegreen.images.stack_file import StackConfig, read_stack
 from bluegreen.images.variables import SSH_INTERFACE, SUFFIX
 from bluegreen.ledger.consul import ConsulLedger
 from bluegreen.ledger.ledger import Run
+from bluegreen.model.consul import SERVICE as CONSUL
 from bluegreen.model.diagnosis import (
     NOT_THERE,
     Answer,
@@ -48,8 +49,8 @@ from bluegreen.model.diagnosis import (
     Trouble,
     examine,
 )
+from bluegreen.model.launchable import Beside, LaunchFacts, judge_quota, quota_of
 from bluegreen.model.launchable import Finding as LaunchFinding
-from bluegreen.model.launchable import LaunchFacts, judge_quota, quota_of
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
@@ -258,7 +259,8 @@ def _region(session: Session, settings: SessionSettings, environment: Mapping[st
 
 
 def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
-    """For two groups of `maxSize` beside what else runs: so many there may be during a change of release."""
+    """For two groups of `maxSize` beside what else runs: so many there may be during a change of release. Servers of
+    Consul that count against the same quota are among it, one of them more than there should be."""
     observer, settings = Observer(session), config.settings
     wanted, quota = settings.instance_type, quota_of(settings.instance_type)
     groups = observer.groups(Owner(project=config.project, stack=config.stack))
@@ -266,13 +268,12 @@ def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
     machines = max(0, 2 * settings.max_size - running)
     facts = LaunchFacts(region=observer.region, image=None, instance_type=observer.instance_type(wanted))
     if quota:
-        facts = LaunchFacts(
-            region=facts.region,
-            image=None,
-            instance_type=facts.instance_type,
-            quota=observer.vcpu_quota(quota.code),
-            machines=machines_in(observer, quota),
-        )
+        facts = replace(facts, quota=observer.vcpu_quota(quota.code), machines=machines_in(observer, quota))
+    if (consul := settings.consul) and quota_of(consul.instance_type) == quota:
+        more = max(0, consul.most - sum(group.desired for group in groups if group.service == CONSUL))
+        known = observer.instance_type(consul.instance_type)
+        servers = Beside(instance_type=consul.instance_type, count=more, whose="Consul", known=known)
+        facts = replace(facts, beside=(servers,))
     return judge_quota(wanted, machines, facts)
 
 

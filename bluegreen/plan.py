@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bluegreen.checks.launchable import check_launchable
+from bluegreen.checks.launchable import check_launchable, check_quota
 from bluegreen.checks.place import find_place
 from bluegreen.checks.shared import find_front
 from bluegreen.course import Course
 from bluegreen.errors import EngineError
 from bluegreen.model.baseline import Difference
+from bluegreen.model.consul import servers_at_peak
 from bluegreen.model.cost import Cost, cost_of, machines_of
 from bluegreen.model.estimate import expected_seconds
-from bluegreen.model.existing_vpc import Needs, faults_of
-from bluegreen.model.launchable import Finding, Standing
+from bluegreen.model.existing_vpc import faults_of
+from bluegreen.model.launchable import Beside, Finding, Standing
 from bluegreen.model.observation import Subnet, WayOut
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Step
-from bluegreen.model.settings import Nat
+from bluegreen.model.settings import Settings
 from bluegreen.model.shared_listener import judge as judge_front
 from bluegreen.model.zones import choose_zones
 from bluegreen.stack import Stack
@@ -91,6 +92,7 @@ class Plan:
 
     `resources`: of the first step; None where it would be refused: `refusals` or `findings` say why. `machines_now` and
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
+    Consul's servers are among them: `consul_now`, and `consul_at_peak`, one more while they are replaced.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
     deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `kept_seconds`:
@@ -107,6 +109,8 @@ class Plan:
     resources: PlannedResources | None
     machines_now: int
     machines_at_peak: int
+    consul_now: int
+    consul_at_peak: int
     addresses: int
     subnets: tuple[PlannedSubnet, ...]
     cost: Cost
@@ -141,23 +145,28 @@ def plan(stack: Stack, course: Course) -> Plan:
     is_new = bool(course.steps) and not live.get(course.release.version)
     subnets, misplaced = _network(stack, is_there=bool(groups))
     private = [subnet for subnet in subnets if subnet.kind == PRIVATE]
+    consul_now, consul_most = _consul(stack, settings)
+    beside = None
+    if settings.consul and (more := consul_most - consul_now):
+        beside = Beside(instance_type=settings.consul.instance_type, count=more, whose="Consul")
     findings: tuple[Finding, ...] = ()
     if is_new and course.verb in ("deploy", "rollback"):
-        findings = check_launchable(
-            stack.observer, course.release, full, zones=tuple(sorted({subnet.zone for subnet in private}))
-        ).findings
+        zones = tuple(sorted({subnet.zone for subnet in private}))
+        findings = check_launchable(stack.observer, course.release, full, zones=zones, beside=beside).findings
+    elif beside:
+        findings = (check_quota(stack.observer, beside),)
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
     most = peak(live, course.steps, full)
     launches = {each.version: each.launch for each in _releases(stack, course)}
 
-    def cost(machines: Mapping[str, int]) -> Cost:
+    def cost(machines: Mapping[str, int], consul_servers: int | None = None) -> Cost:
         of_type: Counter[str] = Counter()
         for version, count in machines.items():
             launch = launches.get(version, course.release.launch)
             of_type.update(machines_of(launch, count))
-        return cost_of(settings, of_type, len([count for count in machines.values() if count]))
+        return cost_of(settings, of_type, len([count for count in machines.values() if count]), consul_servers)
 
     is_broken = any(finding.state is Standing.BROKEN for finding in findings)
     resources, refused = (None, ()) if is_broken else _resources(stack, course)
@@ -170,18 +179,28 @@ def plan(stack: Stack, course: Course) -> Plan:
         steps=tuple(_planned(step) for step in course.steps),
         differences=stack.differences,
         resources=resources,
-        machines_now=sum(live.values()),
-        machines_at_peak=sum(most.values()),
-        addresses=sum(subnet.free for subnet in private) + sum(live.values()),
+        machines_now=sum(live.values()) + consul_now,
+        machines_at_peak=sum(most.values()) + consul_most,
+        consul_now=consul_now,
+        consul_at_peak=consul_most,
+        addresses=sum(subnet.free for subnet in private) + sum(live.values()) + consul_now,
         subnets=subnets,
         cost=cost(after(live, course.steps, full)),
-        cost_at_peak=cost(most),
+        cost_at_peak=cost(most, consul_most),
         findings=findings,
         refusals=(*misplaced, *(str(danger) for danger in course.dangers), *refused),
         watch_seconds=watch_seconds,
         kept_seconds=settings.kept_seconds if active and course.steps else 0,
         seconds=expected_seconds(stack.history.events, course.verb),
     )
+
+
+def _consul(stack: Stack, settings: Settings) -> tuple[int, int]:
+    """How many servers of Consul run now, and while most do."""
+    if settings.consul is None:
+        return 0, 0
+    running = stack.observer.consul_servers(stack.owner)
+    return len(running), servers_at_peak(settings.consul, stack.owner, settings.tags, running)
 
 
 def _resources(stack: Stack, course: Course) -> tuple[PlannedResources | None, tuple[str, ...]]:
@@ -208,13 +227,7 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
             front = find_front(observer, listener)
             reached = frozenset(front.balancer.zones if front else ())
             faults = list(judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id))
-        addresses = 2 * settings.max_size
-        needs = Needs(
-            has_way_out=settings.nat is not Nat.NONE,
-            addresses=addresses,
-            balancer_zones=reached,
-            is_internal=settings.internal,
-        )
+        needs = settings.needs(settings.most, reached)
         faults += () if is_there else faults_of(settings.vpc, place, needs)
         subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))
         return subnets, tuple(f"{fault.path}: {fault.message}" for fault in faults)

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import ParamSpec, Protocol, TypeVar
 
 from bluegreen.errors import NotPermitted
-from bluegreen.model.launchable import Launchable, LaunchFacts, NotKnown, VcpuQuota, judge, quota_of
+from bluegreen.model.launchable import (
+    Beside,
+    Finding,
+    Launchable,
+    LaunchFacts,
+    NotKnown,
+    VcpuQuota,
+    judge,
+    judge_quota,
+    quota_of,
+)
 from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.observation import Image, InstanceType, Machine
 from bluegreen.model.release import Release
@@ -31,8 +41,11 @@ class Sight(Protocol):
     def on_demand_machines(self) -> tuple[Machine, ...]: ...
 
 
-def check_launchable(sight: Sight, release: Release, machines: int, zones: tuple[str, ...] = ()) -> Launchable:
-    """What stands in the way of so many more machines of the release, in these zones. Blocks.
+def check_launchable(
+    sight: Sight, release: Release, machines: int, zones: tuple[str, ...] = (), *, beside: Beside | None = None
+) -> Launchable:
+    """What stands in the way of so many more machines of the release, in these zones. `beside`: others that take of
+    quotas meanwhile. Blocks.
 
     A question that this caller may not ask is a finding that says so. Raises AwsError where AWS can't be asked at all.
     """
@@ -54,7 +67,19 @@ def check_launchable(sight: Sight, release: Release, machines: int, zones: tuple
         facts = replace(facts, has_instance_profile=ask(sight.has_instance_profile, launch.instance_profile))
     if quota:
         facts = replace(facts, quota=ask(sight.vcpu_quota, quota.code), machines=ask(machines_in, sight, quota))
-    return judge(release, machines, facts)
+    if beside and quota_of(beside.instance_type) == quota:
+        known = ask(sight.instance_type, beside.instance_type)
+        return judge(release, machines, replace(facts, beside=(replace(beside, known=known),)))
+    judged = judge(release, machines, facts)
+    return Launchable((*judged.findings, check_quota(sight, beside))) if beside else judged
+
+
+def check_quota(sight: Sight, wanted: Beside) -> Finding:
+    """Whether machines fit in their quota. Blocks. Raises as `check_launchable`."""
+    facts = LaunchFacts(region=sight.region, image=None, instance_type=ask(sight.instance_type, wanted.instance_type))
+    if quota := quota_of(wanted.instance_type):
+        facts = replace(facts, quota=ask(sight.vcpu_quota, quota.code), machines=ask(machines_in, sight, quota))
+    return judge_quota(wanted.instance_type, wanted.count, facts, wanted.whose)
 
 
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ from bluegreen.errors import Fault, NotUsable
 from bluegreen.model import backups
 from bluegreen.model.artifact_bucket import own_bucket_name
 from bluegreen.model.bucket import bucket_fault
-from bluegreen.model.encryption import AUTO_SCALING_ROLE, Encryption, key_fault
+from bluegreen.model.encryption import AUTO_SCALING_ROLE, Encryption, alias_of, key_fault, own_key_fault
 from bluegreen.model.observation import Bucket, KmsKey
 from bluegreen.model.settings import NAMESPACE, Settings
 from bluegreen.model.tags import Owner
@@ -26,6 +26,7 @@ class Sight(Protocol):
     def account(self) -> str: ...
     def bucket(self, name: str, account: str) -> Bucket | None: ...
     def kms_key(self, arn: str) -> KmsKey | None: ...
+    def kms_key_of(self, alias: str) -> KmsKey | None: ...
     def has_auto_scaling_role(self) -> bool: ...
 
 
@@ -37,25 +38,45 @@ class OwnBucket:
     is_there: bool = False
 
 
+@dataclass(frozen=True)
+class OwnKey:
+    """The key that the stack makes. `id`: of one that was there before this run, in the state or not."""
+
+    alias: str = ""
+    id: str = ""
+
+
+NO_KEY = OwnKey()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """The buckets that the settings mean."""
+    """The buckets and the key that the settings mean."""
 
     artifacts: OwnBucket = OwnBucket()
     backups: OwnBucket = OwnBucket()
+    key: OwnKey = NO_KEY
 
 
 NO_STORAGE = Storage()
 
 
-def check_storage(sight: Sight, settings: Settings, owner: Owner) -> Storage:
-    """Asks nothing where the settings ask for nothing. Blocks. `owner`: the stack.
+def check_storage(sight: Sight, settings: Settings, owner: Owner, *, has_own_key: bool) -> Storage:
+    """Asks nothing where the settings ask for nothing. Blocks. `owner`: the stack. `has_own_key`: a release that is
+    there, or comes, has the key that the stack makes.
 
     Raises NotUsable with all that is wrong, AwsError.
     """
     faults: list[Fault] = []
     if settings.encryption:
         faults += [_fault("encryption.key", wrong) for wrong in _wrong_with_key(sight, settings.encryption)]
+    key = NO_KEY
+    if has_own_key:
+        alias = alias_of(owner)
+        found_key = sight.kms_key_of(alias)
+        if wrong := own_key_fault(alias, found_key, owner):
+            faults.append(_fault("encryption.key", wrong))
+        key = OwnKey(alias, found_key.id if found_key else "")
     account = sight.account() if settings.artifacts or settings.backups else ""
 
     def find(path: str, name: str, kind: str) -> OwnBucket:
@@ -66,6 +87,7 @@ def check_storage(sight: Sight, settings: Settings, owner: Owner) -> Storage:
         return OwnBucket(meant, found is not None)
 
     storage = Storage(
+        key=key,
         artifacts=find("artifactBucket", settings.artifact_bucket, "artifacts") if settings.artifacts else OwnBucket(),
         backups=find("backups.bucket", settings.backups.bucket, backups.KIND) if settings.backups else OwnBucket(),
     )

@@ -36,6 +36,8 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
         f"{plan.addresses}"
     )
+    if plan.consul_at_peak:
+        yield f"            of them Consul's servers: {plan.consul_now} now, {plan.consul_at_peak} at the peak"
     zones = sorted({subnet.zone for subnet in plan.subnets})
     for zone in zones:
         there = [subnet for subnet in plan.subnets if subnet.zone == zone]

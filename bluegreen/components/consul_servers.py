@@ -22,6 +22,7 @@ from bluegreen.model.consul import (
     SERVICE,
     Consul,
     config_of,
+    joined_by,
     path_of,
 )
 from bluegreen.model.instance_role import Place, consul_policy_of, trust
@@ -218,7 +219,7 @@ class ConsulServers(pulumi.ComponentResource):
 
     def _make_group(self, template: aws.ec2.LaunchTemplate, after: Sequence[pulumi.Resource]) -> aws.autoscaling.Group:
         consul, name = self._args.consul, f"{self._name}-servers"
-        tags = {**self._named(name), JOIN: f"{self._owner.project}/{self._owner.stack}"}
+        tags = {**self._named(name), JOIN: joined_by(self._owner)}
         return aws.autoscaling.Group(
             name,
             min_size=consul.servers,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+from bluegreen.checks.storage import NO_KEY, OwnKey
 from bluegreen.components.stack import Stack
 from bluegreen.model.encryption import LAUNCHING, OWN, auto_scaling_role, key_policy
 from bluegreen.model.instance_role import digest_of
@@ -23,6 +24,8 @@ class EncryptionKeyArgs:
     """ARNs of those that volumes are encrypted with, or `own` for one that is made."""
     of_buckets: str = ""
     """The one of them for buckets; empty for S3's own."""
+    own: OwnKey = NO_KEY
+    """Alias of the one that is made, and its id where it was there before."""
     keep_on_destroy: bool = True
     """Whether a destroy leaves the one that is made."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -33,13 +36,15 @@ class EncryptionKeyArgs:
         """None where neither the settings nor any release that is there asks for a key. Raises as `Stack.admit`
         does."""
         wanted = settings.encryption.key if settings.encryption else ""
-        releases = {group.release.launch.volume_key for group in stack.admit(settings).fleet.groups}
+        admitted = stack.admit(settings)
+        releases = {group.release.launch.volume_key for group in admitted.fleet.groups}
         keys = {wanted, *releases} - {""}
         if not keys:
             return None
         return cls(
             keys=keys,
             of_buckets=wanted,
+            own=admitted.storage.key,
             keep_on_destroy=settings.encryption.keep_on_destroy if settings.encryption else True,
             tags={**settings.tags, **stack.owner("").tags},
         )
@@ -71,15 +76,26 @@ class EncryptionKey(pulumi.ComponentResource):
         def policy(known: aws.GetCallerIdentityResult) -> str:
             return json.dumps(key_policy(known.arn.split(":")[1], known.account_id))
 
-        return aws.kms.Key(
+        own = self._args.own
+        # What a key encrypts is lost with it.
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=self._args.keep_on_destroy)
+
+        def found(identifier: str) -> pulumi.ResourceOptions:
+            # One that is in the state already is not imported again.
+            there = pulumi.ResourceOptions(import_=identifier if own.id else None)
+            return pulumi.ResourceOptions.merge(kept, there)
+
+        key = aws.kms.Key(
             self._name,
             description="Volumes and buckets",
             enable_key_rotation=True,
             policy=caller.apply(policy),
             tags={**self._args.tags, "Name": self._name},
-            # What a key encrypts is lost with it.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._args.keep_on_destroy),
+            opts=found(own.id),
         )
+        if own.alias:
+            aws.kms.Alias(self._name, name=own.alias, target_key_id=key.key_id, opts=found(own.alias))
+        return key
 
     def _grant(self, key: str, caller: pulumi.Output[aws.GetCallerIdentityResult]) -> aws.kms.Grant:
         return aws.kms.Grant(

@@ -24,12 +24,14 @@ from bluegreen.checks.tier import check_tier
 from bluegreen.components.admission import Admission
 from bluegreen.components.hooks import Hooks
 from bluegreen.errors import BluegreenError, Fault, NotUsable, SettingsError
+from bluegreen.model.consul import SERVICE as CONSUL
 from bluegreen.model.dns import NO_ZONES, Zones
+from bluegreen.model.encryption import OWN
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place, faults_of
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.observation import Balancer, Front, Group, Vpc
 from bluegreen.model.release import Release
-from bluegreen.model.settings import NAMESPACE, Nat, Settings, Strategy
+from bluegreen.model.settings import NAMESPACE, Settings, Strategy
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.stateful import Member
 from bluegreen.model.tags import Owner
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
     """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean, `storage`: the buckets. `front`: the listener that they
+    runs. `zones`: the hosted zones that the settings mean, `storage`: buckets and key. `front`: the listener that they
     name."""
 
     fleet: Fleet
@@ -109,7 +111,9 @@ class Stack:
         front = self._check_front(settings) if settings.listener else None
         is_internal = front.balancer.is_internal if front else None
         zones = check_balancer(self._observer, settings, lambda: datetime.now(UTC), is_internal=is_internal)
-        storage = check_storage(self._observer, settings, self.owner(""))
+        keys = {group.release.launch.volume_key for group in fleet.groups}
+        has_own_key = OWN in keys or bool(settings.encryption and settings.encryption.is_own)
+        storage = check_storage(self._observer, settings, self.owner(""), has_own_key=has_own_key)
         if settings.consul:
             check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
         desired = active.desired if active else None
@@ -140,18 +144,13 @@ class Stack:
                 message = "the stack runs with it, and AWS takes no addresses back that are in use. Set it to true"
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
-        more = max(0, 2 * settings.max_size - sum(group.desired for group in ours))
+        servers = [group for group in self._all_groups if settings.consul and group.service == CONSUL]
+        more = max(0, settings.most - sum(group.desired for group in (*ours, *servers)))
         zones: frozenset[str] | None = None
         if settings.listener:
             front = self._find_front(settings.listener)
             zones = frozenset(front.balancer.zones if front else ())
-        needs = Needs(
-            has_way_out=settings.nat is not Nat.NONE,
-            addresses=more,
-            balancer_zones=zones,
-            is_internal=settings.internal,
-        )
-        return self.find_place_in(settings.vpc, needs, running)
+        return self.find_place_in(settings.vpc, settings.needs(more, zones), running)
 
     def find_place_in(self, wanted: ExistingVpc, needs: Needs, running: Collection[str] = ()) -> Place:
         """The same for a program's own choice of a VPC. `running`: subnets that the service has machines in."""
@@ -247,7 +246,11 @@ class Stack:
     @cached_property
     def _groups(self) -> tuple[Group, ...]:
         """All server groups that run in this stack: Consul's has no release."""
-        return tuple(group for group in self._observer.groups(self.owner("")) if group.release)
+        return tuple(group for group in self._all_groups if group.release)
+
+    @cached_property
+    def _all_groups(self) -> tuple[Group, ...]:
+        return self._observer.groups(self.owner(""))
 
     @cached_property
     def _vpcs(self) -> tuple[Vpc, ...]:

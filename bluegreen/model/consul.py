@@ -7,11 +7,13 @@ Servers and agents find all they need by their own tags, in SSM: `config`, which
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
+from bluegreen.model.observation import ConsulServer
 from bluegreen.model.schema import ConfigModel, decoded, ipv4_network, machine_type, refusal
 from bluegreen.model.tags import Owner
 
@@ -20,6 +22,8 @@ SERVICE = "consul"
 JOIN = "bluegreen:consul"
 """The tag by which servers and agents find the servers."""
 RPC, GOSSIP, HTTPS = 8300, 8301, 8501
+ASKED = ("autoscaling", "ec2", "ssm")
+"""Services of AWS that its machines ask: to tell that they have joined, to find the servers, and for their keys."""
 READY_HOOK = "joined"
 READY_SECONDS = 900
 """How long a new server has to become one that the others count on."""
@@ -53,9 +57,28 @@ class Consul(ConfigModel):
     api_cidrs: Annotated[tuple[Annotated[str, AfterValidator(ipv4_network)], ...], BeforeValidator(decoded)] = ()
 
     @property
+    def most(self) -> int:
+        """Servers at once: one more than there should be, while they are replaced."""
+        return self.servers + 1
+
+    @property
     def max_healthy_percentage(self) -> int:
         """So that one server more is launched while they are replaced, and no two: rounded down by AWS."""
         return 100 + -(-100 // self.servers)
+
+
+def servers_at_peak(consul: Consul, owner: Owner, tags: Mapping[str, str], running: Sequence[ConsulServer]) -> int:
+    """How many run while most do, after an `up` with these settings. `tags`: those of every resource.
+
+    Another image, another type and other tags are another launch template, and each begins an instance refresh.
+    """
+    wanted = {**tags, **replace(owner, service=SERVICE).tags, JOIN: joined_by(owner)}
+    are_replaced = any(
+        (each.image, each.instance_type) != (consul.image, consul.instance_type)
+        or {key: value for key, value in each.tags.items() if key != "Name"} != wanted
+        for each in running
+    )
+    return max(len(running), consul.most if are_replaced else consul.servers)
 
 
 def path_of(owner: Owner) -> str:
@@ -63,10 +86,14 @@ def path_of(owner: Owner) -> str:
     return f"/bluegreen/{owner.project}/{owner.stack}/consul"
 
 
+def joined_by(owner: Owner) -> str:
+    """The value of the servers' tag."""
+    return f"{owner.project}/{owner.stack}"
+
+
 def join_of(owner: Owner, region: str) -> str:
     """What Consul looks for its servers by (go-discover, provider aws)."""
-    value = f"{owner.project}/{owner.stack}"
-    return f"provider=aws region={region} tag_key={JOIN} tag_value={value} addr_type=private_v4"
+    return f"provider=aws region={region} tag_key={JOIN} tag_value={joined_by(owner)} addr_type=private_v4"
 
 
 def config_of(consul: Consul, owner: Owner, region: str, services: Iterable[str]) -> dict[str, Any]:
@@ -91,6 +118,11 @@ def server_rights(path: str, groups: str) -> Iterator[tuple[str, list[str], list
     yield "ConsulServers", ["ec2:DescribeInstances", "autoscaling:DescribeAutoScalingInstances"], ["*"]
     yield "ConsulKeys", ["ssm:GetParameters"], [f"{path}/{part}" for part in ("config", "agent/*", "server/*")]
     yield "Joined", ["autoscaling:CompleteLifecycleAction"], [groups]
+
+
+def not_reached(endpoints: Iterable[str]) -> list[str]:
+    """The services that the cluster's machines ask, but for those which these interface endpoints lead to."""
+    return sorted(set(ASKED) - {each.rpartition(".")[2] for each in endpoints})
 
 
 def missing_keys(there: Sequence[str], path: str) -> list[str]:

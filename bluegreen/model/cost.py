@@ -71,16 +71,23 @@ def machines_of(launch: LaunchSettings, count: int) -> dict[str, int]:
     return {launch.instance_type: on_demand, f"{dearest}{SPOT}": count - on_demand}
 
 
-def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Cost:
-    """What a stack of these settings costs while so many machines of each instance type run in so many groups."""
-    return Cost(tuple(line for line in _lines(settings, machines, server_groups) if line.count))
+def cost_of(
+    settings: Settings, machines: Mapping[str, int], server_groups: int, consul_servers: int | None = None
+) -> Cost:
+    """What a stack of these settings costs while so many machines of each instance type run in so many groups.
+
+    `consul_servers`: how many run, where it is not as many as there should be."""
+    return Cost(tuple(line for line in _lines(settings, machines, server_groups, consul_servers) if line.count))
 
 
-def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Iterator[CostLine]:
+def _lines(
+    settings: Settings, machines: Mapping[str, int], server_groups: int, consul_servers: int | None
+) -> Iterator[CostLine]:
     for name, count in sorted(machines.items()):
         yield CostLine(name, count, prices.machine(name.removesuffix(SPOT)))
     if consul := settings.consul:
-        yield CostLine(f"{consul.instance_type} for Consul", consul.servers, prices.machine(consul.instance_type))
+        servers = consul.servers if consul_servers is None else consul_servers
+        yield CostLine(f"{consul.instance_type} for Consul", servers, prices.machine(consul.instance_type))
     nat = Nat.NONE if settings.vpc.is_set else settings.nat
     gateways = {Nat.SINGLE: 1, Nat.PER_ZONE: settings.zones}.get(nat, 0)
     routers = int(nat is Nat.INSTANCE)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 
 from bluegreen.model.observation import KmsKey
 from bluegreen.model.schema import ConfigModel, refusal
+from bluegreen.model.tags import Owner
 
 OWN = "own"
 """In place of an ARN: the key that the stack makes."""
@@ -85,16 +86,42 @@ def use_in_buckets(key: str, region: str, actions: Sequence[str]) -> Mapping[str
     }
 
 
+def alias_of(owner: Owner) -> str:
+    """By which a stack finds its own key again. KMS: letters, digits and / _ - make an alias."""
+    return "alias/" + "/".join(re.sub(r"[^\w-]", "_", part, flags=re.ASCII) for part in (owner.project, owner.stack))
+
+
+def own_key_fault(alias: str, found: KmsKey | None, owner: Owner) -> str:
+    """Why the stack can't have the key of its alias for its own; empty if it can, or there is none yet."""
+    if found is None:
+        return ""
+    missing = ", ".join(f"{key}={value}" for key, value in owner.tags.items() if found.tags.get(key) != value)
+    another = f"`aws kms delete-alias --alias-name {alias}` has the stack make another"
+    if missing:
+        whose = f"{alias} is of {found.arn}, which is not this stack's by what can be read of its tags"
+        return f"{whose}: tag it {missing}, or {another}"
+    if found.state == "PendingDeletion":
+        return (
+            f"the stack's key {found.arn} is to be deleted: `aws kms cancel-key-deletion` and `aws kms enable-key` "
+            f"bring it back, {another}"
+        )
+    return _unfit(found)
+
+
 def key_fault(wanted: Encryption, found: KmsKey | None, region: str) -> str:
     """What is wrong with a key that is there; empty if nothing."""
     if wanted.region != region:
         return f"{wanted.key} is in {wanted.region}, and the stack in {region}; a key encrypts in its own region alone"
     if found is None:
         return f"there is no key {wanted.key}, or this account may not see it"
+    return _unfit(found)
+
+
+def _unfit(found: KmsKey) -> str:
     if found.is_aws_managed:
-        return f"{wanted.key} is AWS's own key for a service; nobody can be let use it. Name a customer managed one"
+        return f"{found.arn} is AWS's own key for a service; nobody can be let use it. Name a customer managed one"
     if found.spec != "SYMMETRIC_DEFAULT" or found.usage != "ENCRYPT_DECRYPT":
-        return f"{wanted.key} is for {found.usage} ({found.spec}); volumes and buckets need a symmetric encryption key"
+        return f"{found.arn} is for {found.usage} ({found.spec}); volumes and buckets need a symmetric encryption key"
     if found.state != "Enabled":
-        return f"{wanted.key} is {found.state}: enable it (cancel its deletion first, where that is pending)"
+        return f"{found.arn} is {found.state}: enable it (cancel its deletion first, where that is pending)"
     return ""

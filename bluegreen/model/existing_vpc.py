@@ -92,12 +92,13 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a service asks of an existing VPC. `addresses`: how many more its machines take. `balancer_zones`: of a load
-    balancer that is there already; None where one is made, in the public subnets, or in the private ones where it
-    `is_internal`."""
+    """What a service asks of an existing VPC. `addresses`: how many more its machines take, `whose` they are in words.
+    `balancer_zones`: of a load balancer that is there already; None where one is made, in the public subnets, or in the
+    private ones where it `is_internal`."""
 
     has_way_out: bool = True
     addresses: int = 0
+    whose: str = "the machines of two fleets of maxSize"
     balancer_zones: frozenset[str] | None = None
     is_internal: bool = False
 
@@ -188,8 +189,8 @@ def _faults_of_private(place: Place, needs: Needs) -> Iterator[Fault]:
     if subnets and place.free_addresses < needs.addresses:
         yield Fault(
             key,
-            f"they have {place.free_addresses} free addresses, and the machines of two fleets of maxSize need "
-            f"{needs.addresses} more; name more subnets, or lower maxSize",
+            f"they have {place.free_addresses} free addresses, and {needs.whose} need {needs.addresses} more; "
+            "name more subnets, or lower maxSize",
         )
 
 

@@ -96,6 +96,19 @@ def quota_of(instance_type: str) -> VcpuQuota | None:
     return next((each for each in QUOTAS if family and family[0] in each.families), None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Machines that are launched at the same time. `whose` they are, in words; `known`: what AWS says of the type."""
+
+    instance_type: str
+    count: int
+    whose: str
+    known: InstanceType | NotKnown | None = None
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.instance_type} for {self.whose}"
+
+
 OtherType = tuple[InstanceType | NotKnown | None, tuple[str, ...] | NotKnown]
 
 
@@ -106,6 +119,7 @@ class LaunchFacts:
     `has_key_pair`, `has_instance_profile`: of one that the release names. `quota`: in vCPUs. `machines`: all of the
     region that count against it. `zones`: where the machines go, as far as that is known. `offering`: those of the
     region that have machines of the type. `others`: the same two of each type that machines may be of instead.
+    `beside`: what else takes of the quota.
     """
 
     region: str
@@ -118,6 +132,7 @@ class LaunchFacts:
     zones: tuple[str, ...] = ()
     offering: tuple[str, ...] | NotKnown = ()
     others: Mapping[str, OtherType] = field(default_factory=dict)
+    beside: tuple[Beside, ...] = ()
 
 
 ANOTHER = "roll back to another release"
@@ -238,14 +253,14 @@ def judge_root_device(image: Image, wanted: str) -> Finding:
     )
 
 
-def judge_quota(wanted: str, machines: int, facts: LaunchFacts) -> Finding:
-    """Whether so many more machines of a type fit in the account's quota, as it is used now."""
+def judge_quota(wanted: str, machines: int, facts: LaunchFacts, whose: str = "") -> Finding:
+    """Whether so many more machines of a type fit in the account's quota, as it is used now. `whose`: as `Beside`'s."""
     counted_in = quota_of(wanted)
     if counted_in is None:
         console = "Look for it among the EC2 quotas of the Service Quotas console."
         return _unknown(Subject.QUOTA, f"which quota {wanted} counts against is not known", console)
     which = f"{counted_in.name} on-demand machines in {facts.region} ({counted_in.code})"
-    for fact in (facts.quota, facts.machines, facts.instance_type):
+    for fact in (facts.quota, facts.machines, facts.instance_type, *(each.known for each in facts.beside)):
         if isinstance(fact, NotKnown):
             return _unknown(Subject.QUOTA, fact.reason, fact.next_step)
     match facts:
@@ -256,8 +271,12 @@ def judge_quota(wanted: str, machines: int, facts: LaunchFacts) -> Finding:
         case _:
             return _unknown(Subject.QUOTA, f"how many vCPUs {wanted} has is not known")
     used = sum(machine.vcpus or 0 for machine in counted)
-    needed = machines * each
-    detail = f"{machines} x {wanted} need {needed} vCPUs, and {used} of {quota} are in use, of {which}"
+    vcpus = {it: it.known.vcpus for it in facts.beside if isinstance(it.known, InstanceType) and it.known.vcpus}
+    if lacking := [it.instance_type for it in facts.beside if it not in vcpus]:
+        return _unknown(Subject.QUOTA, f"how many vCPUs {', '.join(lacking)} has is not known")
+    needed = machines * each + sum(it.count * count for it, count in vcpus.items())
+    launches = " and ".join((f"{machines} x {wanted}{whose and f' for {whose}'}", *map(str, facts.beside)))
+    detail = f"{launches} need {needed} vCPUs, and {used} of {quota} are in use, of {which}"
     if used + needed > quota:
         return _broken(Subject.QUOTA, detail, f"Ask for a higher quota ({counted_in.code}), or free instances.")
     if untold := sorted({machine.instance_type for machine in counted if machine.vcpus is None}):

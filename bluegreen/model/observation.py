@@ -233,13 +233,18 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True)
 class KmsKey:
-    """A key of KMS, as DescribeKey has it."""
+    """A key of KMS, as DescribeKey has it. `tags`: where they were asked for."""
 
     arn: str
     state: str
     spec: str = "SYMMETRIC_DEFAULT"
     usage: str = "ENCRYPT_DECRYPT"
     is_aws_managed: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.arn.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +303,15 @@ class InstanceType:
     name: str
     architectures: tuple[str, ...]
     vcpus: int | None = None  # of a machine that is launched without CPU options; None where AWS does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsulServer:
+    """A server of a stack's Consul cluster that runs or starts, with the tags that are not AWS's own."""
+
+    image: str
+    instance_type: str
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,11 @@ from bluegreen.model.attest import DEFAULT, NOTHING, Attest
 from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
 from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
-from bluegreen.model.consul import Consul
+from bluegreen.model.consul import Consul, not_reached
 from bluegreen.model.dns import Dns
 from bluegreen.model.encryption import Encryption
-from bluegreen.model.endpoints import checked_services
-from bluegreen.model.existing_vpc import OWN, ExistingVpc
+from bluegreen.model.endpoints import checked_services, services_of
+from bluegreen.model.existing_vpc import OWN, ExistingVpc, Needs
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.instance_role import InstanceRole
 from bluegreen.model.launch_options import (
@@ -500,6 +500,23 @@ class Settings(ConfigModel):
         return type(self).model_validate({**same, "service": service, **changes}, by_alias=False, by_name=True)
 
     @property
+    def most(self) -> int:
+        """Machines at once: two fleets while a release changes, and Consul's servers while they are replaced."""
+        return 2 * self.max_size + (self.consul.most if self.consul else 0)
+
+    def needs(self, addresses: int, balancer_zones: frozenset[str] | None) -> Needs:
+        """Of an existing VPC. `addresses`: how many more the machines take."""
+        whose = "the machines of two fleets of maxSize" + (" and Consul's servers" if self.consul else "")
+        has_way_out = self.nat is not Nat.NONE
+        return Needs(
+            has_way_out=has_way_out,
+            addresses=addresses,
+            whose=whose,
+            balancer_zones=balancer_zones,
+            is_internal=self.internal,
+        )
+
+    @property
     def address_plan(self) -> AddressPlan:
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
 
@@ -601,6 +618,10 @@ class Settings(ConfigModel):
         if self.consul and self.service == CONSUL_SERVICE:
             message = f"{self.service} is what the servers of the cluster are called; choose another name"
             yield {"service", "consul"}, Fault(_path("service"), message)
+        is_shut = self.nat is Nat.NONE and not self.vpc.is_set
+        if self.consul and is_shut and (lacking := not_reached(services_of(self.endpoints))):
+            message = f"leaves Consul's machines no way to {', '.join(lacking)}; name them in endpoints, or have one"
+            yield {"nat", "consul", "endpoints"}, Fault(_path("nat"), message)
         for one, other in itertools.combinations(self.preview_cidrs, 2):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
@@ -618,10 +639,11 @@ class Settings(ConfigModel):
         except AddressPlanError as error:
             yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
             return
-        if 2 * self.max_size > room:
+        if self.most > room:
+            servers = f" and {self.consul.most} servers of Consul" if self.consul else ""
             message = (
-                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size} need "
-                f"{2 * self.max_size}, since the old and the new one run side by side"
+                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{servers} "
+                f"need {self.most}, since the old and the new one run side by side"
             )
             yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
 

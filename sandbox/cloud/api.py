@@ -12,9 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -131,11 +132,17 @@ class Application:
             token=environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN"),
             ttl=environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN_TTL_SECONDS"),
         )
-        return _respond(start_response, answer.status, answer.body, "text/plain")
+        return _respond(start_response, answer.status, answer.body, "text/plain", answer.headers)
 
 
-def _respond(start_response: StartResponse, status: HTTPStatus, body: str, content_type: str) -> Iterable[bytes]:
-    start_response(f"{status.value} {status.phrase}", [("Content-Type", content_type)])
+def _respond(
+    start_response: StartResponse,
+    status: HTTPStatus,
+    body: str,
+    content_type: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterable[bytes]:
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", content_type), *headers.items()])
     return [body.encode("utf-8", "surrogateescape")]
 
 

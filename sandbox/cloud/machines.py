@@ -28,7 +28,7 @@ from sandbox.cloud.boot import PROJECT, Boot
 from sandbox.cloud.images import Images
 from sandbox.cloud.loopback import Loopback
 from sandbox.cloud.ssh import Login
-from sandbox.cloud.unit import Unit, UnitError, enabled_in, units_of
+from sandbox.cloud.unit import Unit, UnitError, enabled_in, left_out, units_of
 
 # A real boot takes tens of seconds and the app is up at its end. Here it takes one, so "running" waits for the app's
 # port, this long at most: otherwise the first health check would come too early and cost a whole interval.
@@ -198,7 +198,9 @@ class Machines:
                     console.flush()
                 for unit in units:
                     machine.processes.append((unit, self._start(machine, unit, console)))
-                machine.is_idle = self._images.is_base(machine.image_id) and not units
+                if skipped := left_out(machine.tree):
+                    console.write(f"{', '.join(skipped)} not started: nobody has a private address here\n".encode())
+                machine.is_idle = not units and (self._images.is_base(machine.image_id) or bool(skipped))
                 if not units and not machine.is_idle:
                     machine.failure = "the image has no unit to start"
             except (OSError, UnitError) as fault:

@@ -10,7 +10,8 @@ import base64
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -20,6 +21,7 @@ from moto.sts.models import AssumedRole, sts_backends
 from sandbox.cloud.cloud import Cloud
 from sandbox.cloud.moto_gaps.launches import profile_of
 
+_TTL = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
 _LONGEST_TOKEN_SECONDS = 21600
 _CREDENTIALS_LAST, _RENEWED_BEFORE = timedelta(hours=6), timedelta(minutes=5)
 
@@ -34,6 +36,7 @@ class _Credentials:
 class Answer:
     status: HTTPStatus
     body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metadata:
@@ -71,7 +74,7 @@ class Metadata:
         self._tokens = {token: owner for token, owner in self._tokens.items() if owner[1] > now}
         token = secrets.token_urlsafe(40)
         self._tokens[token] = (instance_id, now + int(ttl))
-        return Answer(HTTPStatus.OK, token)
+        return Answer(HTTPStatus.OK, token, {_TTL: ttl})
 
     def _is_valid(self, token: str | None, instance_id: str) -> bool:
         owner, until = self._tokens.get(token or "", ("", 0.0))

@@ -5,7 +5,8 @@ Understood: ExecStart, ExecStartPre, Environment, EnvironmentFile, WorkingDirect
 its like, in `etc/systemd/system/*.service` and drop-ins in `NAME.service.d/*.conf`. Absolute paths are meant inside the
 image's tree; `/usr/bin/python3` is the sandbox's interpreter. Of the ordering only what waits for the user data is
 kept (After=cloud-final.service). Other keys are for a real machine: users, sandboxing, Restart (a process that ends
-here is a crashed machine, which its Auto Scaling group replaces).
+here is a crashed machine, which its Auto Scaling group replaces). Consul's units are left out: it listens at its
+machine's private address, which nobody has here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _OWN_DIRECTORIES = {
     "RuntimeDirectory": ("run", "RUNTIME_DIRECTORY"),
     "ConfigurationDirectory": ("etc", "CONFIGURATION_DIRECTORY"),
 }
+_LEFT_OUT = frozenset({"consul.service", "consul-joined.service"})
 _CLOUD_INIT_FINAL = frozenset({"cloud-final.service", "cloud-init.target"})
 _INTERPRETERS = ("/usr/bin/python3", "/usr/bin/env python3")
 _DEFAULT_STOP_SECONDS = 90.0  # systemd's DefaultTimeoutStopSec
@@ -89,7 +91,16 @@ def units_of(tree: Path) -> tuple[Unit, ...]:
 
 def enabled_in(tree: Path) -> list[str]:
     """The names of the enabled services, with their suffix."""
-    return sorted({link.name for link in (tree / UNITS).glob("*.wants/*.service")})
+    return sorted(_enabled_in(tree) - _LEFT_OUT)
+
+
+def left_out(tree: Path) -> list[str]:
+    """Those that a real machine would start besides."""
+    return sorted(_enabled_in(tree) & _LEFT_OUT)
+
+
+def _enabled_in(tree: Path) -> set[str]:
+    return {link.name for link in (tree / UNITS).glob("*.wants/*.service")}
 
 
 def file_of(tree: Path, name: str) -> Path | None:

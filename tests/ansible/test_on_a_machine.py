@@ -198,6 +198,11 @@ def test_consul_is_installed_and_starts_with_the_machine_and_holds_no_key(
     assert machine.says("stat --format=%a /usr/local/bin/consul") == "755"
     assert f"node.py configure {role} /health" in machine.says("cat /etc/systemd/system/consul.service")
     assert "token" not in machine.says("cat /etc/consul.d/consul.json")
+    if role == "server":
+        joined = machine.says("cat /etc/systemd/system/consul-joined.service").splitlines()
+        assert "Wants=consul.service" in joined, "Requires would end it with the first start of Consul that fails"
+        *_, rights = (line for line in joined if line.startswith("CapabilityBoundingSet="))
+        assert rights == "CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "it reads what is Consul's user's alone"
     assert machine.run("ls /run/consul /opt/consul-release").exit_status != 0
     code, output = provision(machine, repository.url("1.tar.gz"), sha256, **more)
     assert (code, changed(output)) == (0, [0, 0]), output

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bluegreen.checks.launchable import check_launchable
+from bluegreen.checks.launchable import check_launchable, check_quota
 from bluegreen.errors import AwsError, NotPermitted
-from bluegreen.model.launchable import Finding, Standing, Subject
+from bluegreen.model.launchable import Beside, Finding, Standing, Subject
 from bluegreen.model.observation import Image, InstanceType, Machine
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
@@ -163,3 +163,30 @@ def test_a_zone_without_machines_of_the_type_is_named_with_those_that_have_some(
     ]
     assert line.state is Standing.BROKEN
     assert line.detail == "us-east-1e has no t3.small; it is offered in us-east-1a, us-east-1b"
+
+
+def servers(count: int, instance_type: str = "m5.xlarge") -> Beside:
+    return Beside(instance_type=instance_type, count=count, whose="Consul")
+
+
+def test_what_is_launched_meanwhile_takes_of_the_same_quota() -> None:
+    fits, lacks = (check_launchable(World(), release(), 2, beside=servers(count)).findings[-1] for count in (3, 4))
+    assert "2 x t3.small and 3 x m5.xlarge for Consul need 16 vCPUs, and 0 of 16 are in use" in fits.detail
+    assert (fits.state, lacks.state) == (Standing.OK, Standing.BROKEN)
+
+
+def test_what_is_launched_meanwhile_is_judged_by_its_own_quota_where_it_has_another() -> None:
+    world = World(quotas={"L-1216C47A": 16})
+    *_, own, others = check_launchable(world, release(instanceType="g5.xlarge"), 2, beside=servers(5)).findings
+    assert own.subject is others.subject is Subject.QUOTA
+    assert others.state is Standing.BROKEN
+    assert "5 x m5.xlarge for Consul need 20 vCPUs" in others.detail
+
+
+def test_servers_alone_are_judged_too() -> None:
+    assert check_quota(World(), servers(4)).state is Standing.OK
+    assert check_quota(World(), servers(5)).state is Standing.BROKEN
+    assert check_quota(World(), servers(1, "m5.unheard")).state is Standing.UNKNOWN
+    assert check_launchable(World(), release(), 2, beside=servers(1, "m5.unheard")).findings[-1].detail == (
+        "how many vCPUs m5.unheard has is not known"
+    )

@@ -29,6 +29,8 @@ PLAN = Plan(
     differences=(),
     machines_now=4,
     machines_at_peak=8,
+    consul_now=0,
+    consul_at_peak=0,
     addresses=1000,
     subnets=(
         PlannedSubnet(kind="public", zone="us-east-1a", cidr="10.0.0.0/24", free=249),
@@ -68,6 +70,12 @@ STATUS = Status(
     last_at=None,
     outputs={},
 )
+
+
+def test_consul_s_servers_are_told_where_there_are_any() -> None:
+    assert "Consul" not in plan_in_words(PLAN)
+    told = plan_in_words(replace(PLAN, consul_now=3, consul_at_peak=4))
+    assert "            of them Consul's servers: 3 now, 4 at the peak" in told.splitlines()
 
 
 def test_a_plan_tells_steps_machines_cost_time_what_is_missing_and_what_refuses_it() -> None:

@@ -203,6 +203,9 @@ class FakeObserver:
     def kms_key(self, arn: str) -> KmsKey | None:
         return self.keys.get(arn)
 
+    def kms_key_of(self, alias: str) -> KmsKey | None:
+        return self.keys.get(alias)
+
     def has_auto_scaling_role(self) -> bool:
         return self.scales
 

@@ -202,7 +202,7 @@ def test_in_an_existing_vpc_nothing_of_a_network_is_made(declare: Any, vpc: Call
 
 
 def test_an_existing_vpc_that_will_not_do_is_refused_before_anything_is_declared(
-    declare: Any, vpc: Callable[..., None]
+    declare: Any, vpc: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vpc(*PUBLIC, *(replace(each, way_out=WayOut.NONE, free_addresses=5) for each in PRIVATE))
     with pytest.raises(pulumi.RunError) as caught:
@@ -210,6 +210,9 @@ def test_an_existing_vpc_that_will_not_do_is_refused_before_anything_is_declared
     assert "subnet-1000000a has no route to the internet" in str(caught.value)
     assert "10 free addresses, and the machines of two fleets of maxSize need 12 more" in str(caught.value)
     declare(**EXISTING, nat="none", maxSize="5")
+    monkeypatch.setattr("bluegreen.components.stack.check_consul", lambda *_: None)
+    with pytest.raises(pulumi.RunError, match="two fleets of maxSize and Consul's servers need 14 more"):
+        declare(**EXISTING, nat="none", maxSize="5", consul=json.dumps({"image": "ami-00000002"}))
 
 
 def test_an_internal_service_lives_in_a_vpc_without_public_subnets(declare: Any, vpc: Callable[..., None]) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from bluegreen.model.encryption import alias_of
 from bluegreen.model.observation import Bucket, KmsKey
 from bluegreen.model.policies import Resource, violations
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
+from bluegreen.model.tags import Owner
 from tests.components.conftest import AMI, FakeHooks, FakeObserver
 
 ARTIFACTS = "bluegreen-dev-artifacts-123456789012-us-east-1"
@@ -172,6 +174,47 @@ def test_auto_scaling_has_the_key_before_it_launches_and_until_the_last_machine_
 def test_a_destroy_keeps_the_key_unless_told_otherwise(declare: Any, keeps: bool) -> None:
     declared = declare(encryption={"key": "own", "keepOnDestroy": keeps})
     assert declared.requests["Key web-key"].retainOnDelete is keeps
+
+
+ALIAS = "alias/bluegreen/dev"
+
+
+def test_a_key_that_a_destroy_has_left_is_taken_over_with_its_alias(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = declare(**OWN)
+    assert declared.one("Alias")["name"] == ALIAS
+    assert {declared.requests[f"{kind} web-key"].importId for kind in ("Key", "Alias")} == {""}
+    assert declared.requests["Alias web-key"].retainOnDelete
+    monkeypatch.setattr(FakeObserver, "keys", {ALIAS: KmsKey(arn=KEY, state="Enabled", tags=OURS)})
+    declared = declare(**OWN)
+    assert declared.requests["Key web-key"].importId == KEY.rpartition("/")[2]
+    assert declared.requests["Alias web-key"].importId == ALIAS
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (KmsKey(arn=KEY, state="Enabled"), "tag it bluegreen:project=bluegreen, bluegreen:stack=dev, or"),
+        (KmsKey(arn=KEY, state="Enabled", tags=OURS | {"bluegreen:stack": "qa"}), "tag it bluegreen:stack=dev, or"),
+        (KmsKey(arn=KEY, state="PendingDeletion", tags=OURS), "is to be deleted: `aws kms cancel-key-deletion`"),
+        (KmsKey(arn=KEY, state="Disabled", tags=OURS), "is Disabled: enable it"),
+        (KmsKey(arn=KEY, state="Enabled", tags=OURS, spec="RSA_2048"), "need a symmetric"),
+    ],
+)
+def test_a_key_of_the_stack_s_alias_that_is_no_good_is_refused(
+    declare: Any, monkeypatch: pytest.MonkeyPatch, found: KmsKey, said: str
+) -> None:
+    monkeypatch.setattr(FakeObserver, "keys", {ALIAS: found})
+    declared = declare(**OWN)
+    assert [each.typ for each in declared.resources] == ["aws:ec2/launchTemplate:LaunchTemplate"]
+    (refusal,) = FakeHooks.refused
+    assert "bluegreen:encryption.key: " in refusal
+    assert said in refusal
+
+
+def test_an_alias_has_no_characters_that_kms_refuses() -> None:
+    assert alias_of(Owner(project="my.shop", stack="eu-west_1.prod")) == "alias/my_shop/eu-west_1_prod"
 
 
 def test_a_release_that_is_still_there_keeps_its_key(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.host import REPOSITORY
+from tests.consul.cluster import FILES
+from tests.consul.cluster import node_of as load_node
 from tests.e2e.project import Project, eventually
 
 pytestmark = pytest.mark.rollout
@@ -26,11 +26,7 @@ def servers(project: Project) -> dict[str, Any]:
 
 def node_of(project: Project, instance: str) -> ModuleType:
     """What runs on a machine before Consul and after it, as it would there."""
-    spec = importlib.util.spec_from_file_location("node", REPOSITORY / "ansible/roles/consul/files/node.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_node(FILES / "node.py")
     module.METADATA = f"{project.sandbox.endpoint}/_imds/{instance}"
     return module
 
@@ -56,7 +52,8 @@ def cluster(project: Project, image: str) -> dict[str, Any]:
 
 class TestCluster:
     def test_a_cluster_without_keys_is_refused_before_anything_is_made(self, project: Project) -> None:
-        refused = project.up(ami=project.image("1"), consul=cluster(project, "consul-1"))
+        endpoints = ["ssm", "ec2", "autoscaling"]
+        refused = project.up(ami=project.image("1"), consul=cluster(project, "consul-1"), endpoints=endpoints)
         assert refused.code != 0
         assert "bluegreen:consul: the cluster's keys are not there" in refused.output
         assert not refused.writes
@@ -105,9 +102,16 @@ class TestCluster:
         assert again.changes == {}
         assert not again.writes
 
+    def test_doctor_counts_the_server_more_that_a_replacement_takes(self, project: Project) -> None:
+        assert "and 1 x t3.small for Consul need" in project.bluegreen("doctor", project.stack).output
+
     def test_another_image_replaces_one_server_after_the_other(self, project: Project) -> None:
         before, release = set(servers(project)), project.release
-        changed = project.up(consul=cluster(project, "consul-2"))
+        project.configure(consul=cluster(project, "consul-2"))
+        planned = project.bluegreen("plan", project.stack)
+        assert "of them Consul's servers: 3 now, 4 at the peak" in planned.output
+        assert "1 x t3.small for Consul need 2 vCPUs" in planned.output
+        changed = project.up()
         assert changed.code == 0, changed.output
         assert project.release == release
         # Nobody goes while the first new one has not joined.
@@ -127,6 +131,7 @@ class TestCluster:
         name = next(name for name in project.groups() if name.startswith("consul-servers-"))
         describe = project.aws("autoscaling").describe_instance_refreshes
         eventually(lambda: describe(AutoScalingGroupName=name)["InstanceRefreshes"][0]["Status"] == "Successful")
+        assert "of them Consul's servers: 3 now, 3 at the peak" in project.bluegreen("plan", project.stack).output
 
     def test_a_change_of_the_service_leaves_the_servers_alone(self, project: Project) -> None:
         before = set(servers(project))

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.rollout
 ACCOUNT = "123456789012"
 ARTIFACTS = f"bluegreen-sandbox-artifacts-{ACCOUNT}-us-east-1"
 BACKUPS = f"bluegreen-sandbox-backups-{ACCOUNT}-us-east-1"
+ALIAS = "alias/bluegreen/sandbox"
 SCALER = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 UPLOADER = f"arn:aws:iam::{ACCOUNT}:role/database"
 SMALL = {"min_size": 1, "desired_capacity": 1, "max_size": 2}
@@ -126,6 +127,7 @@ def test_nothing_changes_where_nothing_was_changed(served: Project) -> None:
     again = served.up()
     assert again.code == 0, again.output
     assert (again.changes, again.writes) == ({}, [])
+    assert "none changes" in served.bluegreen("plan", served.stack).output
 
 
 def test_what_can_not_be_had_is_refused_before_anything_changes(served: Project) -> None:
@@ -178,6 +180,28 @@ def test_buckets_that_are_asked_for_no_more_stay_as_they_are_and_are_taken_over_
     assert (again.code, again.changes) == (0, {})
 
 
+def test_a_key_that_was_given_up_is_taken_over_again_unless_it_is_about_to_be_deleted(served: Project) -> None:
+    kms = served.aws("kms")
+    given_up = kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"]
+    identifier = given_up.rpartition("/")[2]
+    assert not [each for each in served.resources if each["type"] in ("aws:kms/key:Key", "aws:kms/alias:Alias")]
+    kms.schedule_key_deletion(KeyId=identifier)
+    refused = served.up(encryption={"key": "own"})
+    assert "is to be deleted: `aws kms cancel-key-deletion`" in refused.output, refused.output
+    assert not refused.writes
+    kms.cancel_key_deletion(KeyId=identifier)
+    kms.enable_key(KeyId=identifier)
+    back = served.up(tags={"team": "a"})
+    assert back.code == 0, back.output
+    assert back.done("import") == {("import", "Key"): 1, ("import", "Alias"): 1}
+    assert own_key(served)["arn"] == given_up
+    assert volume_keys(served) == {given_up}
+    tags = {each["TagKey"]: each["TagValue"] for each in kms.list_resource_tags(KeyId=given_up)["Tags"]}
+    assert tags["team"] == "a", "what has changed meanwhile is changed then"
+    again = served.up()
+    assert (again.code, again.changes, again.writes) == (0, {}, [])
+
+
 def test_a_destroy_leaves_what_is_to_be_kept_and_nothing_else(served: Project) -> None:
     s3 = served.aws("s3")
     s3.put_object(Bucket=ARTIFACTS, Key="artifacts/web/1", Body=b"1")
@@ -189,3 +213,4 @@ def test_a_destroy_leaves_what_is_to_be_kept_and_nothing_else(served: Project) -
     assert settings_of(served, ARTIFACTS)["blocked"] == {True}
     with pytest.raises(ClientError, match="404"):
         s3.head_bucket(Bucket=BACKUPS)
+    assert served.aws("kms").describe_key(KeyId=ALIAS)["KeyMetadata"]["KeyState"] == "Enabled"

@@ -63,6 +63,12 @@ def test_consul_servers_are_paid_for_as_machines() -> None:
     assert found.hourly - cost().hourly == pytest.approx(5 * 0.0052)
 
 
+def test_a_server_more_is_paid_for_while_it_is_there() -> None:
+    settings = Settings.parse({"ami": "ami-00000001", "consul": {"image": "ami-00000001"}})
+    one, more = cost_of(settings, {}, 1), cost_of(settings, {}, 1, consul_servers=4)
+    assert (count(one, "t3.small for Consul"), count(more, "t3.small for Consul")) == (3, 4)
+
+
 def test_an_endpoint_is_paid_for_in_each_zone() -> None:
     assert count(cost(endpoints=["management", "logs"], zones=3), "interface endpoint") == 12
 

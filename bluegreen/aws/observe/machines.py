@@ -8,11 +8,14 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bluegreen.aws.observe.asking import Asking
 from bluegreen.aws.session import in_our_words, is_fault
+from bluegreen.model.consul import JOIN, joined_by
 from bluegreen.model.observation import (
+    ConsulServer,
     Image,
     InstanceType,
     Machine,
 )
+from bluegreen.model.tags import Owner
 
 
 class Machines(Asking):
@@ -123,6 +126,23 @@ class Machines(Asking):
                 return ""
             raise
         return str(answer.get("Output", ""))  # botocore has decoded it
+
+    @in_our_words
+    def consul_servers(self, owner: Owner) -> tuple[ConsulServer, ...]:
+        """Those of a stack's cluster that run or start. One call."""
+        filters = {f"tag:{JOIN}": [joined_by(owner)], "instance-state-name": ["pending", "running"]}
+        found = self._session.client("ec2").describe_instances(
+            Filters=[{"Name": name, "Values": values} for name, values in filters.items()]
+        )
+        return tuple(
+            ConsulServer(
+                image=each["ImageId"],
+                instance_type=each["InstanceType"],
+                tags={tag["Key"]: tag["Value"] for tag in each["Tags"] if not tag["Key"].startswith("aws:")},
+            )
+            for reservation in found["Reservations"]
+            for each in reservation["Instances"]
+        )
 
 
 def _vcpus(options: dict[str, Any]) -> int | None:

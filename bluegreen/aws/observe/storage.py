@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -73,7 +74,7 @@ class Storage(Asking):
 
     @in_our_words
     def kms_key(self, arn: str) -> KmsKey | None:
-        """A key of this region; None where there is none of that ARN. One call."""
+        """A key of this region; None where there is none of that ARN, or alias. One call."""
         try:
             found = self._session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]
         except ClientError as error:
@@ -87,6 +88,22 @@ class Storage(Asking):
             usage=found.get("KeyUsage", ""),
             is_aws_managed=found.get("KeyManager") == "AWS",
         )
+
+    @in_our_words
+    def kms_key_of(self, alias: str) -> KmsKey | None:
+        """The key that an alias (`alias/...`) is of, with its tags, as far as this caller may read them: a role that
+        deploys may read those of its own stack. One call where there is no such key, else two."""
+        found = self.kms_key(alias)
+        if found is None:
+            return None
+        pages = self._session.client("kms").get_paginator("list_resource_tags").paginate(KeyId=found.arn)
+        try:
+            tags = {each["TagKey"]: each["TagValue"] for page in pages for each in page["Tags"]}
+        except ClientError as error:
+            if not is_fault(error, "AccessDeniedException"):
+                raise
+            tags = {}
+        return replace(found, tags=tags)
 
     @in_our_words
     def parameters(self, path: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from sandbox.provider.resources import (
     instance,
     instance_profile,
     internet_gateway,
+    kms_alias,
     kms_key,
     launch_template,
     listener,
@@ -97,5 +98,6 @@ TYPES: Final[dict[str, ResourceType]] = {
         bucket.LIFECYCLE,
         kms_key.KEY,
         kms_key.GRANT,
+        kms_alias.ALIAS,
     )
 }

@@ -8,9 +8,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from bluegreen.model.observation import (
-    Machine,
-)
+from bluegreen.model.observation import ConsulServer, Machine
+from bluegreen.model.tags import Owner
 from tests.aws.world import World
 
 
@@ -145,3 +144,27 @@ def test_a_machine_without_a_latest_console_may_be_gone_when_it_is_asked_again(w
         stub.add_client_error("get_console_output", "UnsupportedOperation")
         stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
         assert world.observer.console_output("i-1") == ""
+
+
+def test_consul_s_servers_are_those_with_the_stack_s_tag_that_run(world: World) -> None:
+    ec2, owner = world.session.client("ec2"), Owner(project="shop", stack="prod")
+    image = world.register_image()
+
+    def run(count: int, stack: str) -> list[str]:
+        tags = [{"Key": "bluegreen:consul", "Value": f"shop/{stack}"}, {"Key": "Name", "Value": "consul"}]
+        made = ec2.run_instances(
+            ImageId=image,
+            MinCount=count,
+            MaxCount=count,
+            InstanceType="t3.small",
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+        )
+        return [each["InstanceId"] for each in made["Instances"]]
+
+    run(1, "qa")
+    gone, _, _ = run(3, "prod")
+    ec2.terminate_instances(InstanceIds=[gone])
+    world.calls.clear()
+    tags = {"bluegreen:consul": "shop/prod", "Name": "consul"}
+    assert world.observer.consul_servers(owner) == (ConsulServer(image=image, instance_type="t3.small", tags=tags),) * 2
+    assert world.calls == ["DescribeInstances"]

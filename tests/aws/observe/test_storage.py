@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from bluegreen.model.observation import (
@@ -88,3 +91,23 @@ def test_volumes_are_found_by_their_tags_and_by_their_ids(world: World) -> None:
         released: DataVolume(id=released, zone="us-east-1a", size_gb=20, member="b"),
         plain: DataVolume(id=plain, zone="us-east-1b", size_gb=20),
     }
+
+
+def test_a_key_is_found_by_its_alias_with_whose_it_is(world: World) -> None:
+    kms = world.session.client("kms")
+    made = kms.create_key(KeyUsage="ENCRYPT_DECRYPT", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
+    kms.create_alias(AliasName="alias/shop/prod", TargetKeyId=made["KeyId"])
+    world.calls.clear()
+    found = world.observer.kms_key_of("alias/shop/prod")
+    assert found == KmsKey(arn=made["Arn"], state="Enabled", tags={"a": "b"})
+    assert found.id == made["KeyId"]
+    assert world.observer.kms_key_of("alias/shop/qa") is None
+    assert world.calls == ["DescribeKey", "ListResourceTags", "DescribeKey"]
+
+    def refuse(model: Any, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, model.name)
+
+    kms.meta.events.register("before-call.kms.ListResourceTags", refuse)
+    found = world.observer.kms_key_of("alias/shop/prod")
+    kms.meta.events.unregister("before-call.kms.ListResourceTags", refuse)
+    assert found == KmsKey(arn=made["Arn"], state="Enabled"), "of another stack, as far as this caller can tell"

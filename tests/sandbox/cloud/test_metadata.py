@@ -79,6 +79,22 @@ def test_tags_stay_hidden_unless_the_instance_shows_them(aws: Aws) -> None:
     aws.ec2.terminate_instances(InstanceIds=[instance])
 
 
+@pytest.mark.documented(
+    "a token comes with its time to live, which the SDKs of Go and Rust rely on",
+    "https://github.com/aws/amazon-ec2-metadata-mock/pull/50",
+)
+def test_a_token_says_how_long_it_lives(aws: Aws) -> None:
+    instance = run_instance(aws)
+    request = urllib.request.Request(
+        f"{aws.sandbox.endpoint}/_imds/{instance}/latest/api/token",
+        method="PUT",
+        headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.headers["X-Aws-Ec2-Metadata-Token-Ttl-Seconds"] == "60"
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
 @pytest.mark.documented("a token lives from one second to six hours", SERVICE)
 @pytest.mark.parametrize(("seconds", "status"), [("0", 400), ("1", 200), ("21600", 200), ("21601", 400), ("ten", 400)])
 def test_a_token_s_time_is_limited(aws: Aws, seconds: str, status: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.cloud.images import ImageError, Images
-from sandbox.cloud.unit import UnitError, units_of
+from sandbox.cloud.unit import UnitError, left_out, units_of
 
 
 def tree_with(tmp_path: Path, unit: str, **files: str) -> Path:
@@ -34,6 +34,15 @@ def test_only_a_unit_that_is_enabled_starts(tmp_path: Path) -> None:
     tree = tree_with(tmp_path, "[Service]\nExecStart=/bin/true\n")
     (tree / "etc/systemd/system/other.service").write_text("[Service]\nExecStart=/bin/true\n")
     assert [unit.name for unit in units_of(tree)] == ["app"]
+
+
+def test_consul_which_wants_a_private_address_is_left_out(tmp_path: Path) -> None:
+    tree = tree_with(tmp_path, "[Service]\nExecStart=/bin/true\n")
+    for name in ("consul.service", "consul-joined.service"):
+        (tree / "etc/systemd/system" / name).write_text("[Service]\nExecStart=/bin/false\n")
+        (tree / "etc/systemd/system/multi-user.target.wants" / name).symlink_to(f"/etc/systemd/system/{name}")
+    assert [unit.name for unit in units_of(tree)] == ["app"]
+    assert left_out(tree) == ["consul-joined.service", "consul.service"]
 
 
 def test_a_masked_unit_and_one_of_the_hosts_system_do_not_start(tmp_path: Path) -> None:

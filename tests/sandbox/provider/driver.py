@@ -58,6 +58,7 @@ BUCKET_PREFIX = "aws:s3/bucket"
 VERSIONING = BUCKET_PREFIX + "Versioning:BucketVersioning"
 KEY = "aws:kms/key:Key"
 GRANT = "aws:kms/grant:Grant"
+ALIAS = "aws:kms/alias:Alias"
 INSTANCE_PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 
 
@@ -485,5 +486,6 @@ class Stack:
         key = create(KEY, "web", enableKeyRotation=True, description="Volumes", tags={"Name": "web"})
         scaler = "arn:aws:iam::123456789012:role/scaler"
         create(GRANT, "web", keyId=key.state["arn"], granteePrincipal=scaler, operations=["Decrypt", "CreateGrant"])
+        create(ALIAS, "web", name="alias/shop/web", targetKeyId=key.identifier)
         self.bucket(key.state["arn"])
         return self.driver.made

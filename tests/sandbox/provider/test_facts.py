@@ -102,6 +102,7 @@ DIFFERENCES: Final[dict[tuple[str, str, str], str]] = (
         ("aws:acm/certificate:Certificate", "domainName", "required"): REFUSES_OTHERS,
         ("aws:acm/certificate:Certificate", "validationMethod", "required"): REFUSES_OTHERS,
         ("aws:ssm/parameter:Parameter", "arn", "output"): "as an argument it is refused",
+        ("aws:kms/alias:Alias", "name", "required"): "left out it would be made up",
     }
     | {
         ("aws:autoscaling/policy:Policy", f"targetTrackingConfiguration.{path}", facet): reason
