@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.core.exceptions import ServiceException
+
 
 @dataclass
 class Activity:
@@ -91,3 +93,7 @@ def rebalanced(zones: Iterable[str]) -> str:
         f"At {now()} instances were launched to balance instances in zones {' '.join(sorted(zones))} with other zones "
         "resulting in more than desired number of instances in the group."
     )
+
+
+def not_launched(fault: ServiceException) -> str:
+    return f"{str(fault.message).rstrip('.')}. Launching EC2 instance failed."

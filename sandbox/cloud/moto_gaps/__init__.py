@@ -37,6 +37,7 @@ from sandbox.cloud.moto_gaps import (
     stickiness,
     targets,
     volumes,
+    warm_pools,
 )
 from sandbox.cloud.moto_gaps.gap import Gap
 
@@ -54,6 +55,7 @@ AREAS = (
     activities,
     lifecycle_hooks,
     instance_refreshes,
+    warm_pools,
     refusals,
     scaling,
     targets,

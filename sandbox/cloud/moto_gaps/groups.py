@@ -106,7 +106,7 @@ def fill(cloud: Cloud) -> None:
         group = find(backend, self._get_param("AutoScalingGroupName"))
         if self._get_bool_param("ForceDelete", False):
             cloud.autoscaling.delete(backend, group)
-        elif group.instance_states:
+        elif group.instance_states or cloud.autoscaling.warm_pool(group):
             raise AutoscalingClientError(
                 "ResourceInUse",
                 "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "

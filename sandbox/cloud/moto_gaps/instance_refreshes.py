@@ -36,6 +36,8 @@ def fill(cloud: Cloud) -> None:
         if high - low > 100:
             raise ValidationError("MaxHealthyPercentage cannot be more than 100 above MinHealthyPercentage")
         group = find(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
+        if cloud.autoscaling.warm_pool(group):
+            raise ValidationError("The sandbox's instance refresh leaves no warm pool behind: the group has one.")
         refresh = cloud.autoscaling.begin_refresh(group, preferences)
         if refresh is None:
             raise AutoscalingClientError(

@@ -318,7 +318,15 @@ def hook_fields(plain: Plain) -> bool:
 
 @probe("kept-in-vain")
 def kept_in_vain(plain: Plain) -> bool:
-    return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
+    named = {"AutoScalingGroupName": plain.group(), "ShouldDecrementDesiredCapacity": True}
+    return takes(plain.autoscaling.enter_standby, InstanceIds=[], **named)
+
+
+@probe("warm-pool")
+def warm_pool(plain: Plain) -> bool:
+    name = plain.group()
+    plain.autoscaling.put_warm_pool(AutoScalingGroupName=name, MinSize=1)
+    return not plain.autoscaling.describe_warm_pool(AutoScalingGroupName=name)["Instances"]
 
 
 @probe("auto-scaling-role")
