@@ -258,12 +258,14 @@ def _region(session: Session, settings: SessionSettings, environment: Mapping[st
 
 
 def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
-    """For two groups of `maxSize` beside what else runs: so many there may be during a change of release."""
+    """For two groups of `maxSize` and what they keep warm, beside what else runs: so many there may be during a change
+    of release. What is warm runs at first, even where it then stops."""
     observer, settings = Observer(session), config.settings
     wanted, quota = settings.instance_type, quota_of(settings.instance_type)
     groups = observer.groups(Owner(project=config.project, stack=config.stack))
-    running = sum(group.desired for group in groups if group.release)  # not those of Consul
-    machines = max(0, 2 * settings.max_size - running)
+    ours = [group for group in groups if group.release]  # not those of Consul
+    running = sum(group.machines if group.pool and group.pool.is_running else group.desired for group in ours)
+    machines = max(0, 2 * settings.most_machines - running)
     facts = LaunchFacts(region=observer.region, image=None, instance_type=observer.instance_type(wanted))
     if quota:
         facts = LaunchFacts(

@@ -18,7 +18,7 @@ from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.existing_vpc import Needs, faults_of
 from bluegreen.model.launchable import Finding, Standing
 from bluegreen.model.observation import Subnet, WayOut
-from bluegreen.model.release import Release
+from bluegreen.model.release import LaunchSettings, Release
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Nat
 from bluegreen.model.shared_listener import judge as judge_front
@@ -91,6 +91,7 @@ class Plan:
 
     `resources`: of the first step; None where it would be refused: `refusals` or `findings` say why. `machines_now` and
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
+    `warm_now` and `warm_at_peak`: those in their warm pools beside them.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
     deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `cost`: when
@@ -107,6 +108,8 @@ class Plan:
     resources: PlannedResources | None
     machines_now: int
     machines_at_peak: int
+    warm_now: int = 0
+    warm_at_peak: int = 0
     addresses: int
     subnets: tuple[PlannedSubnet, ...]
     cost: Cost
@@ -143,7 +146,11 @@ def plan(stack: Stack, course: Course) -> Plan:
     findings: tuple[Finding, ...] = ()
     if is_new and course.verb in ("deploy", "rollback"):
         findings = check_launchable(
-            stack.observer, course.release, full, zones=tuple(sorted({subnet.zone for subnet in private}))
+            # What is warm runs before it stops.
+            stack.observer,
+            course.release,
+            full + settings.warm_beside(full),
+            zones=tuple(sorted({subnet.zone for subnet in private})),
         ).findings
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
@@ -151,12 +158,19 @@ def plan(stack: Stack, course: Course) -> Plan:
     most = peak(live, course.steps, full)
     launches = {each.version: each.launch for each in _releases(stack, course)}
 
+    def launch_of(version: str) -> LaunchSettings:
+        return launches.get(version, course.release.launch)
+
+    def warm(machines: Mapping[str, int]) -> int:
+        with_pool = [count for version, count in machines.items() if not launch_of(version).mixed_instances]
+        return sum(settings.warm_beside(count) for count in with_pool)
+
     def cost(machines: Mapping[str, int]) -> Cost:
         of_type: Counter[str] = Counter()
         for version, count in machines.items():
-            launch = launches.get(version, course.release.launch)
-            of_type.update(machines_of(launch, count))
-        return cost_of(settings, of_type, len([count for count in machines.values() if count]))
+            of_type.update(machines_of(launch_of(version), count))
+        groups = len([count for count in machines.values() if count])
+        return cost_of(settings, of_type, groups, warm=warm(machines))
 
     is_broken = any(finding.state is Standing.BROKEN for finding in findings)
     resources, refused = (None, ()) if is_broken else _resources(stack, course)
@@ -171,7 +185,9 @@ def plan(stack: Stack, course: Course) -> Plan:
         resources=resources,
         machines_now=sum(live.values()),
         machines_at_peak=sum(most.values()),
-        addresses=sum(subnet.free for subnet in private) + sum(live.values()),
+        warm_now=sum(group.machines - group.desired for group in groups),
+        warm_at_peak=warm(most),
+        addresses=sum(subnet.free for subnet in private) + sum(group.machines for group in groups),
         subnets=subnets,
         cost=cost(after(live, course.steps, full)),
         cost_at_peak=cost(most),
@@ -206,7 +222,7 @@ def _network(stack: Stack, *, is_there: bool) -> tuple[tuple[PlannedSubnet, ...]
             front = find_front(observer, listener)
             reached = frozenset(front.balancer.zones if front else ())
             faults = list(judge_front(listener, front, owner=stack.owner, vpc=place.vpc.id))
-        addresses = 2 * settings.max_size
+        addresses = 2 * settings.most_machines
         needs = Needs(has_way_out=settings.nat is not Nat.NONE, addresses=addresses, balancer_zones=reached)
         faults += () if is_there else faults_of(settings.vpc, place, needs)
         subnets = (*(_live(PUBLIC, it) for it in place.public), *(_live(PRIVATE, it) for it in place.private))

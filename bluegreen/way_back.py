@@ -119,7 +119,7 @@ class WayBack:
         return check_launchable(
             stack.observer,
             plan.release,
-            max(0, wanted - (there.desired if there else 0)),
+            max(0, wanted + stack.settings.warm_beside(wanted) - (there.machines if there else 0)),
             zones=tuple(sorted({zone for group in groups.values() for zone in group.zones})),
         )
 

@@ -77,8 +77,9 @@ class Reaper:
             case Kind.POLICY:
                 autoscaling.delete_policy(AutoScalingGroupName=part.groups[0], PolicyName=part.name)
             case Kind.GROUP:
-                # Without force AWS refuses a group that has machines; those that are here were let pass.
-                autoscaling.delete_auto_scaling_group(AutoScalingGroupName=part.name, ForceDelete=part.machines > 0)
+                # Without force AWS refuses a group that has machines, warm ones too; those that are here were let pass.
+                is_forced = part.machines > 0 or part.has_pool
+                autoscaling.delete_auto_scaling_group(AutoScalingGroupName=part.name, ForceDelete=is_forced)
             case Kind.TEMPLATE:
                 self._session.client("ec2").delete_launch_template(LaunchTemplateId=part.id)
             case Kind.TARGET_GROUP:
@@ -121,6 +122,7 @@ class Reaper:
                     groups=(name,),
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
                     machines=max(len(each.get("Instances", [])), each["DesiredCapacity"]),
+                    has_pool="WarmPoolConfiguration" in each,
                 )
                 yield part, each.get("LaunchTemplate", {}).get("LaunchTemplateId", "")
 

@@ -33,6 +33,7 @@ from bluegreen.model.settings import NAMESPACE, Nat, Settings, Strategy
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.stateful import Member
 from bluegreen.model.tags import Owner
+from bluegreen.model.warm_pool import unheard
 from bluegreen.model.zones import choose_zones
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Stack:
         self._admission.admit(settings)
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
+        self._refuse_what_a_pool_never_hears(settings, fleet)
         _tell_strategy(settings, fleet, active)
         front = self._check_front(settings) if settings.listener else None
         is_internal = front.balancer.is_internal if front else None
@@ -138,7 +140,7 @@ class Stack:
                 message = "the stack runs with it, and AWS takes no addresses back that are in use. Set it to true"
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
-        more = max(0, 2 * settings.max_size - sum(group.desired for group in ours))
+        more = max(0, 2 * settings.most_machines - sum(group.machines for group in ours))
         zones: frozenset[str] | None = None
         if settings.listener:
             front = self._find_front(settings.listener)
@@ -257,6 +259,15 @@ class Stack:
         if balancer := self._observer.balancer_of([arn for group in ours for arn in group.target_groups]):
             self._refuse_other_balancer(settings, balancer, is_shared=any(group.is_behind_shared for group in ours))
         return self._observer.active_of(ours)
+
+    def _refuse_what_a_pool_never_hears(self, settings: Settings, fleet: Fleet) -> None:
+        """Of a server group that stays. Raises SettingsError."""
+        for group in self._groups:
+            plan = fleet.group_of(group.release) if group.service == settings.service else None
+            if plan is None or plan.capacity.is_zero or group.pool is None or settings.warm_pool is None:
+                continue
+            if found := list(unheard(settings.warm_pool, group.pool)):
+                raise SettingsError([Fault(f"bluegreen:warmPool.{path}", message) for path, message in found])
 
     def _refuse_other_balancer(self, settings: Settings, balancer: Balancer, *, is_shared: bool) -> None:
         """AWS lets a target group be behind one load balancer. Raises SettingsError."""

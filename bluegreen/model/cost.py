@@ -16,6 +16,7 @@ from bluegreen.model.endpoints import services_of
 from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.release import LaunchSettings
 from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.warm_pool import WarmState
 
 SPOT = " (Spot, at most)"
 """Behind the type of machines on the Spot market: what they cost is less than this, how much less nobody knows."""
@@ -71,14 +72,17 @@ def machines_of(launch: LaunchSettings, count: int) -> dict[str, int]:
     return {launch.instance_type: on_demand, f"{dearest}{SPOT}": count - on_demand}
 
 
-def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Cost:
-    """What a stack of these settings costs while so many machines of each instance type run in so many groups."""
-    return Cost(tuple(line for line in _lines(settings, machines, server_groups) if line.count))
+def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int, *, warm: int = 0) -> Cost:
+    """What a stack of these settings costs while so many machines of each instance type run in so many groups, and so
+    many are warm. One that is stopped costs its volumes alone."""
+    return Cost(tuple(line for line in _lines(settings, machines, server_groups, warm) if line.count))
 
 
-def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) -> Iterator[CostLine]:
+def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int, warm: int) -> Iterator[CostLine]:
     for name, count in sorted(machines.items()):
         yield CostLine(name, count, prices.machine(name.removesuffix(SPOT)))
+    if settings.warm_pool and settings.warm_pool.state is WarmState.RUNNING:
+        yield CostLine(f"{settings.instance_type} kept warm", warm, prices.machine(settings.instance_type))
     if consul := settings.consul:
         yield CostLine(f"{consul.instance_type} for Consul", consul.servers, prices.machine(consul.instance_type))
     nat = Nat.NONE if settings.vpc.is_set else settings.nat
@@ -99,7 +103,7 @@ def _lines(settings: Settings, machines: Mapping[str, int], server_groups: int) 
     yield CostLine("alarm metric", metrics * server_groups + of_certificate, prices.ALARM_METRIC)
     for volume in settings.volumes:
         price = prices.volume(volume.type, volume.size_gb, volume.iops, volume.throughput)
-        yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()), price)
+        yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()) + warm, price)
     has_own_key = settings.encryption is not None and settings.encryption.is_own
     yield CostLine("KMS key", int(has_own_key), prices.KMS_KEY)
     yield CostLine("dashboard", int(settings.dashboard), prices.DASHBOARD)

@@ -133,8 +133,9 @@ class Candidate:
 
     @property
     def present(self) -> tuple[Target, ...]:
-        """Its targets, without those that leave."""
-        return tuple(target for target in self.targets if target.state != DRAINING)
+        """Its targets, without those that leave, and those that only wait in its warm pool."""
+        own = self.group.instances if self.group.pool else tuple(target.instance for target in self.targets)
+        return tuple(target for target in self.targets if target.state != DRAINING and target.instance in own)
 
     @property
     def healthy(self) -> int:
@@ -229,7 +230,7 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
 
 def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> tuple[ScalingActivity, str] | None:
     for activity in activities:
-        if activity.started < since or not activity.has_failed:
+        if activity.started < since or not activity.has_failed or activity.is_of_pool:
             continue
         text = f"{activity.message} {activity.description}".lower()
         if any(part in text for part in CURABLE):
@@ -256,7 +257,7 @@ def _reasons_for_waiting(candidate: Candidate, needed: int, since: datetime) -> 
     ended = [activity for activity in candidate.activities if activity.is_termination and activity.started >= since]
     if ended:
         reasons.append(f"{len(ended)} ended already, the last one: {ended[0].cause.rstrip('.')}")
-    latest = next(iter(candidate.activities), None)
+    latest = next((activity for activity in candidate.activities if not activity.is_of_pool), None)
     if latest and latest.has_failed:
         reasons.append(f"last try: {_sentence(latest)}")
     return reasons

@@ -50,13 +50,32 @@ class ScalingActivity:
         return self.status == "Failed"
 
     @property
+    def is_of_pool(self) -> bool:
+        """On the way into a warm pool, or within it: the group has no machine more or less by it."""
+        return "EC2 instance into warm pool" in self.description or self._ends_in_pool
+
+    @property
     def is_termination(self) -> bool:
-        return self.description.startswith("Terminating EC2 instance")
+        return self.description.startswith("Terminating EC2 instance") and not self._ends_in_pool
+
+    @property
+    def _ends_in_pool(self) -> bool:
+        return self.description.startswith("Terminating EC2 instance from warm pool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePool:
+    """A warm pool as it is. `size`: machines in it, `minimum`: as many as it keeps."""
+
+    size: int
+    minimum: int = 0
+    is_running: bool = False
+    reuses: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """An Auto Scaling group with what it runs."""
+    """An Auto Scaling group with what it runs. Machines in its warm pool are none of `instances`, nor of `desired`."""
 
     name: str
     service: str
@@ -69,6 +88,12 @@ class Group:
     subnets: tuple[str, ...] = ()  # ids
     zones: tuple[str, ...] = ()
     is_behind_shared: bool = False  # a load balancer that is not the stack's own
+    pool: LivePool | None = None
+
+    @property
+    def machines(self) -> int:
+        """As many as it is to have, and those that are warm."""
+        return self.desired + (self.pool.size if self.pool else 0)
 
 
 class WayOut(StrEnum):

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options, shared_listener
+from bluegreen.model import launch_options, shared_listener, warm_pool
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
@@ -53,6 +53,7 @@ from bluegreen.model.schema import ConfigModel, bucket_name, decoded, ipv4_netwo
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
+from bluegreen.model.warm_pool import WarmPool
 from bluegreen.model.window import Window
 from bluegreen.model.zones import checked_zones
 
@@ -395,6 +396,7 @@ class Settings(ConfigModel):
     alarm_topic: Annotated[str, AfterValidator(_topic)] = ""
     dashboard: bool = False
     scaling: Annotated[Scaling, BeforeValidator(decoded)] = scalings.DEFAULT
+    warm_pool: Annotated[WarmPool | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     auto_rollback: bool = True
     group_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
@@ -493,6 +495,15 @@ class Settings(ConfigModel):
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
 
     @property
+    def most_machines(self) -> int:
+        """Of one server group, those that are warm among them."""
+        return self.warm_pool.most_machines(self.max_size) if self.warm_pool else self.max_size
+
+    def warm_beside(self, desired: int) -> int:
+        """How many machines are warm beside so many of a server group."""
+        return self.warm_pool.size(desired, self.max_size) if self.warm_pool and desired else 0
+
+    @property
     def ledger_place(self) -> LedgerPlace:
         return LedgerPlace.parse(self.ledger)
 
@@ -521,6 +532,8 @@ class Settings(ConfigModel):
             yield {"alarms", "minSize", "maxSize"}, Fault(f"{_path('alarms')}.capacityMinutes", message)
         for path, message in scalings.faults(self.scaling, self.min_size, self.max_size):
             yield {"scaling", "minSize", "maxSize"}, Fault(f"{_path('scaling')}.{path}", message)
+        if self.warm_pool:
+            yield from self._faults_of_a_warm_pool(self.warm_pool)
         if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
@@ -587,12 +600,23 @@ class Settings(ConfigModel):
         except AddressPlanError as error:
             yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
             return
-        if 2 * self.max_size > room:
+        if 2 * self.most_machines > room:
+            warm = " with their warm pools" if self.warm_pool else ""
             message = (
-                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size} need "
-                f"{2 * self.max_size}, since the old and the new one run side by side"
+                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{warm} need "
+                f"{2 * self.most_machines}, since the old and the new one run side by side"
             )
-            yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
+            yield {"vpcCidr", "zones", "maxSize", "warmPool"}, Fault(_path("vpcCidr"), message)
+
+    def _faults_of_a_warm_pool(self, pool: WarmPool) -> Iterator[tuple[set[str], Fault]]:
+        for path, message in warm_pool.faults(pool, self.min_size, self.max_size):
+            yield {"warmPool", "minSize", "maxSize"}, Fault(_path("warmPool", path), message)
+        if self.mixed_instances:
+            message = (
+                "is for machines of one type, and mixedInstances is set: AWS keeps no Spot machine warm, and which of "
+                "several types wait nobody chooses; leave out one of the two"
+            )
+            yield {"warmPool", "mixedInstances"}, Fault(_path("warmPool"), message)
 
     def _faults_in_an_existing_vpc(self) -> Iterator[tuple[set[str], Fault]]:
         """What the stack would make in a VPC of its own, it makes in no other's."""
@@ -669,6 +693,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "tls": Tls,
     "volumes": Volume,
     "vpc": ExistingVpc,
+    "warmPool": WarmPool,
     "windows": Window,
 }
 """What the keys of an object, or of each in a list of them, may be."""

@@ -12,6 +12,7 @@ from bluegreen.aws.session import in_our_words, is_fault
 from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from bluegreen.model.observation import (
     Group,
+    LivePool,
     ScalingActivity,
 )
 from bluegreen.model.tags import (
@@ -80,9 +81,26 @@ class Groups(Asking):
                     maximum=each["MaxSize"],
                     desired=each["DesiredCapacity"],
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
-                    instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
+                    instances=tuple(
+                        instance["InstanceId"]
+                        for instance in each.get("Instances", [])
+                        if not instance.get("LifecycleState", "").startswith("Warmed:")
+                    ),
                     release=tags.get(RELEASE, ""),
                     subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
                     zones=tuple(each.get("AvailabilityZones", [])),
                     is_behind_shared=tags.get(BALANCER) == SHARED,
+                    pool=_pool(each),
                 )
+
+
+def _pool(group: dict[str, Any]) -> LivePool | None:
+    pool = group.get("WarmPoolConfiguration")
+    if pool is None:
+        return None
+    return LivePool(
+        size=group.get("WarmPoolSize", 0),
+        minimum=pool.get("MinSize", 0),
+        is_running=pool.get("PoolState") == "Running",
+        reuses=pool.get("InstanceReusePolicy", {}).get("ReuseOnScaleIn", False),
+    )
