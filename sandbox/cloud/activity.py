@@ -67,13 +67,15 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def created(causes: Iterable[str], *, size: int) -> str:
-    return _difference(causes, "an instance was started", "increasing", size, size + 1)
+def created(causes: Iterable[str], *, size: int, by: int = 1) -> str:
+    return _difference(causes, "an instance was started", "increasing", size, size + by)
 
 
-def removed(causes: Iterable[str], instance_id: str, *, size: int) -> str:
+def removed(causes: Iterable[str], instance_id: str, *, size: int, by: int = 1) -> str:
     chosen = f"At {now()} instance {instance_id} was selected for termination."
-    return "  ".join([_difference(causes, "an instance was taken out of service", "shrinking", size, size - 1), chosen])
+    return "  ".join(
+        [_difference(causes, "an instance was taken out of service", "shrinking", size, size - by), chosen]
+    )
 
 
 def _difference(causes: Iterable[str], what: str, how: str, before: int, after: int) -> str:

@@ -35,6 +35,7 @@ from sandbox.cloud.lifecycle import LAUNCHING, TERMINATING, Hook, Wait
 from sandbox.cloud.refresh import Refresh
 from sandbox.cloud.termination import POLICIES, Candidate, choose
 from sandbox.cloud.warm_pool import WarmPool, Warmth
+from sandbox.cloud.weights import units, weight
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -420,16 +421,19 @@ class AutoScaling:
     def _scale_in(self, group: FakeAutoScalingGroup, course: Course) -> None:
         counted = _counted(group)
         course.balancing &= {state.instance_id for state in counted if state.lifecycle_state in _PENDING}
-        for _ in range(len(counted) - len(course.balancing) - (group.desired_capacity or 0)):
+        balancing = [state for state in counted if state.instance_id in course.balancing]
+        wanted = (group.desired_capacity or 0) + units(group, balancing)
+        while (size := units(group, counted)) > wanted:
             policies = [policy for policy in group.termination_policies or [] if policy in POLICIES]
             chosen = choose([_candidate(state, course) for state in counted], policies)
             if chosen is None:
                 return
             state = next(state for state in counted if state.instance_id == chosen.id)
+            if size - (by := weight(group, state.instance_type)) < wanted:
+                return  # a group never has less than it is to have
             counted.remove(state)
             if not self._warmth.takes_back(group, course, state):
-                size = len(counted) + 1
-                self.terminate(group, state, words.removed(course.causes, state.instance_id, size=size))
+                self.terminate(group, state, words.removed(course.causes, state.instance_id, size=size, by=by))
 
     def _refresh(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, refresh: Refresh
@@ -453,8 +457,8 @@ class AutoScaling:
             refresh.end("Successful")
 
     def _scale_out(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
-        missing = (group.desired_capacity or 0) - len(_counted(group))
-        for _ in range(missing):
+        desired, before = group.desired_capacity or 0, units(group, _counted(group))
+        while (size := units(group, _counted(group))) < desired:
             if course.replacements:
                 course.replacements -= 1
                 cause = (
@@ -462,16 +466,17 @@ class AutoScaling:
                     "replaced."
                 )
             else:
-                cause = words.created(course.causes, size=len(_counted(group)))
+                cause = words.created(course.causes, size=size, by=weight(group, _market(group)[0]))
             if not self._launch(backend, group, course, cause):
                 return
-        if missing > 0:
+        if before < desired:
             course.retry_seconds = _FIRST_RETRY_SECONDS
 
     def _rebalance(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
         """One more where there are too few; when it is in service, the group is too large, and shrinks elsewhere."""
         counted = _counted(group)
-        if len(counted) != group.desired_capacity:
+        smallest = min((weight(group, state.instance_type) for state in counted), default=1)
+        if not 0 <= units(group, counted) - (group.desired_capacity or 0) < smallest:
             return
         course.causes = []
         if "AZRebalance" in group._suspended_processes or (
@@ -570,11 +575,12 @@ def _market(group: FakeAutoScalingGroup) -> tuple[str, bool]:
     distribution, counted = policy["InstancesDistribution"], _counted(group)
     base = int(distribution.get("OnDemandBaseCapacity", 0))
     percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
-    wanted = len(counted) + 1
-    on_demand = sum(state.instance.lifecycle != "spot" for state in counted)
-    due = min(base, wanted) + math.ceil(max(0, wanted - base) * percent / 100)
     overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
-    return str(overrides[0].get("InstanceType", "")), on_demand >= due
+    first = str(overrides[0].get("InstanceType", ""))
+    wanted = units(group, counted) + weight(group, first)
+    on_demand = units(group, [state for state in counted if state.instance.lifecycle != "spot"])
+    due = min(base, wanted) + math.ceil(max(0, wanted - base) * percent / 100)
+    return first, on_demand >= due
 
 
 def _home(group: FakeAutoScalingGroup) -> tuple[str, str]:

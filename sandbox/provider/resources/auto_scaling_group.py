@@ -92,7 +92,10 @@ _DISTRIBUTION: Final = {
 def _mixed(policy: Props) -> dict[str, Any]:
     spec = policy["launchTemplate"]["launchTemplateSpecification"]
     template = {"LaunchTemplateId": spec["launchTemplateId"], "Version": spec.get("version", "$Default")}
-    overrides = [{"InstanceType": each["instanceType"]} for each in policy["launchTemplate"].get("overrides", [])]
+    overrides = [
+        without_none(InstanceType=each["instanceType"], WeightedCapacity=each.get("weightedCapacity"))
+        for each in policy["launchTemplate"].get("overrides", [])
+    ]
     distribution = policy.get("instancesDistribution", {})
     return {
         "LaunchTemplate": {"LaunchTemplateSpecification": template, "Overrides": overrides},
@@ -110,7 +113,10 @@ def _mixed_state(policy: Mapping[str, Any]) -> Props:
                 "launchTemplateName": spec.get("LaunchTemplateName"),
                 "version": spec.get("Version", "$Default"),
             },
-            "overrides": [{"instanceType": each["InstanceType"]} for each in template.get("Overrides", [])],
+            "overrides": [
+                without_none(instanceType=each["InstanceType"], weightedCapacity=each.get("WeightedCapacity"))
+                for each in template.get("Overrides", [])
+            ],
         },
         "instancesDistribution": {name: distribution.get(member) for name, member in _DISTRIBUTION.items()}
         | {"onDemandAllocationStrategy": distribution.get("OnDemandAllocationStrategy", "prioritized")},
@@ -242,7 +248,7 @@ def _describe_group(aws: Aws, group: str) -> Any:
 
 def _wait_for_capacity(aws: Aws, group: str, news: Props, lacks: Callable[[int, int], str | None]) -> None:
     """Until nothing lacks, or a scaling activity has failed since. `lacks` is told how many instances are in service,
-    and how many of them the load balancer has nothing against."""
+    by their weights, and how many of them the load balancer has nothing against."""
     timeout = parse_duration(news["waitForCapacityTimeout"])
     if timeout == 0:
         return
@@ -256,11 +262,12 @@ def _wait_for_capacity(aws: Aws, group: str, news: Props, lacks: Callable[[int, 
         if found is None:
             return "deleted"
         ready = {
-            each["InstanceId"]
+            each["InstanceId"]: int(each.get("WeightedCapacity") or 1)
             for each in found["Instances"]
             if (each["HealthStatus"], each["LifecycleState"]) == ("Healthy", "InService")
         }
-        return lacks(len(ready), len(ready - _unhealthy_targets(aws, found["TargetGroupARNs"]))) or "ok"
+        unhealthy = _unhealthy_targets(aws, found["TargetGroupARNs"])
+        return lacks(sum(ready.values()), sum(ready[each] for each in ready.keys() - unhealthy)) or "ok"
 
     with doing(aws.autoscaling, f"waiting for {what}"):
         aws.wait(what, "ok", state, timeout=timeout, failing=("deleted",))
@@ -548,8 +555,15 @@ GROUP = ResourceType(
                             required=True,
                         ),
                         "overrides": blocks(
-                            {"instanceType": text(required=True)},
-                            refused="instanceRequirements launchTemplateSpecification weightedCapacity",
+                            {
+                                "instanceType": text(required=True),
+                                "weightedCapacity": text(
+                                    pattern=re.compile(r"[1-9][0-9]{0,2}"),
+                                    pattern_reason="see https://docs.aws.amazon.com/autoscaling/ec2/APIReference/"
+                                    "API_LaunchTemplateOverrides.html",
+                                ),
+                            },
+                            refused="instanceRequirements launchTemplateSpecification",
                         ),
                     },
                     required=True,

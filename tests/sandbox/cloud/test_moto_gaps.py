@@ -329,6 +329,42 @@ def warm_pool(plain: Plain) -> bool:
     return not plain.autoscaling.describe_warm_pool(AutoScalingGroupName=name)["Instances"]
 
 
+def mixed(plain: Plain, *weights: str | None) -> str:
+    """The name of a group that mixes types of these weights."""
+    template = plain.ec2.create_launch_template(
+        LaunchTemplateName=(name := plain.name()),
+        LaunchTemplateData={"ImageId": plain.image, "InstanceType": "t3.small"},
+    )
+    spec = {"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    types = [{"InstanceType": f"t3.{size}"} for size in ("small", "medium")]
+    overrides = [
+        it | ({"WeightedCapacity": weight} if weight else {}) for it, weight in zip(types, weights, strict=True)
+    ]
+    plain.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=1,
+        MaxSize=2,
+        VPCZoneIdentifier=plain.subnets[0],
+        MixedInstancesPolicy={"LaunchTemplate": {"LaunchTemplateSpecification": spec, "Overrides": overrides}},
+    )
+    return name
+
+
+@probe("mixed-policy")
+def mixed_policy(plain: Plain) -> bool:
+    name = mixed(plain, None, None)
+    plain.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=3)
+    (group,) = plain.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return "MixedInstancesPolicy" not in group
+
+
+@probe("weights")
+def weights(plain: Plain) -> bool:
+    name = mixed(plain, "1000", None)
+    (group,) = plain.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return not any("WeightedCapacity" in each for each in group["Instances"])
+
+
 @probe("auto-scaling-role")
 def auto_scaling_role(plain: Plain) -> bool:
     plain.group()

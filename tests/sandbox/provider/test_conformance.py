@@ -274,6 +274,14 @@ class TestCapacity:
         said = refused(lambda: self.make(network, minElbCapacity=2))
         assert "want at least 2 healthy instance(s) registered to Load Balancer, have 1" in said
 
+    @documented("an instance with a weight counts for as much in the wait for capacity", GROUPS)
+    def test_weights_count(self, network: Stack, api: Api) -> None:
+        heavy = instances("InService")
+        heavy["AutoScalingGroups"][0]["Instances"][0]["WeightedCapacity"] = "2"
+        api.answers("DescribeAutoScalingGroups", heavy)
+        api.answers("DescribeTargetHealth", health())
+        self.make(network, minElbCapacity=2)
+
     @documented("a new group takes waitForElbCapacity for a minimum, and before minElbCapacity", GROUPS)
     def test_a_new_group_may_have_more(self, network: Stack, api: Api) -> None:
         api.answers("DescribeAutoScalingGroups", instances("InService", "InService"))
