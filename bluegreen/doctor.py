@@ -53,6 +53,7 @@ from bluegreen.model.launchable import LaunchFacts, judge_quota, quota_of
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
+from bluegreen.model.weights import machines_of_type
 
 PROGRAM_SECONDS = 5.0
 """How long a program may take to say what it is."""
@@ -264,8 +265,9 @@ def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
     wanted, quota = settings.instance_type, quota_of(settings.instance_type)
     groups = observer.groups(Owner(project=config.project, stack=config.stack))
     ours = [group for group in groups if group.release]  # not those of Consul
-    running = sum(group.machines if group.pool and group.pool.is_running else group.desired for group in ours)
-    machines = max(0, 2 * settings.most_machines - running)
+    running = sum(group.machines if group.pool and group.pool.is_running else group.serving_machines for group in ours)
+    most = machines_of_type(settings.max_size, settings.weights, wanted) if settings.weights else settings.most_machines
+    machines = max(0, 2 * most - running)
     facts = LaunchFacts(region=observer.region, image=None, instance_type=observer.instance_type(wanted))
     if quota:
         facts = LaunchFacts(

@@ -22,6 +22,7 @@ from bluegreen.model.release import LaunchSettings, Release
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Nat
 from bluegreen.model.shared_listener import judge as judge_front
+from bluegreen.model.weights import most_machines, wanted_in, weights_of
 from bluegreen.model.zones import choose_zones
 from bluegreen.stack import Stack
 
@@ -91,7 +92,7 @@ class Plan:
 
     `resources`: of the first step; None where it would be refused: `refusals` or `findings` say why. `machines_now` and
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
-    `warm_now` and `warm_at_peak`: those in their warm pools beside them.
+    Of a release with weights it is as many as there can be. `warm_now` and `warm_at_peak`: in the warm pools beside.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
     deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `cost`: when
@@ -139,7 +140,16 @@ def plan(stack: Stack, course: Course) -> Plan:
     live = {group.release: group.desired for group in groups}
     active = stack.fleet.active.release.version if stack.fleet else ""
     settings = course.settings
-    full = max(settings.min_size, min(live.get(active) or settings.desired_capacity, settings.max_size))
+    weights = {each.version: weights_of(each) for each in (course.release, *_releases(stack, course))}
+    serving = next((group for group in groups if group.release == active and group.desired), None)
+    fulls = {
+        version: max(
+            settings.min_size,
+            min(wanted_in(own, serving) if serving else settings.desired_capacity, settings.max_size),
+        )
+        for version, own in weights.items()
+    }
+    full = fulls[course.release.version]
     is_new = bool(course.steps) and not live.get(course.release.version)
     subnets, misplaced = _network(stack, is_there=bool(groups))
     private = [subnet for subnet in subnets if subnet.kind == PRIVATE]
@@ -155,7 +165,7 @@ def plan(stack: Stack, course: Course) -> Plan:
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
-    most = peak(live, course.steps, full)
+    most = peak(live, course.steps, fulls)
     launches = {each.version: each.launch for each in _releases(stack, course)}
 
     def launch_of(version: str) -> LaunchSettings:
@@ -183,13 +193,13 @@ def plan(stack: Stack, course: Course) -> Plan:
         steps=tuple(_planned(step) for step in course.steps),
         differences=stack.differences,
         resources=resources,
-        machines_now=sum(live.values()),
-        machines_at_peak=sum(most.values()),
-        warm_now=sum(group.machines - group.desired for group in groups),
+        machines_now=sum(group.serving_machines for group in groups),
+        machines_at_peak=sum(most_machines(count, weights.get(version, {})) for version, count in most.items()),
+        warm_now=sum(group.machines - group.serving_machines for group in groups),
         warm_at_peak=warm(most),
         addresses=sum(subnet.free for subnet in private) + sum(group.machines for group in groups),
         subnets=subnets,
-        cost=cost(after(live, course.steps, full)),
+        cost=cost(after(live, course.steps, fulls)),
         cost_at_peak=cost(most),
         findings=findings,
         refusals=(*misplaced, *(str(danger) for danger in course.dangers), *refused),
@@ -246,10 +256,11 @@ def _live(kind: str, subnet: Subnet) -> PlannedSubnet:
     return PlannedSubnet(kind=kind, zone=subnet.zone, cidr=subnet.cidr, free=subnet.free_addresses)
 
 
-def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+def peak(live: Mapping[str, int], steps: Sequence[Step], full: Mapping[str, int]) -> Mapping[str, int]:
     """The machines of each release while most run: in each step what was there stays until what is new has been proven.
+    Units in place of machines, where a release has weights.
 
-    `live`: machines by version, of what runs now. `full`: of a server group that serves, or is about to.
+    `live`: machines by version, of what runs now. `full`: by version, of a server group that serves, or is about to.
     """
     there, most = dict(live), dict(live)
     for step in steps:
@@ -260,18 +271,19 @@ def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[s
     return most
 
 
-def after(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+def after(live: Mapping[str, int], steps: Sequence[Step], full: Mapping[str, int]) -> Mapping[str, int]:
     """The machines of each release when all is done."""
     for step in steps:
         live = _wanted(step, live, full)
     return live
 
 
-def _wanted(step: Step, there: Mapping[str, int], full: int) -> dict[str, int]:
+def _wanted(step: Step, there: Mapping[str, int], full: Mapping[str, int]) -> dict[str, int]:
     """The machines of each release when a step is done."""
     return {
-        group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
+        version: 0 if group.capacity.is_zero else max(full[version], there.get(version, 0))
         for group in step.fleet.groups
+        for version in (group.release.version,)
     }
 
 

@@ -179,7 +179,10 @@ class ServerGroup(pulumi.ComponentResource):
                     )
                 ),
                 overrides=[
-                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(instance_type=each)
+                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(
+                        instance_type=each,
+                        weighted_capacity=str(mixed.weights[each]) if mixed.weights else None,
+                    )
                     for each in (self._release.launch.instance_type, *mixed.types)
                 ],
             ),

@@ -34,6 +34,7 @@ from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.stateful import Member
 from bluegreen.model.tags import Owner
 from bluegreen.model.warm_pool import unheard
+from bluegreen.model.weights import wanted_in, weights_of
 from bluegreen.model.zones import choose_zones
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean, `storage`: the buckets. `front`: the listener that they
-    name."""
+    """What came of settings that may be applied. `live_desired`: what the active group runs at now, in the units of the
+    release that is to be active, None where none runs. `zones`: the hosted zones that the settings mean, `storage`: the
+    buckets. `front`: the listener that they name."""
 
     fleet: Fleet
     live_desired: int | None
@@ -112,7 +113,7 @@ class Stack:
         storage = check_storage(self._observer, settings, self.owner(""))
         if settings.consul:
             check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
-        desired = active.desired if active else None
+        desired = wanted_in(weights_of(fleet.active.release), active) if active else None
         admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, storage=storage, front=front)
         self._admitted.append((settings, admitted))
         return admitted

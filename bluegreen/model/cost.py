@@ -17,6 +17,7 @@ from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.release import LaunchSettings
 from bluegreen.model.settings import Nat, Settings
 from bluegreen.model.warm_pool import WarmState
+from bluegreen.model.weights import machines_of_type
 
 SPOT = " (Spot, at most)"
 """Behind the type of machines on the Spot market: what they cost is less than this, how much less nobody knows."""
@@ -62,14 +63,21 @@ class Cost:
 
 
 def machines_of(launch: LaunchSettings, count: int) -> dict[str, int]:
-    """What so many machines of a release are paid for as. Which of several types they are nobody knows beforehand: on
-    demand it is the first, and on the Spot market the dearest."""
+    """What so many machines of a release are paid for as, or so many units, where its types have weights. Which of
+    several types they are nobody knows beforehand: on demand it is the first, and on the Spot market the dearest."""
     mixed = mixed_in(launch.mixed_instances)
     if mixed is None:
         return {launch.instance_type: count}
     on_demand = mixed.on_demand(count)
-    dearest = max((launch.instance_type, *mixed.types), key=lambda name: prices.machine(name) or math.inf)
-    return {launch.instance_type: on_demand, f"{dearest}{SPOT}": count - on_demand}
+
+    def of_type(units: int, name: str) -> int:
+        return machines_of_type(units, mixed.weights, name)
+
+    def dearness(name: str) -> float:
+        return (prices.machine(name) or math.inf) / mixed.weights.get(name, 1)
+
+    first, dearest = launch.instance_type, max((launch.instance_type, *mixed.types), key=dearness)
+    return {first: of_type(on_demand, first), f"{dearest}{SPOT}": of_type(count - on_demand, dearest)}
 
 
 def cost_of(settings: Settings, machines: Mapping[str, int], server_groups: int, *, warm: int = 0) -> Cost:

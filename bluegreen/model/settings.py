@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options, shared_listener, warm_pool
+from bluegreen.model import launch_options, mixed_instances, shared_listener, warm_pool
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
@@ -497,7 +497,14 @@ class Settings(ConfigModel):
     @property
     def most_machines(self) -> int:
         """Of one server group, those that are warm among them."""
-        return self.warm_pool.most_machines(self.max_size) if self.warm_pool else self.max_size
+        if self.warm_pool:
+            return self.warm_pool.most_machines(self.max_size)
+        return -(-self.max_size // min(self.weights.values(), default=1))
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """What a machine of each type counts for; empty where each is one."""
+        return self.mixed_instances.weights if self.mixed_instances else {}
 
     def warm_beside(self, desired: int) -> int:
         """How many machines are warm beside so many of a server group."""
@@ -561,9 +568,9 @@ class Settings(ConfigModel):
         if self.user_data and self.user_data_template:
             message = "machines have one user data, and userData is set too; leave out one of the two"
             yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
-        if self.mixed_instances and self.instance_type in self.mixed_instances.types:
-            message = f"names {self.instance_type}, which is instanceType: that comes first anyway"
-            yield {"mixedInstances", "instanceType"}, Fault(_path("mixedInstances", "types"), message)
+        if self.mixed_instances:
+            for path, message in mixed_instances.faults(self.mixed_instances, self.instance_type, self.max_size):
+                yield {"mixedInstances", "instanceType", "maxSize"}, Fault(_path("mixedInstances", path), message)
         for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
             keys = {"lifecycleHooks", "progressDeadlineSeconds"}
             yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)

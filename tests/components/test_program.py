@@ -514,6 +514,25 @@ def test_machines_of_several_types_and_markets(declare: Any) -> None:
     assert "capacityRebalance" not in declare(mixedInstances={"types": ["t3a.small"]}).one("Group"), "nothing to lose"
 
 
+def test_weights_are_of_every_type(declare: Any) -> None:
+    mixed = {"types": ["t3a.large"], "weights": {"t3.small": 1, "t3a.large": 4}}
+    policy = declare(mixedInstances=mixed).one("Group")["mixedInstancesPolicy"]
+    assert policy["launchTemplate"]["overrides"] == [
+        {"instanceType": "t3.small", "weightedCapacity": "1"},
+        {"instanceType": "t3a.large", "weightedCapacity": "4"},
+    ]
+
+
+def test_a_group_of_weights_starts_with_as_much_as_the_active_one_has(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = {f"i-{number}": "t3.small" for number in range(3)}
+    live = replace(group("web", desired=3), instances=tuple(types), types=types, counts=dict.fromkeys(types, 1))
+    monkeypatch.setattr(FakeObserver, "running", (live,))
+    mixed = {"types": ["t3a.large"], "weights": {"t3.small": 2, "t3a.large": 4}}
+    assert declare(mixedInstances=mixed, maxSize="9").one("Group")["desiredCapacity"] == 6
+
+
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:
     declared = declare(tags={"team": "a"}, port="8081")
     version = declared.outputs["activeRelease"]["version"]

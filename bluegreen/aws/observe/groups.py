@@ -74,6 +74,13 @@ class Groups(Asking):
         for page in pages:
             for each in page["AutoScalingGroups"]:
                 tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
+                instances = [
+                    it for it in each.get("Instances", []) if not it.get("LifecycleState", "").startswith("Warmed:")
+                ]
+                template = each.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+                weights = {
+                    it.get("InstanceType", ""): it.get("WeightedCapacity") for it in template.get("Overrides", [])
+                }
                 yield Group(
                     name=each["AutoScalingGroupName"],
                     service=tags.get(SERVICE, ""),
@@ -81,16 +88,15 @@ class Groups(Asking):
                     maximum=each["MaxSize"],
                     desired=each["DesiredCapacity"],
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
-                    instances=tuple(
-                        instance["InstanceId"]
-                        for instance in each.get("Instances", [])
-                        if not instance.get("LifecycleState", "").startswith("Warmed:")
-                    ),
+                    instances=tuple(it["InstanceId"] for it in instances),
                     release=tags.get(RELEASE, ""),
                     subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
                     zones=tuple(each.get("AvailabilityZones", [])),
                     is_behind_shared=tags.get(BALANCER) == SHARED,
                     pool=_pool(each),
+                    weights={name: int(weight) for name, weight in weights.items() if weight},
+                    types={it["InstanceId"]: it.get("InstanceType", "") for it in instances},
+                    counts={it["InstanceId"]: int(it.get("WeightedCapacity") or 1) for it in instances},
                 )
 
 

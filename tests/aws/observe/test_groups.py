@@ -51,6 +51,25 @@ def test_a_warm_pool_is_seen_in_the_same_call_and_none_of_its_machines_is_the_gr
     assert world.calls == ["DescribeAutoScalingGroups"]
 
 
+def test_weights_are_seen_in_the_same_call(world: World) -> None:
+    world.make_group("web-1", world.old)
+
+    def add(parsed: dict[str, Any], **_: Any) -> None:
+        (group,) = parsed["AutoScalingGroups"]
+        overrides = [{"InstanceType": "t3.small", "WeightedCapacity": "2"}]
+        group["MixedInstancesPolicy"] = {"LaunchTemplate": {"Overrides": overrides}}
+        group["Instances"][0]["WeightedCapacity"] = "2"
+
+    (plain,) = world.observer.groups(WEB)
+    events = world.session.client("autoscaling").meta.events
+    events.register("after-call.*.DescribeAutoScalingGroups", add, unique_id="add")
+    (seen,) = world.observer.groups(WEB)
+    events.unregister("after-call.*.DescribeAutoScalingGroups", unique_id="add")
+    assert (plain.weights, plain.units) == ({}, 2)
+    assert (seen.weights, seen.units) == ({"t3.small": 2}, 3)
+    assert set(seen.types.values()) == {"t3.small"}
+
+
 def test_with_one_group_it_is_the_active_one_and_nobody_else_is_asked(world: World) -> None:
     world.make_group("web-1", world.old)
     groups = world.observer.groups(WEB)
