@@ -12,9 +12,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bluegreen.aws.observe.balancers import MOST_ARNS_IN_A_CALL
+from bluegreen.aws.observe.groups import weights_in
 from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.model.orphans import Kind, Part
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner
+from bluegreen.model.weights import most_machines
 
 OF_A_RELEASE = re.compile(r"[A-Za-z0-9-]{1,15}-[0-9a-f]{8}-")
 """How the names of a release's alarms begin. Alarms tell their tags one by one: others are not asked for theirs."""
@@ -121,7 +123,9 @@ class Reaper:
                     release=_tags(each).get(RELEASE, ""),
                     groups=(name,),
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
-                    machines=max(len(each.get("Instances", [])), each["DesiredCapacity"]),
+                    machines=max(
+                        len(each.get("Instances", [])), most_machines(each["DesiredCapacity"], weights_in(each))
+                    ),
                     has_pool="WarmPoolConfiguration" in each,
                 )
                 yield part, each.get("LaunchTemplate", {}).get("LaunchTemplateId", "")

@@ -206,6 +206,22 @@ def test_only_a_group_that_was_seen_with_machines_is_deleted_with_them(session: 
     assert ["ForceDelete=true" in str(body) or "'true'" in str(body) for body in asked] == [False, True, True]
 
 
+def test_units_are_no_machines(session: Session, reaper: Reaper) -> None:
+    make_group(session, machines=1)
+
+    def add(parsed: dict[str, Any], **_: Any) -> None:
+        for group in parsed["AutoScalingGroups"]:
+            overrides = [{"InstanceType": "t3.small", "WeightedCapacity": "4"}]
+            group["MixedInstancesPolicy"] = {"LaunchTemplate": {"Overrides": overrides}}
+            group["DesiredCapacity"] = 4
+
+    events = session.client("autoscaling").meta.events
+    events.register("after-call.*.DescribeAutoScalingGroups", add, unique_id="add")
+    (group,) = (part for part in reaper.parts(OWNER, frozenset()) if part.kind is Kind.GROUP)
+    events.unregister("after-call.*.DescribeAutoScalingGroups", unique_id="add")
+    assert group.machines == 1
+
+
 def test_warm_machines_are_no_machines_with_traffic_and_go_with_their_group(session: Session, reaper: Reaper) -> None:
     make_group(session)
     (group,) = (part for part in reaper.parts(OWNER, frozenset()) if part.kind is Kind.GROUP)

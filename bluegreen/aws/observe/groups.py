@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -77,10 +77,6 @@ class Groups(Asking):
                 instances = [
                     it for it in each.get("Instances", []) if not it.get("LifecycleState", "").startswith("Warmed:")
                 ]
-                template = each.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-                weights = {
-                    it.get("InstanceType", ""): it.get("WeightedCapacity") for it in template.get("Overrides", [])
-                }
                 yield Group(
                     name=each["AutoScalingGroupName"],
                     service=tags.get(SERVICE, ""),
@@ -94,13 +90,23 @@ class Groups(Asking):
                     zones=tuple(each.get("AvailabilityZones", [])),
                     is_behind_shared=tags.get(BALANCER) == SHARED,
                     pool=_pool(each),
-                    weights={name: int(weight) for name, weight in weights.items() if weight},
+                    weights=weights_in(each),
                     types={it["InstanceId"]: it.get("InstanceType", "") for it in instances},
                     counts={it["InstanceId"]: int(it.get("WeightedCapacity") or 1) for it in instances},
                 )
 
 
-def _pool(group: dict[str, Any]) -> LivePool | None:
+def weights_in(group: Mapping[str, Any]) -> dict[str, int]:
+    """By instance type, of a group as AWS describes it; empty where its types have none."""
+    template = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    return {
+        each["InstanceType"]: int(each["WeightedCapacity"])
+        for each in template.get("Overrides", [])
+        if each.get("WeightedCapacity")
+    }
+
+
+def _pool(group: Mapping[str, Any]) -> LivePool | None:
     pool = group.get("WarmPoolConfiguration")
     if pool is None:
         return None
