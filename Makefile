@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 .DEFAULT_GOAL := help
 # What walks the options of a stack in the sandbox: a test file of new options belongs here.
 IAM_TESTS := $(addprefix tests/e2e/test_,roles.py server_group_options.py network.py balancer.py rollback.py \
-  shared_listener.py storage.py mixed_instances.py consul.py network_balancer.py)
+  shared_listener.py storage.py mixed_instances.py warm_pool.py consul.py network_balancer.py)
 
 .PHONY: help setup demo test test-sandbox test-rollout test-bake conformance conformance-record conformance-table check bench bench-stacks bench-balancer docs iam-record iam-policies lock clean
 

@@ -54,6 +54,7 @@ from bluegreen.model.launchable import Finding as LaunchFinding
 from bluegreen.model.ledger_place import Backend
 from bluegreen.model.stack_name import short
 from bluegreen.model.tags import Owner
+from bluegreen.model.weights import machines_of_type
 
 PROGRAM_SECONDS = 5.0
 """How long a program may take to say what it is."""
@@ -259,13 +260,16 @@ def _region(session: Session, settings: SessionSettings, environment: Mapping[st
 
 
 def _quota(session: Session, config: StackConfig) -> LaunchFinding | Trouble:
-    """For two groups of `maxSize` beside what else runs: so many there may be during a change of release. Servers of
-    Consul that count against the same quota are among it, one of them more than there should be."""
+    """For two groups of `maxSize` and what they keep warm, beside what else runs: so many there may be during a change
+    of release. What is warm runs at first, even where it then stops. Servers of Consul that count against the same
+    quota are among it, one of them more than there should be."""
     observer, settings = Observer(session), config.settings
     wanted, quota = settings.instance_type, quota_of(settings.instance_type)
     groups = observer.groups(Owner(project=config.project, stack=config.stack))
-    running = sum(group.desired for group in groups if group.release)  # not those of Consul
-    machines = max(0, 2 * settings.max_size - running)
+    ours = [group for group in groups if group.release]  # not those of Consul
+    running = sum(group.machines if group.pool and group.pool.is_running else group.serving_machines for group in ours)
+    most = machines_of_type(settings.max_size, settings.weights, wanted) if settings.weights else settings.most_machines
+    machines = max(0, 2 * most - running)
     facts = LaunchFacts(region=observer.region, image=None, instance_type=observer.instance_type(wanted))
     if quota:
         facts = replace(facts, quota=observer.vcpu_quota(quota.code), machines=machines_in(observer, quota))

@@ -19,10 +19,11 @@ from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.existing_vpc import faults_of
 from bluegreen.model.launchable import Beside, Finding, Standing
 from bluegreen.model.observation import Subnet, WayOut
-from bluegreen.model.release import Release
+from bluegreen.model.release import LaunchSettings, Release
 from bluegreen.model.rollout import Step
 from bluegreen.model.settings import Settings
 from bluegreen.model.shared_listener import judge as judge_front
+from bluegreen.model.weights import most_machines, wanted_in, weights_of
 from bluegreen.model.zones import choose_zones
 from bluegreen.stack import Stack
 
@@ -93,6 +94,7 @@ class Plan:
     `resources`: of the first step; None where it would be refused: `refusals` or `findings` say why. `machines_now` and
     `machines_at_peak`: of all server groups of the stack together; two run side by side while a release is changed.
     Consul's servers are among them: `consul_now`, and `consul_at_peak`, one more while they are replaced.
+    Of a release with weights it is as many as there can be. `warm_now` and `warm_at_peak`: in the warm pools beside.
     `addresses`: how many machines the private subnets hold; `subnets`: these and the public ones. `findings`: what the
     new machines need, image and quota among them. `refusals`: why it would not be begun. `seconds`: how long the last
     deployments took, None where there were none; `watch_seconds` of the steps are in it or come on top. `kept_seconds`:
@@ -111,6 +113,8 @@ class Plan:
     machines_at_peak: int
     consul_now: int
     consul_at_peak: int
+    warm_now: int = 0
+    warm_at_peak: int = 0
     addresses: int
     subnets: tuple[PlannedSubnet, ...]
     cost: Cost
@@ -141,7 +145,16 @@ def plan(stack: Stack, course: Course) -> Plan:
     live = {group.release: group.desired for group in groups}
     active = stack.fleet.active.release.version if stack.fleet else ""
     settings = course.settings
-    full = max(settings.min_size, min(live.get(active) or settings.desired_capacity, settings.max_size))
+    weights = {each.version: weights_of(each) for each in (course.release, *_releases(stack, course))}
+    serving = next((group for group in groups if group.release == active and group.desired), None)
+    fulls = {
+        version: max(
+            settings.min_size,
+            min(wanted_in(own, serving) if serving else settings.desired_capacity, settings.max_size),
+        )
+        for version, own in weights.items()
+    }
+    full = fulls[course.release.version]
     is_new = bool(course.steps) and not live.get(course.release.version)
     subnets, misplaced = _network(stack, is_there=bool(groups))
     private = [subnet for subnet in subnets if subnet.kind == PRIVATE]
@@ -151,22 +164,34 @@ def plan(stack: Stack, course: Course) -> Plan:
         beside = Beside(instance_type=settings.consul.instance_type, count=more, whose="Consul")
     findings: tuple[Finding, ...] = ()
     if is_new and course.verb in ("deploy", "rollback"):
-        zones = tuple(sorted({subnet.zone for subnet in private}))
-        findings = check_launchable(stack.observer, course.release, full, zones=zones, beside=beside).findings
+        findings = check_launchable(
+            stack.observer,
+            course.release,
+            full + settings.warm_beside(full),  # what is warm runs before it stops
+            zones=tuple(sorted({subnet.zone for subnet in private})),
+            beside=beside,
+        ).findings
     elif beside:
         findings = (check_quota(stack.observer, beside),)
     watch_seconds = sum(step.watch_seconds for step in course.steps)
     if any(step.fleet.active.release.version != active for step in course.steps) and not course.is_way_back:
         watch_seconds += settings.soak_seconds
-    most = peak(live, course.steps, full)
+    most = peak(live, course.steps, fulls)
     launches = {each.version: each.launch for each in _releases(stack, course)}
+
+    def launch_of(version: str) -> LaunchSettings:
+        return launches.get(version, course.release.launch)
+
+    def warm(machines: Mapping[str, int]) -> int:
+        with_pool = [count for version, count in machines.items() if not launch_of(version).mixed_instances]
+        return sum(settings.warm_beside(count) for count in with_pool)
 
     def cost(machines: Mapping[str, int], consul_servers: int | None = None) -> Cost:
         of_type: Counter[str] = Counter()
         for version, count in machines.items():
-            launch = launches.get(version, course.release.launch)
-            of_type.update(machines_of(launch, count))
-        return cost_of(settings, of_type, len([count for count in machines.values() if count]), consul_servers)
+            of_type.update(machines_of(launch_of(version), count))
+        groups = len([count for count in machines.values() if count])
+        return cost_of(settings, of_type, groups, warm=warm(machines), consul_servers=consul_servers)
 
     is_broken = any(finding.state is Standing.BROKEN for finding in findings)
     resources, refused = (None, ()) if is_broken else _resources(stack, course)
@@ -179,13 +204,16 @@ def plan(stack: Stack, course: Course) -> Plan:
         steps=tuple(_planned(step) for step in course.steps),
         differences=stack.differences,
         resources=resources,
-        machines_now=sum(live.values()) + consul_now,
-        machines_at_peak=sum(most.values()) + consul_most,
+        machines_now=sum(group.serving_machines for group in groups) + consul_now,
+        machines_at_peak=sum(most_machines(count, weights.get(version, {})) for version, count in most.items())
+        + consul_most,
         consul_now=consul_now,
         consul_at_peak=consul_most,
-        addresses=sum(subnet.free for subnet in private) + sum(live.values()) + consul_now,
+        warm_now=sum(group.machines - group.serving_machines for group in groups),
+        warm_at_peak=warm(most),
+        addresses=sum(subnet.free for subnet in private) + sum(group.machines for group in groups) + consul_now,
         subnets=subnets,
-        cost=cost(after(live, course.steps, full)),
+        cost=cost(after(live, course.steps, fulls)),
         cost_at_peak=cost(most, consul_most),
         findings=findings,
         refusals=(*misplaced, *(str(danger) for danger in course.dangers), *refused),
@@ -250,10 +278,11 @@ def _live(kind: str, subnet: Subnet) -> PlannedSubnet:
     return PlannedSubnet(kind=kind, zone=subnet.zone, cidr=subnet.cidr, free=subnet.free_addresses)
 
 
-def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+def peak(live: Mapping[str, int], steps: Sequence[Step], full: Mapping[str, int]) -> Mapping[str, int]:
     """The machines of each release while most run: in each step what was there stays until what is new has been proven.
+    Units in place of machines, where a release has weights.
 
-    `live`: machines by version, of what runs now. `full`: of a server group that serves, or is about to.
+    `live`: machines by version, of what runs now. `full`: by version, of a server group that serves, or is about to.
     """
     there, most = dict(live), dict(live)
     for step in steps:
@@ -264,18 +293,19 @@ def peak(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[s
     return most
 
 
-def after(live: Mapping[str, int], steps: Sequence[Step], full: int) -> Mapping[str, int]:
+def after(live: Mapping[str, int], steps: Sequence[Step], full: Mapping[str, int]) -> Mapping[str, int]:
     """The machines of each release when all is done."""
     for step in steps:
         live = _wanted(step, live, full)
     return live
 
 
-def _wanted(step: Step, there: Mapping[str, int], full: int) -> dict[str, int]:
+def _wanted(step: Step, there: Mapping[str, int], full: Mapping[str, int]) -> dict[str, int]:
     """The machines of each release when a step is done."""
     return {
-        group.release.version: 0 if group.capacity.is_zero else max(full, there.get(group.release.version, 0))
+        version: 0 if group.capacity.is_zero else max(full[version], there.get(version, 0))
         for group in step.fleet.groups
+        for version in (group.release.version,)
     }
 
 

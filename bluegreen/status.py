@@ -35,6 +35,7 @@ class GroupStatus:
     desired: int
     healthy: int | None
     machines: int | None
+    warm: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,7 @@ def status(stack: str, *, directory: Path | None = None, on_event: OnEvent | Non
                     desired=group.desired if group else 0,
                     healthy=None if targets is None else sum(target.is_healthy for target in targets),
                     machines=None if targets is None else len(targets),
+                    warm=group.pool.size if group and group.pool else 0,
                 )
             )
         stray = tuple(sorted(version for version in live if version and version not in declared))

@@ -16,6 +16,7 @@ from bluegreen.model.revocation import why_revoked
 from bluegreen.model.rollout import Rollback, Way, choose_rollback, roll_back
 from bluegreen.model.tags import CONTENT_DIGEST, REVOKED
 from bluegreen.model.verdict import Hopeless
+from bluegreen.model.weights import wanted_in, weights_of
 from bluegreen.stack import Stack
 
 
@@ -115,11 +116,16 @@ class WayBack:
         groups = {group.release: group for group in stack.observer.groups(stack.owner)}
         active = groups.get(stack.deployed_fleet.active.release.version)
         there = groups.get(plan.release.version)
-        wanted = max(stack.settings.min_size, active.desired if active else stack.settings.desired_capacity)
+        settings = stack.settings
+        serving = wanted_in(weights_of(plan.release), active) if active else settings.desired_capacity
+        wanted = max(settings.min_size, serving)
+        warm = 0 if plan.release.launch.mixed_instances else settings.warm_beside(wanted)
+        if there and there.pool:
+            warm -= there.pool.size
         return check_launchable(
             stack.observer,
             plan.release,
-            max(0, wanted - (there.desired if there else 0)),
+            max(0, wanted - (there.desired if there else 0) + max(0, warm)),
             zones=tuple(sorted({zone for group in groups.values() for zone in group.zones})),
         )
 

@@ -19,6 +19,8 @@ from bluegreen.aws.table import describe_table
 from bluegreen.cli.main import main
 from bluegreen.errors import AwsError
 from bluegreen.model.diagnosis import NOT_THERE, Answer, Finding, State, Trouble
+from bluegreen.model.observation import Group, InstanceType, LivePool
+from bluegreen.model.tags import Owner
 
 REGION = "us-east-1"
 SAYS = {
@@ -95,6 +97,52 @@ def test_on_a_machine_that_has_all_nothing_is_missing(machine: Machine) -> None:
     assert found["credentials"].detail.endswith("in account 123456789012")
     assert found["region"].detail == "us-east-1, from `aws:region` in the config"
     assert found["stack dev"].detail == "exists, 3 resources"
+
+
+MIXED = {"types": ["t3.large"], "weights": {"t3.small": 2, "t3.large": 8}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups", "machines"),
+    [
+        ({"maxSize": 6}, (), 12),
+        ({"maxSize": 6}, (LivePool(size=3),), 10),
+        ({"maxSize": 6, "warmPool": {"minimum": 1}}, (LivePool(size=3),), 12),
+        ({"maxSize": 6, "warmPool": {"minimum": 1, "state": "running"}}, (LivePool(size=3, is_running=True),), 9),
+        ({"maxSize": 12, "mixedInstances": MIXED}, (), 12),
+    ],
+    ids=["none", "stopped", "with a minimum", "running", "weights"],
+)
+def test_the_quota_is_asked_for_two_fleets_and_what_they_keep_warm(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    groups: tuple[LivePool, ...],
+    machines: int,
+) -> None:
+    class Fake:
+        region = REGION
+
+        def __init__(self, session: Session) -> None: ...
+        def groups(self, owner: Owner) -> tuple[Group, ...]:
+            sizes = {"minimum": 1, "maximum": 6, "desired": 2}
+            return tuple(
+                Group(name="web", service="web", target_groups=(), release="1", pool=pool, **sizes) for pool in groups
+            )
+
+        def instance_type(self, name: str) -> InstanceType:
+            return InstanceType(name=name, architectures=("x86_64",), vcpus=2)
+
+        def vcpu_quota(self, code: str) -> int:
+            return 64
+
+        def on_demand_machines(self) -> tuple[()]:
+            return ()
+
+    config = {"aws:region": REGION, **{f"bluegreen:{key}": value for key, value in settings.items()}}
+    (machine.directory / "stacks/Pulumi.dev.yaml").write_text(json.dumps({"config": config}))
+    monkeypatch.setattr(doctor, "Observer", Fake)
+    assert machine.check()["quota"].detail.startswith(f"{machines} x t3.small need")
 
 
 def test_each_question_is_one_process(machine: Machine) -> None:

@@ -11,7 +11,7 @@ from bluegreen.model.observation import Group
 
 
 def raise_desired_capacity(session: Session, group: Group, desired: int) -> Group:
-    """Raise `group` to `desired` machines, within its maximum, and read it back. Never lowers.
+    """Raise `group` to `desired` machines, or units of its weights, within its maximum, and read it back. Never lowers.
 
     Raises AwsError where AWS refuses, or does not show the new number.
     """
@@ -27,5 +27,6 @@ def raise_desired_capacity(session: Session, group: Group, desired: int) -> Grou
     seen = Observer(session).group(group.name)
     if seen is None or seen.desired < wanted:
         shown = "no such group" if seen is None else str(seen.desired)
-        raise AwsError(f"{group.name} was raised to {wanted} machines, but AWS shows {shown}")
+        what = "units" if group.weights else "machines"
+        raise AwsError(f"{group.name} was raised to {wanted} {what}, but AWS shows {shown}")
     return seen

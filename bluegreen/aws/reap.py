@@ -12,9 +12,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bluegreen.aws.observe.balancers import MOST_ARNS_IN_A_CALL
+from bluegreen.aws.observe.groups import weights_in
 from bluegreen.aws.session import Session, as_aws_error, in_our_words, is_fault
 from bluegreen.model.orphans import Kind, Part
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, Owner
+from bluegreen.model.weights import most_machines
 
 OF_A_RELEASE = re.compile(r"[A-Za-z0-9-]{1,15}-[0-9a-f]{8}-")
 """How the names of a release's alarms begin. Alarms tell their tags one by one: others are not asked for theirs."""
@@ -77,8 +79,9 @@ class Reaper:
             case Kind.POLICY:
                 autoscaling.delete_policy(AutoScalingGroupName=part.groups[0], PolicyName=part.name)
             case Kind.GROUP:
-                # Without force AWS refuses a group that has machines; those that are here were let pass.
-                autoscaling.delete_auto_scaling_group(AutoScalingGroupName=part.name, ForceDelete=part.machines > 0)
+                # Without force AWS refuses a group that has machines, warm ones too; those that are here were let pass.
+                is_forced = part.machines > 0 or part.has_pool
+                autoscaling.delete_auto_scaling_group(AutoScalingGroupName=part.name, ForceDelete=is_forced)
             case Kind.TEMPLATE:
                 self._session.client("ec2").delete_launch_template(LaunchTemplateId=part.id)
             case Kind.TARGET_GROUP:
@@ -120,7 +123,10 @@ class Reaper:
                     release=_tags(each).get(RELEASE, ""),
                     groups=(name,),
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
-                    machines=max(len(each.get("Instances", [])), each["DesiredCapacity"]),
+                    machines=max(
+                        len(each.get("Instances", [])), most_machines(each["DesiredCapacity"], weights_in(each))
+                    ),
+                    has_pool="WarmPoolConfiguration" in each,
                 )
                 yield part, each.get("LaunchTemplate", {}).get("LaunchTemplateId", "")
 

@@ -157,7 +157,7 @@ class Gate:
         return candidate, Passed(
             release=candidate.group.release,
             healthy=candidate.healthy,
-            wanted=capacity_needed(policy, candidate.active),
+            wanted=capacity_needed(policy, candidate.active, candidate.group.weights),
             smoke_tests=tuple(test.path for test in proofs.smoke_tests),
             command=shlex.join(proofs.command.command) if proofs.command else "",
         )
@@ -301,7 +301,8 @@ class Gate:
 
     async def _keep_up(self, candidate: Candidate, policy: GatePolicy) -> Candidate:
         """Raise the candidate to what the active group has grown to."""
-        wanted = min(capacity_wanted(policy, candidate.active), candidate.group.maximum)
+        wanted = capacity_wanted(policy, candidate.active, candidate.group.weights)
+        wanted = min(wanted, candidate.group.maximum)
         if candidate.group.desired < wanted:
             raised = await asyncio.to_thread(self.raise_desired_capacity, candidate.group, wanted)
             self.report(GATE_RAISED.with_values(group=raised.name, desired=raised.desired))

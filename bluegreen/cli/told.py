@@ -32,8 +32,9 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         yield resources_in_words(plan.resources, len(plan.steps))
     elif not plan.refusals:
         yield "  resources: not known while something is broken"
+    warm = f"; warm: {plan.warm_now} now, {plan.warm_at_peak} at the peak" if plan.warm_now or plan.warm_at_peak else ""
     yield (
-        f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak; the subnets have room for "
+        f"  machines: {plan.machines_now} now, {plan.machines_at_peak} at the peak{warm}; the subnets have room for "
         f"{plan.addresses}"
     )
     if plan.consul_at_peak:
@@ -111,5 +112,6 @@ def _of_status(status: Status) -> Iterator[str]:
 
 def _of_group(group: GroupStatus) -> str:
     machines = f"{group.desired} wanted" if group.healthy is None else f"{group.healthy} of {group.machines} healthy"
+    machines += f", {group.warm} warm" if group.warm else ""
     declared = "" if group.weight == group.wanted_weight else f" (declared: {group.wanted_weight} %)"
     return f"  {group.role:9}  {group.release}  {group.weight:3} %{declared}  {machines:18}  {group.image}"

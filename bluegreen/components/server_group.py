@@ -21,6 +21,7 @@ from bluegreen.model.mixed_instances import MixedInstances, mixed_in
 from bluegreen.model.scaling import Scaling, Step, Unit
 from bluegreen.model.settings import AlarmSettings
 from bluegreen.model.tags import PORT, RELEASE, SERVER_GROUP
+from bluegreen.model.warm_pool import WarmPool
 
 UNCHANGED = -1
 """The provider's word for a size that a scheduled action leaves alone."""
@@ -42,6 +43,7 @@ class ServerGroupArgs:
     instance_profile: pulumi.Input[str] | None  # by name
     volume_key: pulumi.Input[str] | None = None  # ARN, of volumes that name no other
     hooks: Hooks
+    warm_pool: WarmPool | None = None
     counts_machines: bool = False  # whether the group reports how many it has
     after: Sequence[pulumi.Resource] = ()  # what the first resource of the group waits for
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class ServerGroup(pulumi.ComponentResource):
         hooks, maintenance = hooks_in(launch.lifecycle_hooks), maintenance_in(launch.maintenance)
         mixed = mixed_in(launch.mixed_instances)
         farewell = self._release.target.drain_seconds + longest_farewell(hooks)
+        patience = f"{farewell + DELETE_SECONDS_BESIDES_DRAIN}s"
         self.group = aws.autoscaling.Group(
             self._release.name,
             min_size=capacity.minimum,
@@ -112,6 +115,9 @@ class ServerGroup(pulumi.ComponentResource):
                 for hook in hooks
             ]
             or None,
+            warm_pool=self._pool(args.warm_pool) if args.warm_pool else None,
+            # Nobody waits for machines without traffic to end.
+            force_delete_warm_pool=True if args.warm_pool else None,
             enabled_metrics=[aws.autoscaling.Metric(CAPACITY_METRIC)] if args.counts_machines else None,
             tags=[
                 aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
@@ -121,8 +127,22 @@ class ServerGroup(pulumi.ComponentResource):
                 depends_on=after,
                 hooks=args.hooks.guarding_machines(),
                 ignore_changes=["desiredCapacity"],
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{farewell + DELETE_SECONDS_BESIDES_DRAIN}s"),
+                custom_timeouts=pulumi.CustomTimeouts(update=patience, delete=patience),
             ),
+        )
+
+    def _pool(self, pool: WarmPool) -> aws.autoscaling.GroupWarmPoolArgs | None:
+        """A standby without machines has none, and what is mixed can have none."""
+        if self._args.plan.capacity.is_zero or self._release.launch.mixed_instances:
+            return None
+        return aws.autoscaling.GroupWarmPoolArgs(
+            pool_state=pool.state.value.capitalize(),
+            min_size=pool.minimum,
+            max_group_prepared_capacity=pool.prepared_maximum,
+            # AWS may not tell of one that is off, which would be a difference for ever.
+            instance_reuse_policy=aws.autoscaling.GroupWarmPoolInstanceReusePolicyArgs(reuse_on_scale_in=True)
+            if pool.reuse
+            else None,
         )
 
     def _mix(self, mixed: MixedInstances) -> aws.autoscaling.GroupMixedInstancesPolicyArgs:
@@ -134,7 +154,10 @@ class ServerGroup(pulumi.ComponentResource):
                     )
                 ),
                 overrides=[
-                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(instance_type=each)
+                    aws.autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(
+                        instance_type=each,
+                        weighted_capacity=str(mixed.weights[each]) if mixed.weights else None,
+                    )
                     for each in (self._release.launch.instance_type, *mixed.types)
                 ],
             ),

@@ -27,6 +27,7 @@ from bluegreen.model.scaling import DEFAULT as DEFAULT_SCALING
 from bluegreen.model.scaling import Scaling
 from bluegreen.model.settings import AlarmSettings, Settings
 from bluegreen.model.tags import Owner, Purpose
+from bluegreen.model.warm_pool import WarmPool
 
 Way = aws.lb.Listener | aws.lb.ListenerRule
 """On which traffic comes to a service."""
@@ -61,6 +62,8 @@ class ServiceArgs:
     """Whether it has a CloudWatch dashboard."""
     scaling: Scaling = DEFAULT_SCALING
     """How its server groups follow their load."""
+    warm_pool: WarmPool | None = None
+    """What each of its server groups keeps warm."""
     live_desired: int | None = None
     """What the active group runs at now, None where none runs."""
     is_published: bool = True
@@ -104,6 +107,7 @@ class ServiceArgs:
             alarm_actions=(settings.alarm_topic,) if settings.alarm_topic else (),
             has_dashboard=settings.dashboard,
             scaling=settings.scaling,
+            warm_pool=settings.warm_pool,
             live_desired=admitted.live_desired,
             is_published=settings.publish,
             region=stack.region,
@@ -277,6 +281,7 @@ class Service(pulumi.ComponentResource):
                 subnet_ids=args.network.private_subnet_ids,
                 security_group_id=self._machines_security_group.id,
                 region=args.region,
+                warm_pool=args.warm_pool,
                 counts_machines=args.alarms.capacity_minutes > 0,
                 grace_seconds=args.policy.gate.deadline_seconds,
                 instance_profile=self._profiles.get(launch.instance_role, launch.instance_profile or None),

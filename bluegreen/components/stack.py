@@ -35,6 +35,8 @@ from bluegreen.model.settings import NAMESPACE, Settings, Strategy
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.stateful import Member
 from bluegreen.model.tags import Owner
+from bluegreen.model.warm_pool import unheard
+from bluegreen.model.weights import wanted_in, weights_of
 from bluegreen.model.zones import choose_zones
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """What came of settings that may be applied. `live_desired`: what the active group runs at now, None where none
-    runs. `zones`: the hosted zones that the settings mean, `storage`: buckets and key. `front`: the listener that they
-    name."""
+    """What came of settings that may be applied. `live_desired`: what the active group runs at now, in the units of the
+    release that is to be active, None where none runs. `zones`: the hosted zones that the settings mean, `storage`:
+    buckets and key. `front`: the listener that they name."""
 
     fleet: Fleet
     live_desired: int | None
@@ -107,6 +109,7 @@ class Stack:
         self._admission.admit(settings)
         self.hooks.launching_in(settings.service, partial(self._zones_of, settings))
         active = self._active_group(settings)
+        self._refuse_what_a_pool_never_hears(settings, fleet)
         _tell_strategy(settings, fleet, active)
         front = self._check_front(settings) if settings.listener else None
         is_internal = front.balancer.is_internal if front else None
@@ -116,7 +119,7 @@ class Stack:
         storage = check_storage(self._observer, settings, self.owner(""), has_own_key=has_own_key)
         if settings.consul:
             check_consul(self._observer, settings.consul, self.owner(settings.service), settings.root_device)
-        desired = active.desired if active else None
+        desired = wanted_in(weights_of(fleet.active.release), active) if active else None
         admitted = Admitted(fleet=fleet, live_desired=desired, zones=zones, storage=storage, front=front)
         self._admitted.append((settings, admitted))
         return admitted
@@ -145,7 +148,7 @@ class Stack:
                 raise SettingsError([Fault("bluegreen:ipv6", message)])
             return None
         servers = [group for group in self._all_groups if settings.consul and group.service == CONSUL]
-        more = max(0, settings.most - sum(group.desired for group in (*ours, *servers)))
+        more = max(0, settings.most - sum(group.machines for group in (*ours, *servers)))
         zones: frozenset[str] | None = None
         if settings.listener:
             front = self._find_front(settings.listener)
@@ -267,6 +270,15 @@ class Stack:
         if balancer := self._observer.balancer_of([arn for group in ours for arn in group.target_groups]):
             self._refuse_other_balancer(settings, balancer, is_shared=any(group.is_behind_shared for group in ours))
         return self._observer.active_of(ours)
+
+    def _refuse_what_a_pool_never_hears(self, settings: Settings, fleet: Fleet) -> None:
+        """Of a server group that stays. Raises SettingsError."""
+        for group in self._groups:
+            plan = fleet.group_of(group.release) if group.service == settings.service else None
+            if plan is None or plan.capacity.is_zero or group.pool is None or settings.warm_pool is None:
+                continue
+            if found := list(unheard(settings.warm_pool, group.pool)):
+                raise SettingsError([Fault(f"bluegreen:warmPool.{path}", message) for path, message in found])
 
     def _refuse_other_balancer(self, settings: Settings, balancer: Balancer, *, is_shared: bool) -> None:
         """AWS lets a target group be behind one load balancer. Raises SettingsError."""

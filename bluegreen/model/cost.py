@@ -16,6 +16,8 @@ from bluegreen.model.endpoints import services_of
 from bluegreen.model.mixed_instances import mixed_in
 from bluegreen.model.release import LaunchSettings
 from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.warm_pool import WarmState
+from bluegreen.model.weights import machines_of_type
 
 SPOT = " (Spot, at most)"
 """Behind the type of machines on the Spot market: what they cost is less than this, how much less nobody knows."""
@@ -61,30 +63,46 @@ class Cost:
 
 
 def machines_of(launch: LaunchSettings, count: int) -> dict[str, int]:
-    """What so many machines of a release are paid for as. Which of several types they are nobody knows beforehand: on
-    demand it is the first, and on the Spot market the dearest."""
+    """What so many machines of a release are paid for as, or so many units, where its types have weights. Which of
+    several types they are nobody knows beforehand: on demand it is the first, and on the Spot market the dearest."""
     mixed = mixed_in(launch.mixed_instances)
     if mixed is None:
         return {launch.instance_type: count}
     on_demand = mixed.on_demand(count)
-    dearest = max((launch.instance_type, *mixed.types), key=lambda name: prices.machine(name) or math.inf)
-    return {launch.instance_type: on_demand, f"{dearest}{SPOT}": count - on_demand}
+
+    def of_type(units: int, name: str) -> int:
+        return machines_of_type(units, mixed.weights, name)
+
+    def dearness(name: str) -> float:
+        return (prices.machine(name) or math.inf) / mixed.weights.get(name, 1)
+
+    first, dearest = launch.instance_type, max((launch.instance_type, *mixed.types), key=dearness)
+    return {first: of_type(on_demand, first), f"{dearest}{SPOT}": of_type(count - on_demand, dearest)}
 
 
 def cost_of(
-    settings: Settings, machines: Mapping[str, int], server_groups: int, consul_servers: int | None = None
+    settings: Settings,
+    machines: Mapping[str, int],
+    server_groups: int,
+    *,
+    warm: int = 0,
+    consul_servers: int | None = None,
 ) -> Cost:
-    """What a stack of these settings costs while so many machines of each instance type run in so many groups.
+    """What a stack of these settings costs while so many machines of each instance type run in so many groups, and so
+    many are warm. One that is stopped costs its volumes alone.
 
     `consul_servers`: how many run, where it is not as many as there should be."""
-    return Cost(tuple(line for line in _lines(settings, machines, server_groups, consul_servers) if line.count))
+    lines = _lines(settings, machines, server_groups, warm, consul_servers)
+    return Cost(tuple(line for line in lines if line.count))
 
 
 def _lines(
-    settings: Settings, machines: Mapping[str, int], server_groups: int, consul_servers: int | None
+    settings: Settings, machines: Mapping[str, int], server_groups: int, warm: int, consul_servers: int | None
 ) -> Iterator[CostLine]:
     for name, count in sorted(machines.items()):
         yield CostLine(name, count, prices.machine(name.removesuffix(SPOT)))
+    if settings.warm_pool and settings.warm_pool.state is WarmState.RUNNING:
+        yield CostLine(f"{settings.instance_type} kept warm", warm, prices.machine(settings.instance_type))
     if consul := settings.consul:
         servers = consul.servers if consul_servers is None else consul_servers
         yield CostLine(f"{consul.instance_type} for Consul", servers, prices.machine(consul.instance_type))
@@ -107,7 +125,7 @@ def _lines(
     yield CostLine("alarm metric", metrics * server_groups + of_certificate, prices.ALARM_METRIC)
     for volume in settings.volumes:
         price = prices.volume(volume.type, volume.size_gb, volume.iops, volume.throughput)
-        yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()), price)
+        yield CostLine(f"{volume.type} volume of {volume.size_gb} GB", sum(machines.values()) + warm, price)
     has_own_key = settings.encryption is not None and settings.encryption.is_own
     yield CostLine("KMS key", int(has_own_key), prices.KMS_KEY)
     yield CostLine("dashboard", int(settings.dashboard), prices.DASHBOARD)

@@ -18,6 +18,7 @@ from bluegreen.model.observation import DRAINING, Group, ScalingActivity, Target
 from bluegreen.model.settings import Settings
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.verdict import Hopeless, Ready, Verdict, Wait
+from bluegreen.model.weights import NO_WEIGHTS, Weights, wanted_in
 
 CURABLE = (
     "insufficientinstancecapacity",
@@ -136,12 +137,14 @@ class Candidate:
 
     @property
     def present(self) -> tuple[Target, ...]:
-        """Its targets, without those that leave."""
-        return tuple(target for target in self.targets if target.state != DRAINING)
+        """Its targets, without those that leave, and those that only wait in its warm pool."""
+        own = self.group.instances if self.group.pool else tuple(target.instance for target in self.targets)
+        return tuple(target for target in self.targets if target.state != DRAINING and target.instance in own)
 
     @property
     def healthy(self) -> int:
-        return sum(target.is_healthy for target in self.present)
+        """What they count for."""
+        return self.group.units_of(target.instance for target in self.present if target.is_healthy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +164,7 @@ class Passed:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """The releases that a production listener names: percent of the traffic, and machines wanted, by version.
+    """The releases that a production listener names: percent of the traffic, and capacity wanted, by version.
 
     A target group that is of none of ours is named itself.
     """
@@ -187,15 +190,16 @@ def serving(weights: Mapping[str, int], groups: Iterable[Group]) -> Serving:
     )
 
 
-def capacity_wanted(policy: GatePolicy, active: Group | None) -> int:
-    """Machines that the candidate should run: what the active group wants now, at least the minimum and one."""
-    return max(policy.capacity.minimum, active.desired if active else 0, 1)
+def capacity_wanted(policy: GatePolicy, active: Group | None, weights: Weights = NO_WEIGHTS) -> int:
+    """What the candidate should run, in its own units: as much as the active group wants now, at least the minimum and
+    one."""
+    return max(policy.capacity.minimum, wanted_in(weights, active) if active else 0, 1)
 
 
-def capacity_needed(policy: GatePolicy, active: Group | None) -> int:
-    """Machines that must be healthy: a share of what the active group wants now, at least the minimum and one."""
-    share = -(-(active.desired if active else 0) * policy.min_healthy_percentage // 100)  # rounded up
-    return max(policy.capacity.minimum, share, 1)
+def capacity_needed(policy: GatePolicy, active: Group | None, weights: Weights = NO_WEIGHTS) -> int:
+    """What must be healthy of it: a share of what the active group wants now, at least the minimum and one."""
+    serving = wanted_in(weights, active) if active else 0
+    return max(policy.capacity.minimum, -(-serving * policy.min_healthy_percentage // 100), 1)  # rounded up
 
 
 def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
@@ -204,10 +208,10 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
     `since`: activities that began before are of an earlier `up`, whose cause may have been mended.
     """
     group, declared = candidate.group, policy.capacity
-    needed = capacity_needed(policy, candidate.active)
+    needed = capacity_needed(policy, candidate.active, group.weights)
     if needed > declared.maximum:
         return Hopeless(
-            f"{needed} machines serve now, and maxSize is {declared.maximum}",
+            f"{needed} {'units' if group.weights else 'machines'} serve now, and maxSize is {declared.maximum}",
             "Raise maxSize, or let the active group shrink first.",
         )
     if group.maximum < needed or group.minimum < declared.minimum:
@@ -232,7 +236,7 @@ def judge(candidate: Candidate, policy: GatePolicy, since: datetime) -> Verdict:
 
 def _hopeless_cause(activities: Sequence[ScalingActivity], since: datetime) -> tuple[ScalingActivity, str] | None:
     for activity in activities:
-        if activity.started < since or not activity.has_failed:
+        if activity.started < since or not activity.has_failed or activity.is_of_pool:
             continue
         text = f"{activity.message} {activity.description}".lower()
         if any(part in text for part in CURABLE):
@@ -250,16 +254,16 @@ def _reasons_for_waiting(candidate: Candidate, needed: int, since: datetime) -> 
         if not target.is_healthy:
             alike.setdefault(target.condition, []).append(target.instance)
     reasons = [f"{len(instances)} {condition}: {_few(instances)}" for condition, instances in alike.items()]
-    launched = len(candidate.group.instances)
-    if launched > len(present):
-        reasons.append(f"{launched - len(present)} starting")
+    started, launched = len(candidate.group.instances), candidate.group.units
+    if started > len(present):
+        reasons.append(f"{started - len(present)} starting")
     if needed > launched:
         reasons.append(f"{needed - launched} not launched yet")
     # Nothing scales a candidate in: a machine of it that ends has crashed, or was given up.
     ended = [activity for activity in candidate.activities if activity.is_termination and activity.started >= since]
     if ended:
         reasons.append(f"{len(ended)} ended already, the last one: {ended[0].cause.rstrip('.')}")
-    latest = next(iter(candidate.activities), None)
+    latest = next((activity for activity in candidate.activities if not activity.is_of_pool), None)
     if latest and latest.has_failed:
         reasons.append(f"last try: {_sentence(latest)}")
     return reasons

@@ -14,6 +14,7 @@ from enum import StrEnum
 from bluegreen.model.mixed_instances import SPOT_QUOTAS, mixed_in
 from bluegreen.model.observation import Image, InstanceType, Machine
 from bluegreen.model.release import Release
+from bluegreen.model.weights import machines_of_type, weights_of
 
 AVAILABLE = "available"
 
@@ -147,7 +148,8 @@ NEXT_STEPS = {
 
 
 def judge(release: Release, machines: int, facts: LaunchFacts) -> Launchable:
-    """What stands in the way of so many more machines of a release as it was recorded."""
+    """What stands in the way of so many more machines of a release as it was recorded, or units, where it has
+    weights."""
 
     def findings() -> Iterator[Finding]:
         image, instance_type = facts.image, facts.instance_type
@@ -177,12 +179,27 @@ def judge(release: Release, machines: int, facts: LaunchFacts) -> Launchable:
             yield _judge_named(Subject.INSTANCE_PROFILE, name, facts.has_instance_profile, "this account")
         mixed = mixed_in(release.launch.mixed_instances)
         on_demand = mixed.on_demand(machines) if mixed else machines
-        yield judge_quota(release.launch.instance_type, on_demand, facts)
+        yield _judge_quota_of(release, on_demand, facts)
         if machines > on_demand and (counted_in := quota_of(release.launch.instance_type)):
             which = f"Spot machines have a quota of their own ({SPOT_QUOTAS[counted_in.code]})"
-            yield _unknown(Subject.QUOTA, f"{which}, which was not asked for {machines - on_demand} of them")
+            what = "units of them" if weights_of(release) else "of them"
+            yield _unknown(Subject.QUOTA, f"{which}, which was not asked for {machines - on_demand} {what}")
 
     return Launchable(tuple(_for_a_record(each) for each in findings()))
+
+
+def _judge_quota_of(release: Release, units: int, facts: LaunchFacts) -> Finding:
+    """With weights, of the type that takes most vCPUs for so many units: which are launched, nobody knows."""
+    first, weights = release.launch.instance_type, weights_of(release)
+    types = {first: facts.instance_type, **{name: other for name, (other, _) in facts.others.items()}}
+    known = {
+        name: -(-units // weights[name]) * each.vcpus
+        for name, each in types.items()
+        if name in weights and isinstance(each, InstanceType) and each.vcpus and quota_of(name) == quota_of(first)
+    }
+    worst = max(known, key=known.__getitem__, default=first)
+    facts = replace(facts, instance_type=types[worst])
+    return judge_quota(worst, machines_of_type(units, weights, worst), facts)
 
 
 def judge_image(image: Image | NotKnown | None, wanted: str, region: str) -> Finding:

@@ -1,13 +1,14 @@
 """Machines of several types in one server group, and of the Spot market. Pure.
 
-Part of the release, as JSON text (`schema.as_text`). Every machine counts as one, whatever its type: there are no
-weights.
+Part of the release, as JSON text (`schema.as_text`). Every machine counts as one, whatever its type, or as its type's
+weight: `bluegreen.model.weights`.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -43,16 +44,22 @@ def _types(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+Weight = Annotated[int, Field(ge=1, le=999)]
+"""Auto Scaling API, LaunchTemplateOverrides."""
+
+
 class MixedInstances(ConfigModel):
     """`types`: what may stand in for `instanceType`, in this order. Of the machines beyond the first `on_demand_base`,
     `on_demand_percent` run on demand, rounded up, and the rest on the Spot market. `capacity_rebalance`: one that
-    is likely to be taken back is replaced before it is."""
+    is likely to be taken back is replaced before it is. `weights`: what a machine of each type counts for; then all
+    sizes are in those units, `on_demand_base` too."""
 
     types: Annotated[tuple[str, ...], AfterValidator(_types), Field(max_length=39)] = ()
     on_demand_base: int = Field(0, ge=0)
     on_demand_percent: int = Field(100, ge=0, le=100)
     spot_strategy: SpotStrategy = SpotStrategy.PRICE_CAPACITY
     capacity_rebalance: bool = True
+    weights: dict[str, Weight] = {}
 
     @model_validator(mode="after")
     def _mixes_something(self) -> MixedInstances:
@@ -65,9 +72,28 @@ class MixedInstances(ConfigModel):
         return self.on_demand_percent < 100
 
     def on_demand(self, machines: int) -> int:
-        """How many of so many run on demand (Auto Scaling API, InstancesDistribution)."""
+        """How many of so many run on demand, in units where there are weights (Auto Scaling API,
+        InstancesDistribution)."""
         base = min(machines, self.on_demand_base)
         return base + math.ceil((machines - base) * self.on_demand_percent / 100)
+
+
+def faults(mixed: MixedInstances, instance_type: str, maximum: int) -> Iterator[tuple[str, str]]:
+    """What does not go with instanceType and maxSize: path within `mixedInstances`, and message."""
+    if instance_type in mixed.types:
+        yield "types", f"names {instance_type}, which is instanceType: that comes first anyway"
+    if not mixed.weights:
+        return
+    types = {instance_type, *mixed.types}
+    if lacking := sorted(types - mixed.weights.keys()):
+        yield "weights", f"has none for {', '.join(lacking)}; every type has a weight, instanceType too, or none has"
+    if unknown := sorted(mixed.weights.keys() - types):
+        yield "weights", f"has one for {', '.join(unknown)}, which is neither instanceType nor one of types"
+    if heavy := sorted(name for name, weight in mixed.weights.items() if weight > maximum):
+        yield (
+            "weights",
+            f"one machine of {', '.join(heavy)} counts for more than maxSize ({maximum}), which is in units too",
+        )
 
 
 def mixed_in(text: str) -> MixedInstances | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -50,13 +50,36 @@ class ScalingActivity:
         return self.status == "Failed"
 
     @property
+    def is_of_pool(self) -> bool:
+        """On the way into a warm pool, or within it: the group has no machine more or less by it."""
+        return "EC2 instance into warm pool" in self.description or self._ends_in_pool
+
+    @property
     def is_termination(self) -> bool:
-        return self.description.startswith("Terminating EC2 instance")
+        return self.description.startswith("Terminating EC2 instance") and not self._ends_in_pool
+
+    @property
+    def _ends_in_pool(self) -> bool:
+        return self.description.startswith("Terminating EC2 instance from warm pool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePool:
+    """A warm pool as it is. `size`: machines in it, `minimum`: as many as it keeps."""
+
+    size: int
+    minimum: int = 0
+    is_running: bool = False
+    reuses: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """An Auto Scaling group with what it runs."""
+    """An Auto Scaling group with what it runs. Machines in its warm pool are none of `instances`, nor of `desired`.
+
+    `weights`: units by instance type, empty where every machine is one; then `minimum`, `maximum` and `desired` are in
+    units. `types` and `counts`: instance type and units by instance.
+    """
 
     name: str
     service: str
@@ -69,6 +92,28 @@ class Group:
     subnets: tuple[str, ...] = ()  # ids
     zones: tuple[str, ...] = ()
     is_behind_shared: bool = False  # a load balancer that is not the stack's own
+    pool: LivePool | None = None
+    weights: Mapping[str, int] = field(default_factory=dict, hash=False)
+    types: Mapping[str, str] = field(default_factory=dict, hash=False)
+    counts: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def serving_machines(self) -> int:
+        """As many as it is to have; with weights only those that are there can be counted."""
+        return len(self.instances) if self.weights else self.desired
+
+    @property
+    def machines(self) -> int:
+        """The same, and those that are warm."""
+        return self.serving_machines + (self.pool.size if self.pool else 0)
+
+    @property
+    def units(self) -> int:
+        """What its instances count for."""
+        return self.units_of(self.instances)
+
+    def units_of(self, instances: Iterable[str]) -> int:
+        return sum(self.counts.get(each, 1) for each in instances)
 
 
 class WayOut(StrEnum):

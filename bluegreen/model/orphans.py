@@ -32,8 +32,8 @@ ORDER = {kind: number for number, kind in enumerate(Kind)}
 class Part:
     """A part of a server group, as AWS has it. `id`: as the state has it, so that the two can be compared.
 
-    `groups`: names of the Auto Scaling groups that it belongs to, its own for one. `target_groups` (ARNs) and
-    `machines` (as many as are there, or wanted): of an Auto Scaling group.
+    `groups`: names of the Auto Scaling groups that it belongs to, its own for one. `target_groups` (ARNs), `machines`
+    (as many as are there, or wanted, but for those that are warm) and `has_pool`: of an Auto Scaling group.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Part:
     groups: tuple[str, ...] = ()
     target_groups: tuple[str, ...] = ()
     machines: int = 0
+    has_pool: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.name}"

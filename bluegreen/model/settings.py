@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options, network_balancer, shared_listener
+from bluegreen.model import launch_options, mixed_instances, network_balancer, shared_listener, warm_pool
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
 from bluegreen.model.addresses import AddressPlan, AddressPlanError
@@ -59,6 +59,7 @@ from bluegreen.model.schema import ConfigModel, bucket_name, decoded, ipv4_netwo
 from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
+from bluegreen.model.warm_pool import WarmPool
 from bluegreen.model.window import Window
 from bluegreen.model.zones import checked_zones
 
@@ -405,6 +406,7 @@ class Settings(ConfigModel):
     alarm_topic: Annotated[str, AfterValidator(_topic)] = ""
     dashboard: bool = False
     scaling: Annotated[Scaling, BeforeValidator(decoded)] = scalings.DEFAULT
+    warm_pool: Annotated[WarmPool | None, BeforeValidator(_none_if_empty), BeforeValidator(decoded)] = None
     auto_rollback: bool = True
     group_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
     target_stickiness_seconds: int = Field(0, ge=0, le=MAX_STICKINESS_SECONDS)
@@ -502,7 +504,7 @@ class Settings(ConfigModel):
     @property
     def most(self) -> int:
         """Machines at once: two fleets while a release changes, and Consul's servers while they are replaced."""
-        return 2 * self.max_size + (self.consul.most if self.consul else 0)
+        return 2 * self.most_machines + (self.consul.most if self.consul else 0)
 
     def needs(self, addresses: int, balancer_zones: frozenset[str] | None) -> Needs:
         """Of an existing VPC. `addresses`: how many more the machines take."""
@@ -519,6 +521,22 @@ class Settings(ConfigModel):
     @property
     def address_plan(self) -> AddressPlan:
         return AddressPlan(vpc_cidr=self.vpc_cidr, zones=self.zones)
+
+    @property
+    def most_machines(self) -> int:
+        """Of one server group, those that are warm among them."""
+        if self.warm_pool:
+            return self.warm_pool.most_machines(self.max_size)
+        return -(-self.max_size // min(self.weights.values(), default=1))
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """What a machine of each type counts for; empty where each is one."""
+        return self.mixed_instances.weights if self.mixed_instances else {}
+
+    def warm_beside(self, desired: int) -> int:
+        """How many machines are warm beside so many of a server group."""
+        return self.warm_pool.size(desired, self.max_size) if self.warm_pool and desired else 0
 
     @property
     def ledger_place(self) -> LedgerPlace:
@@ -569,6 +587,8 @@ class Settings(ConfigModel):
             yield {"alarms", "minSize", "maxSize"}, Fault(f"{_path('alarms')}.capacityMinutes", message)
         for path, message in scalings.faults(self.scaling, self.min_size, self.max_size):
             yield {"scaling", "minSize", "maxSize"}, Fault(f"{_path('scaling')}.{path}", message)
+        if self.warm_pool:
+            yield from self._faults_of_a_warm_pool(self.warm_pool)
         if self.production_port == self.preview_port:
             message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
             yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
@@ -595,9 +615,9 @@ class Settings(ConfigModel):
         if self.user_data and self.user_data_template:
             message = "machines have one user data, and userData is set too; leave out one of the two"
             yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
-        if self.mixed_instances and self.instance_type in self.mixed_instances.types:
-            message = f"names {self.instance_type}, which is instanceType: that comes first anyway"
-            yield {"mixedInstances", "instanceType"}, Fault(_path("mixedInstances", "types"), message)
+        if self.mixed_instances:
+            for path, message in mixed_instances.faults(self.mixed_instances, self.instance_type, self.max_size):
+                yield {"mixedInstances", "instanceType", "maxSize"}, Fault(_path("mixedInstances", path), message)
         for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
             keys = {"lifecycleHooks", "progressDeadlineSeconds"}
             yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)
@@ -640,12 +660,23 @@ class Settings(ConfigModel):
             yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
             return
         if self.most > room:
+            warm = " with their warm pools" if self.warm_pool else ""
             servers = f" and {self.consul.most} servers of Consul" if self.consul else ""
             message = (
-                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{servers} "
-                f"need {self.most}, since the old and the new one run side by side"
+                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{warm}"
+                f"{servers} need {self.most}, since the old and the new one run side by side"
             )
-            yield {"vpcCidr", "zones", "maxSize"}, Fault(_path("vpcCidr"), message)
+            yield {"vpcCidr", "zones", "maxSize", "warmPool"}, Fault(_path("vpcCidr"), message)
+
+    def _faults_of_a_warm_pool(self, pool: WarmPool) -> Iterator[tuple[set[str], Fault]]:
+        for path, message in warm_pool.faults(pool, self.min_size, self.max_size):
+            yield {"warmPool", "minSize", "maxSize"}, Fault(_path("warmPool", path), message)
+        if self.mixed_instances:
+            message = (
+                "is for machines of one type, and mixedInstances is set: AWS keeps no Spot machine warm, and which of "
+                "several types wait nobody chooses; leave out one of the two"
+            )
+            yield {"warmPool", "mixedInstances"}, Fault(_path("warmPool"), message)
 
     def _faults_of_a_kind(self) -> Iterator[tuple[set[str], Fault]]:
         """What the one kind of load balancer has, the other has not."""
@@ -745,6 +776,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "tls": Tls,
     "volumes": Volume,
     "vpc": ExistingVpc,
+    "warmPool": WarmPool,
     "windows": Window,
 }
 """What the keys of an object, or of each in a list of them, may be."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.core.exceptions import ServiceException
+
 
 @dataclass
 class Activity:
@@ -65,13 +67,15 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def created(causes: Iterable[str], *, size: int) -> str:
-    return _difference(causes, "an instance was started", "increasing", size, size + 1)
+def created(causes: Iterable[str], *, size: int, by: int = 1) -> str:
+    return _difference(causes, "an instance was started", "increasing", size, size + by)
 
 
-def removed(causes: Iterable[str], instance_id: str, *, size: int) -> str:
+def removed(causes: Iterable[str], instance_id: str, *, size: int, by: int = 1) -> str:
     chosen = f"At {now()} instance {instance_id} was selected for termination."
-    return "  ".join([_difference(causes, "an instance was taken out of service", "shrinking", size, size - 1), chosen])
+    return "  ".join(
+        [_difference(causes, "an instance was taken out of service", "shrinking", size, size - by), chosen]
+    )
 
 
 def _difference(causes: Iterable[str], what: str, how: str, before: int, after: int) -> str:
@@ -91,3 +95,7 @@ def rebalanced(zones: Iterable[str]) -> str:
         f"At {now()} instances were launched to balance instances in zones {' '.join(sorted(zones))} with other zones "
         "resulting in more than desired number of instances in the group."
     )
+
+
+def not_launched(fault: ServiceException) -> str:
+    return f"{str(fault.message).rstrip('.')}. Launching EC2 instance failed."

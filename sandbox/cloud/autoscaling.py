@@ -2,7 +2,8 @@
 
 moto keeps the groups' settings and lists of instances; this keeps the lists true. Guarded by `Cloud.lock`.
 Wording of activities and order of things: the Amazon EC2 Auto Scaling user guide (instance lifecycle, health checks,
-"Troubleshoot Amazon EC2 Auto Scaling") and its API reference. Not here: warm pools, standby, scaling policies that act.
+"Troubleshoot Amazon EC2 Auto Scaling") and its API reference. What waits beside a group is warm_pool.py's. Not here:
+standby, scaling policies that act.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ from sandbox.cloud.activity import Activity, place_of
 from sandbox.cloud.lifecycle import LAUNCHING, TERMINATING, Hook, Wait
 from sandbox.cloud.refresh import Refresh
 from sandbox.cloud.termination import POLICIES, Candidate, choose
+from sandbox.cloud.warm_pool import WarmPool, Warmth
+from sandbox.cloud.weights import units, weight
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -55,6 +58,7 @@ class Member:
     drains: bool = True  # and waits for its lifecycle actions
     wait: Wait | None = None
     template: tuple[float, int] = (0.0, 0)  # how old what it was launched from is
+    is_back: bool = False  # in the warm pool, from the group
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Course:
     retry_at: float = 0.0
     retry_seconds: float = _FIRST_RETRY_SECONDS
     refreshes: list[Refresh] = field(default_factory=list)  # newest first
+    pool: WarmPool | None = None
     minute: datetime | None = None  # the last that was looked at for scheduled actions
     members: dict[str, Member] = field(default_factory=lambda: defaultdict(Member))
 
@@ -83,6 +88,7 @@ class AutoScaling:
         self._cloud = cloud
         self._activities: list[Activity] = []
         self._courses: dict[str, Course] = defaultdict(Course)  # by the group's ARN
+        self._warmth = Warmth(self)
 
     # -- for the API
 
@@ -122,6 +128,15 @@ class AutoScaling:
         """Newest first."""
         return list(self._courses[group.arn].refreshes)
 
+    def warm_pool(self, group: FakeAutoScalingGroup) -> WarmPool | None:
+        return self._courses[group.arn].pool
+
+    def keep_warm(self, group: FakeAutoScalingGroup) -> WarmPool:
+        """The group's warm pool; it has one from now on."""
+        course = self._courses[group.arn]
+        course.pool = course.pool or WarmPool()
+        return course.pool
+
     def waits(self, group: FakeAutoScalingGroup, instance_id: str | None) -> Iterator[Wait]:
         """What an instance of the group waits for, or any."""
         for each, member in self._courses[group.arn].members.items():
@@ -149,11 +164,31 @@ class AutoScaling:
             member.drains = drains
             description = f"Terminating EC2 instance: {state.instance_id}"
             place = place_of(state.instance.subnet_id, state.availability_zone)
-            member.termination = self._record(group, description, cause, "InProgress", place)
-            for arn in group.target_group_arns:
-                self._cloud.deregister(arn, state.instance_id)
+            member.termination = self.record(group, description, cause, "InProgress", place)
+            self.deregister(group, state)
             self._show_draining(group, member, state)
         return member.termination
+
+    # -- for the warm pools too
+
+    def deregister(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
+        for arn in group.target_group_arns:
+            self._cloud.deregister(arn, state.instance_id)
+
+    def is_draining(self, group: FakeAutoScalingGroup, state: InstanceState) -> bool:
+        return any(self._cloud.is_draining(arn, state.instance_id) for arn in group.target_group_arns)
+
+    def wait_at(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, transition: str) -> Wait:
+        """For the group's hooks at a transition, from now on."""
+        return Wait(_hooks(backend, group, transition), time.monotonic())
+
+    def may_launch(self, group: FakeAutoScalingGroup, course: Course) -> bool:
+        return "Launch" not in group._suspended_processes and time.monotonic() >= course.retry_at
+
+    def put_off(self, course: Course) -> None:
+        """A launch has failed: the next one is tried later, and the more so the more have failed."""
+        course.retry_at = time.monotonic() + course.retry_seconds
+        course.retry_seconds = min(course.retry_seconds * 2, _LONGEST_RETRY_SECONDS)
 
     def delete(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> None:
         """ForceDelete: the group goes when its instances are gone; nothing waits for draining or a lifecycle hook."""
@@ -161,6 +196,8 @@ class AutoScaling:
         course.is_ending = True
         group.status = "Delete in progress"  # type: ignore[attr-defined]  # DescribeAutoScalingGroups shows it
         group.min_size = group.max_size = group.desired_capacity = 0
+        if course.pool:
+            course.pool.is_ending = course.pool.is_forced = True
         for state in list(group.instance_states):
             self.terminate(group, state, f"At {words.now()} the group was deleted with ForceDelete.", drains=False)
             course.members[state.instance_id].drains = False
@@ -213,11 +250,12 @@ class AutoScaling:
             self._refresh(backend, group, course, course.refresh)
         elif "Terminate" not in group._suspended_processes:
             self._scale_in(group, course)
-        if "Launch" not in group._suspended_processes and time.monotonic() >= course.retry_at:
+        if self.may_launch(group, course):
             self._scale_out(backend, group, course)
             if course.refresh is None:
                 self._rebalance(backend, group, course)
-        if course.is_ending and not group.instance_states:
+        self._warmth.advance(backend, group, course)
+        if course.is_ending and not group.instance_states and course.pool is None:
             self.forget(backend, group)
 
     def _act_on_schedule(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
@@ -269,7 +307,7 @@ class AutoScaling:
         assert launch
         if state.lifecycle_state == "Pending":
             if member.wait is None:
-                member.wait = Wait(_hooks(backend, group, LAUNCHING), time.monotonic())
+                member.wait = self.wait_at(backend, group, LAUNCHING)
             if member.wait.tokens():
                 state.lifecycle_state, launch.status = "Pending:Wait", "MidLifecycleAction"
         if state.lifecycle_state == "Pending:Wait":
@@ -277,7 +315,7 @@ class AutoScaling:
             ending = member.wait.ending(time.monotonic())
             if ending and ending.is_abandoned:
                 launch.fail("Cancelled", f"Instance failed to complete user's Lifecycle Action: {ending.why}")
-                course.retry_at, course.retry_seconds = _later(course)
+                self.put_off(course)
                 self.terminate(group, state, words.taken_out("a launch failure"))
             elif ending:
                 state.lifecycle_state, launch.status = "Pending:Proceed", "PreInService"
@@ -310,7 +348,7 @@ class AutoScaling:
         if not member.drains:
             return False
         if member.wait is None:
-            member.wait = Wait(_hooks(backend, group, TERMINATING), time.monotonic())
+            member.wait = self.wait_at(backend, group, TERMINATING)
         if not member.wait.tokens():
             return False
         waits = member.wait.ending(time.monotonic()) is None
@@ -321,11 +359,7 @@ class AutoScaling:
     def _show_draining(self, group: FakeAutoScalingGroup, member: Member, state: InstanceState) -> bool:
         """Whether the termination has to wait for requests under way; its activity says so."""
         assert member.termination
-        waits = (
-            member.drains
-            and state.instance.state == "running"
-            and any(self._cloud.is_draining(arn, state.instance_id) for arn in group.target_group_arns)
-        )
+        waits = member.drains and state.instance.state == "running" and self.is_draining(group, state)
         member.termination.status = "WaitingForELBConnectionDraining" if waits else "InProgress"
         member.termination.description = f"Terminating EC2 instance: {state.instance_id}" + (
             " - Waiting For ELB Connection Draining." if waits else ""
@@ -342,7 +376,7 @@ class AutoScaling:
                 message="Instance became unhealthy while waiting for instance to be in InService state. "
                 f"Termination Reason: {reason.message}",
             )
-            course.retry_at, course.retry_seconds = _later(course)
+            self.put_off(course)
         if "HealthCheck" not in group._suspended_processes:
             state.health_status = "Unhealthy"
         if state.health_status == "Healthy" or not _replaces_unhealthy(group):
@@ -387,14 +421,19 @@ class AutoScaling:
     def _scale_in(self, group: FakeAutoScalingGroup, course: Course) -> None:
         counted = _counted(group)
         course.balancing &= {state.instance_id for state in counted if state.lifecycle_state in _PENDING}
-        for _ in range(len(counted) - len(course.balancing) - (group.desired_capacity or 0)):
+        balancing = [state for state in counted if state.instance_id in course.balancing]
+        wanted = (group.desired_capacity or 0) + units(group, balancing)
+        while (size := units(group, counted)) > wanted:
             policies = [policy for policy in group.termination_policies or [] if policy in POLICIES]
             chosen = choose([_candidate(group, state, course) for state in counted], policies)
             if chosen is None:
                 return
             state = next(state for state in counted if state.instance_id == chosen.id)
-            self.terminate(group, state, words.removed(course.causes, state.instance_id, size=len(counted)))
+            if size - (by := weight(group, state.instance_type)) < wanted:
+                return  # a group never has less than it is to have
             counted.remove(state)
+            if not self._warmth.takes_back(group, course, state):
+                self.terminate(group, state, words.removed(course.causes, state.instance_id, size=size, by=by))
 
     def _refresh(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, refresh: Refresh
@@ -418,8 +457,8 @@ class AutoScaling:
             refresh.end("Successful")
 
     def _scale_out(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
-        missing = (group.desired_capacity or 0) - len(_counted(group))
-        for _ in range(missing):
+        desired, before = group.desired_capacity or 0, units(group, _counted(group))
+        while (size := units(group, _counted(group))) < desired:
             if course.replacements:
                 course.replacements -= 1
                 cause = (
@@ -427,17 +466,18 @@ class AutoScaling:
                     "replaced."
                 )
             else:
-                cause = words.created(course.causes, size=len(_counted(group)))
+                cause = words.created(course.causes, size=size, by=weight(group, _market(group)[0]))
             if not self._launch(backend, group, course, cause):
                 return
-        if missing > 0:
+        if before < desired:
             course.retry_seconds = _FIRST_RETRY_SECONDS
 
     def _rebalance(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course) -> None:
         """One more where there are too few, or for one that is where the group launches no more; when it is in service,
         the group is too large, and shrinks elsewhere."""
         counted = _counted(group)
-        if len(counted) != group.desired_capacity:
+        smallest = min((weight(group, state.instance_type) for state in counted), default=1)
+        if not 0 <= units(group, counted) - (group.desired_capacity or 0) < smallest:
             return
         course.causes = []
         if "AZRebalance" in group._suspended_processes or (
@@ -456,25 +496,35 @@ class AutoScaling:
     def _launch(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, course: Course, cause: str
     ) -> InstanceState | None:
-        """None, with a failed activity, if EC2 refuses."""
-        subnet, zone = self._emptiest_place(backend, group)
-        place = place_of(subnet, zone)
+        """None, with a failed activity, if EC2 refuses. What is warm comes before what is new."""
+        subnet, zone = self.emptiest_place(backend, group)
+        place, what = place_of(subnet, zone), "Launching a new EC2 instance"
         try:
-            state = self._run_instance(backend, group, subnet, zone)
+            if state := self._warmth.take(backend, group, course, zone):
+                what, place = f"{what} from warm pool", place_of(state.instance.subnet_id, state.availability_zone)
+            else:
+                state = self.run_instance(backend, group, subnet, zone)
+                group.instance_states.append(state)
         except ServiceException as fault:
-            message = f"{str(fault.message).rstrip('.')}. Launching EC2 instance failed."
-            self._record(group, "Launching a new EC2 instance", cause, "Failed", place).fail("Failed", message)
-            course.retry_at, course.retry_seconds = _later(course)
+            self.record(group, what, cause, "Failed", place).fail("Failed", words.not_launched(fault))
+            self.put_off(course)
             return None
-        member = course.members[state.instance_id]
-        description = f"Launching a new EC2 instance: {state.instance_id}"
-        member.launch = self._record(group, description, cause, "PreInService", place)
-        if template := group.ec2_launch_template:
-            version = template.get_version(group.launch_template_version)
-            member.template = (template.create_time.timestamp(), version.number)
+        member = self.new_member(group, course, state)
+        member.launch = self.record(group, f"{what}: {state.instance_id}", cause, "PreInService", place)
         return state
 
-    def _run_instance(
+    def new_member(self, group: FakeAutoScalingGroup, course: Course, state: InstanceState) -> Member:
+        """For a machine that has just come, and may have been here before."""
+        known = course.members.pop(state.instance_id, None)
+        member = course.members[state.instance_id] = Member()
+        if known:
+            member.template = known.template
+        elif template := group.ec2_launch_template:
+            version = template.get_version(group.launch_template_version)
+            member.template = (template.create_time.timestamp(), version.number)
+        return member
+
+    def run_instance(
         self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, subnet_id: str | None, zone: str
     ) -> InstanceState:
         template = group.ec2_launch_template
@@ -499,18 +549,18 @@ class AutoScaling:
         instance = reservation.instances[0]
         instance.lifecycle = "spot" if is_spot else instance.lifecycle
         instance.autoscaling_group = group  # type: ignore[attr-defined]  # moto reads it back
-        state = InstanceState(
+        return InstanceState(
             instance, lifecycle_state="Pending", protected_from_scale_in=group.new_instances_protected_from_scale_in
         )
-        group.instance_states.append(state)
-        return state
 
-    def _emptiest_place(self, backend: AutoScalingBackend, group: FakeAutoScalingGroup) -> tuple[str | None, str]:
-        """The subnet (if the group has any) and zone with the fewest instances of the group."""
-        load = Counter(state.availability_zone for state in _counted(group))
+    def emptiest_place(
+        self, backend: AutoScalingBackend, group: FakeAutoScalingGroup, besides: Sequence[InstanceState] = ()
+    ) -> tuple[str | None, str]:
+        """The subnet (if the group has any) and zone with the fewest instances of the group, and of others besides."""
+        load = Counter(state.availability_zone for state in (*_counted(group), *besides))
         return min(_places(backend, group), key=lambda place: load[place[1]])
 
-    def _record(
+    def record(
         self, group: FakeAutoScalingGroup, description: str, cause: str, status: str, place: dict[str, str]
     ) -> Activity:
         activity = Activity(group.name, group.arn, _home(group), description, cause, status, place)
@@ -526,11 +576,12 @@ def _market(group: FakeAutoScalingGroup) -> tuple[str, bool]:
     distribution, counted = policy["InstancesDistribution"], _counted(group)
     base = int(distribution.get("OnDemandBaseCapacity", 0))
     percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
-    wanted = len(counted) + 1
-    on_demand = sum(state.instance.lifecycle != "spot" for state in counted)
-    due = min(base, wanted) + math.ceil(max(0, wanted - base) * percent / 100)
     overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
-    return str(overrides[0].get("InstanceType", "")), on_demand >= due
+    first = str(overrides[0].get("InstanceType", ""))
+    wanted = units(group, counted) + weight(group, first)
+    on_demand = units(group, [state for state in counted if state.instance.lifecycle != "spot"])
+    due = min(base, wanted) + math.ceil(max(0, wanted - base) * percent / 100)
+    return first, on_demand >= due
 
 
 def _home(group: FakeAutoScalingGroup) -> tuple[str, str]:
@@ -577,7 +628,3 @@ def _hooks(backend: AutoScalingBackend, group: FakeAutoScalingGroup, transition:
 
 def _replaces_unhealthy(group: FakeAutoScalingGroup) -> bool:
     return not {"ReplaceUnhealthy", "Terminate"} & set(group._suspended_processes)
-
-
-def _later(course: Course) -> tuple[float, float]:
-    return time.monotonic() + course.retry_seconds, min(course.retry_seconds * 2, _LONGEST_RETRY_SECONDS)

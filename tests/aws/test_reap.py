@@ -200,10 +200,34 @@ def test_only_a_group_that_was_seen_with_machines_is_deleted_with_them(session: 
     events.register(
         "before-call.*.DeleteAutoScalingGroup", lambda params, **_: asked.append(params["body"]), unique_id="asked"
     )
-    for machines in (0, 1):
-        reaper.delete(replace(group, machines=machines))
+    for machines, has_pool in ((0, False), (1, False), (0, True)):
+        reaper.delete(replace(group, machines=machines, has_pool=has_pool))
     events.unregister("before-call.*.DeleteAutoScalingGroup", unique_id="asked")
-    assert ["ForceDelete=true" in str(body) or "'true'" in str(body) for body in asked] == [False, True]
+    assert ["ForceDelete=true" in str(body) or "'true'" in str(body) for body in asked] == [False, True, True]
+
+
+def test_units_are_no_machines(session: Session, reaper: Reaper) -> None:
+    make_group(session, machines=1)
+
+    def add(parsed: dict[str, Any], **_: Any) -> None:
+        for group in parsed["AutoScalingGroups"]:
+            overrides = [{"InstanceType": "t3.small", "WeightedCapacity": "4"}]
+            group["MixedInstancesPolicy"] = {"LaunchTemplate": {"Overrides": overrides}}
+            group["DesiredCapacity"] = 4
+
+    events = session.client("autoscaling").meta.events
+    events.register("after-call.*.DescribeAutoScalingGroups", add, unique_id="add")
+    (group,) = (part for part in reaper.parts(OWNER, frozenset()) if part.kind is Kind.GROUP)
+    events.unregister("after-call.*.DescribeAutoScalingGroups", unique_id="add")
+    assert group.machines == 1
+
+
+def test_warm_machines_are_no_machines_with_traffic_and_go_with_their_group(session: Session, reaper: Reaper) -> None:
+    make_group(session)
+    (group,) = (part for part in reaper.parts(OWNER, frozenset()) if part.kind is Kind.GROUP)
+    session.client("autoscaling").put_warm_pool(AutoScalingGroupName=group.name, MinSize=2)
+    (warm,) = (part for part in reaper.parts(OWNER, frozenset()) if part.kind is Kind.GROUP)
+    assert warm == replace(group, has_pool=True)
 
 
 def test_locks_in_a_bucket_are_seen(session: Session) -> None:

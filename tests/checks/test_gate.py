@@ -212,6 +212,23 @@ def test_the_candidate_is_raised_to_what_the_active_group_grew_to_and_then_waite
     assert world.seconds >= 20, "two healthy machines are not enough any more"
 
 
+def test_a_candidate_of_weights_is_raised_in_its_own_units() -> None:
+    weights = {"t3.small": 2}
+    own = [f"i-{number}" for number in (1, 2)]
+    world = World(states={"i-1": "healthy", "i-2": "healthy"})
+    for name, counts, of_types in (("web-old", 1, {}), ("web-new", 2, weights)):
+        world.groups_by_name[name] = replace(
+            world.groups_by_name[name],
+            instances=tuple(own),
+            types=dict.fromkeys(own, "t3.small"),
+            counts=dict.fromkeys(own, counts),
+            weights=of_types,
+        )
+    moves = world.prove()
+    assert world.raised == [("web-new", 4)], "as much as two machines of weight 1, in units of which each has 2"
+    assert (moves.passed[0].healthy, moves.passed[0].wanted) == (4, 4)
+
+
 def test_what_was_seen_of_a_candidate_and_who_serves_before_and_after_comes_with_the_verdict() -> None:
     world = World(states={"i-1": "healthy", "i-2": "healthy", "i-3": "draining"})
     moves = world.prove()

@@ -100,6 +100,12 @@ def test_a_plan_tells_steps_machines_cost_time_what_is_missing_and_what_refuses_
     ]
 
 
+def test_what_is_warm_is_told_beside_the_machines() -> None:
+    said = plan_in_words(replace(PLAN, warm_now=2, warm_at_peak=6))
+    assert "  machines: 4 now, 8 at the peak; warm: 2 now, 6 at the peak; the subnets have room for 1000" in said
+    assert "3 of 4 healthy, 2 warm" in status_in_words(replace(STATUS, groups=(replace(ACTIVE, warm=2),)))
+
+
 def test_a_plan_of_several_steps_counts_the_resources_of_the_first() -> None:
     said = plan_in_words(replace(PLAN, steps=(STEP, STEP), resources=PlannedResources(update=2, same=60)))
     assert "  resources: 62 now, 62 after step 1; 2 to update" in said

@@ -6,13 +6,15 @@ import base64
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
 from bluegreen.components import Balancer, BalancerArgs, Network, NetworkArgs, Service, ServiceArgs, Stack
-from bluegreen.model.observation import Group
+from bluegreen.model.mixed_instances import MixedInstances
+from bluegreen.model.observation import Group, LivePool
 from bluegreen.model.release import Release
 from bluegreen.model.settings import Settings
 from tests.components.conftest import AMI, ARN, Aws, Declared, FakeHooks, FakeObserver
@@ -348,7 +350,45 @@ def test_a_group_has_its_hooks_from_the_start_and_time_for_their_farewell(declar
     assert drain["defaultResult"] == "ABANDON"
     assert declared.one("Group")["instanceMaintenancePolicy"] == maintenance
     (group,) = declared.of("Group")
-    assert declared.requests[f"Group {group.name}"].customTimeouts.delete == "2120s"
+    timeouts = declared.requests[f"Group {group.name}"].customTimeouts
+    assert (timeouts.update, timeouts.delete) == ("2120s", "2120s")
+
+
+def test_a_group_keeps_machines_warm_only_where_told(declare: Any) -> None:
+    assert not {"warmPool", "forceDeleteWarmPool"} & declare().one("Group").keys()
+    group = declare(warmPool={"state": "running", "minimum": 1, "preparedMaximum": 5, "reuse": True}).one("Group")
+    assert group["warmPool"] == {
+        "poolState": "Running",
+        "minSize": 1,
+        "maxGroupPreparedCapacity": 5,
+        "instanceReusePolicy": {"reuseOnScaleIn": True},
+    }
+    assert group["forceDeleteWarmPool"] is True
+    assert declare(warmPool={"minimum": 1}).one("Group")["warmPool"] == {"poolState": "Stopped", "minSize": 1}
+
+
+def test_what_has_no_machines_or_mixed_ones_keeps_none_warm(declare: Any) -> None:
+    mixed = Settings(ami="ami-0123456789abcdef1", mixed_instances=MixedInstances(types=("t3a.small",)))
+    old = Release.from_settings(Settings(ami="ami-0123456789abcdef2"))
+    standbys = [
+        {"release": Release.from_settings(mixed).as_record(), "size": "full"},
+        {"release": old.as_record(), "size": "zero"},
+    ]
+    declared = declare(warmPool={"minimum": 1}, fleet={"serial": 1, "standbys": standbys})
+    version = declared.outputs["activeRelease"]["version"]
+    assert [each.name for each in declared.of("Group") if "warmPool" in each.inputs] == [f"web-{version}"]
+
+
+def test_what_a_running_pool_would_never_hear_is_refused(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = declare().outputs["activeRelease"]["version"]
+    live = replace(group("web"), release=version, pool=LivePool(size=0, minimum=2))
+    monkeypatch.setattr(FakeObserver, "running", (live,))
+    declare(warmPool={"minimum": 1})
+    declare()  # taken away
+    with pytest.raises(pulumi.RunError, match=r"bluegreen:warmPool\.minimum: is 0, and the pool that is there keeps 2"):
+        declare(warmPool={"state": "stopped"})
+    monkeypatch.setattr(FakeObserver, "running", (replace(live, release="00000000"),))
+    declare(warmPool={"state": "stopped"})  # of a group that goes
 
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
@@ -472,6 +512,25 @@ def test_machines_of_several_types_and_markets(declare: Any) -> None:
     }
     assert group["capacityRebalance"] is True
     assert "capacityRebalance" not in declare(mixedInstances={"types": ["t3a.small"]}).one("Group"), "nothing to lose"
+
+
+def test_weights_are_of_every_type(declare: Any) -> None:
+    mixed = {"types": ["t3a.large"], "weights": {"t3.small": 1, "t3a.large": 4}}
+    policy = declare(mixedInstances=mixed).one("Group")["mixedInstancesPolicy"]
+    assert policy["launchTemplate"]["overrides"] == [
+        {"instanceType": "t3.small", "weightedCapacity": "1"},
+        {"instanceType": "t3a.large", "weightedCapacity": "4"},
+    ]
+
+
+def test_a_group_of_weights_starts_with_as_much_as_the_active_one_has(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = {f"i-{number}": "t3.small" for number in range(3)}
+    live = replace(group("web", desired=3), instances=tuple(types), types=types, counts=dict.fromkeys(types, 1))
+    monkeypatch.setattr(FakeObserver, "running", (live,))
+    mixed = {"types": ["t3a.large"], "weights": {"t3.small": 2, "t3a.large": 4}}
+    assert declare(mixedInstances=mixed, maxSize="9").one("Group")["desiredCapacity"] == 6
 
 
 def test_machines_carry_service_stack_release_and_port(declare: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.project import Project
+from tests.e2e.project import Project, eventually
 
 pytestmark = pytest.mark.rollout
 
@@ -66,8 +66,52 @@ def test_what_can_not_run_is_refused_before_anything_changes(served: Project) ->
         assert not refused.writes
 
 
+WEIGHTS = {"t3.small": 2, "t3.large": 8}
+
+
+def test_weights_that_can_not_be_are_refused(served: Project) -> None:
+    refused = served.up(mixed_instances={"types": ["t3.large"], "weights": {"t3.large": 8}})
+    served.configure(mixed_instances=MIXED)
+    assert "has none for t3.small" in refused.output, refused.output
+    assert not refused.writes
+
+
+def test_a_release_with_weights_begins_with_as_much_as_runs_in_units(served: Project) -> None:
+    """Of weight 1 there are three machines: six units, and one too many where seven are wanted."""
+    changed = served.up(
+        mixed_instances={"types": ["t3.large"], "weights": WEIGHTS}, min_size=5, max_size=12, desired_capacity=5
+    )
+    assert changed.code == 0, changed.output
+    (group,) = served.groups().values()
+    assert group["DesiredCapacity"] == 6
+    assert [each["WeightedCapacity"] for each in group["Instances"]] == ["2"] * 3
+    assert "6 of 6 healthy" in changed.output
+    assert machines(served) == {("t3.small", "on demand"): 3}
+    again = served.up()
+    assert again.code == 0, again.output
+    assert (again.changes, again.writes) == ({}, [])
+
+
+def test_what_has_grown_is_met_by_the_next_release_in_units(served: Project) -> None:
+    (name,) = served.groups()
+    served.aws("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=7)
+    eventually(lambda: machines(served) == {("t3.small", "on demand"): 4})
+    served.configure(ami=served.image("2"))
+    planned = served.bluegreen("plan", served.stack)
+    assert "machines: 4 now, 8 at the peak" in planned.output, planned.output
+    assert "4 x t3.small" in planned.output
+    changed = served.up()
+    assert changed.code == 0, changed.output
+    assert "8 of 7 healthy" in changed.output
+    (group,) = served.groups().values()
+    assert group["DesiredCapacity"] == 7
+    assert served.ask()["app"] == "2"
+    assert "4 of 4 healthy" in served.bluegreen("status", served.stack).output
+
+
 def test_another_release_is_of_one_type_again(served: Project) -> None:
-    gone = served.up(mixed_instances=None)
+    served.aws("autoscaling").set_desired_capacity(AutoScalingGroupName=next(iter(served.groups())), DesiredCapacity=6)
+    gone = served.up(mixed_instances=None, min_size=3, max_size=4, desired_capacity=3)
     assert gone.code == 0, gone.output
     (group,) = served.groups().values()
     assert "MixedInstancesPolicy" not in group

@@ -30,6 +30,7 @@ OPTIONS: dict[str, Any] = {
         "schedules": [{"name": "morning", "recurrence": "0 8 * * mon-fri", "zone": "Europe/Berlin", "minSize": 3}],
     },
     "dashboard": True,
+    "warm_pool": {"minimum": 1},
     "artifacts": {"oldVersionDays": 90},
     "backups": {"days": 35},
     "publish": False,

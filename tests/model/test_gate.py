@@ -9,7 +9,7 @@ import pytest
 
 from bluegreen.model.fleet import Capacity, Fleet
 from bluegreen.model.gate import Candidate, GatePolicy, capacity_needed, capacity_wanted, judge, serving
-from bluegreen.model.observation import Group, ScalingActivity, Target
+from bluegreen.model.observation import Group, LivePool, ScalingActivity, Target
 from bluegreen.model.settings import Settings
 from bluegreen.model.verdict import Hopeless, Ready, Wait
 
@@ -50,6 +50,28 @@ def test_no_other_state_counts_as_healthy(other: str) -> None:
     seen = verdict(Candidate(group=group(), targets=targets("healthy", other)))
     assert isinstance(seen, Wait)
     assert seen.summary.startswith("1 of 2 healthy")
+
+
+def test_what_is_warm_proves_nothing() -> None:
+    own = replace(group(running=1), pool=LivePool(size=1, is_running=True))
+    seen = verdict(Candidate(group=own, targets=targets("healthy", "healthy")))
+    assert seen == Wait("1 of 2 healthy; 1 not launched yet")
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["Launching a new EC2 instance into warm pool", "Terminating EC2 instance from warm pool: i-9"],
+)
+def test_what_becomes_of_the_warm_pool_is_no_sign_of_the_candidate(description: str) -> None:
+    activity = ScalingActivity(started=NOW, status="Failed", description=description, message="VcpuLimitExceeded")
+    seen = verdict(Candidate(group=group(running=1), targets=targets("initial"), activities=(activity,)))
+    assert seen == Wait("0 of 2 healthy; 1 initial: i-0; 1 not launched yet")
+
+
+def test_a_launch_out_of_the_warm_pool_that_fails_is_one_of_the_candidate() -> None:
+    description = "Launching a new EC2 instance from warm pool"
+    activity = ScalingActivity(started=NOW, status="Failed", description=description, message="VcpuLimitExceeded")
+    assert isinstance(verdict(Candidate(group=group(running=1), targets=(), activities=(activity,))), Hopeless)
 
 
 def test_no_targets_at_all_is_not_healthy() -> None:

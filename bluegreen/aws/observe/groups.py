@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +12,7 @@ from bluegreen.aws.session import in_our_words, is_fault
 from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from bluegreen.model.observation import (
     Group,
+    LivePool,
     ScalingActivity,
 )
 from bluegreen.model.tags import (
@@ -73,6 +74,9 @@ class Groups(Asking):
         for page in pages:
             for each in page["AutoScalingGroups"]:
                 tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
+                instances = [
+                    it for it in each.get("Instances", []) if not it.get("LifecycleState", "").startswith("Warmed:")
+                ]
                 yield Group(
                     name=each["AutoScalingGroupName"],
                     service=tags.get(SERVICE, ""),
@@ -80,9 +84,35 @@ class Groups(Asking):
                     maximum=each["MaxSize"],
                     desired=each["DesiredCapacity"],
                     target_groups=tuple(each.get("TargetGroupARNs", [])),
-                    instances=tuple(instance["InstanceId"] for instance in each.get("Instances", [])),
+                    instances=tuple(it["InstanceId"] for it in instances),
                     release=tags.get(RELEASE, ""),
                     subnets=tuple(filter(None, each.get("VPCZoneIdentifier", "").split(","))),
                     zones=tuple(each.get("AvailabilityZones", [])),
                     is_behind_shared=tags.get(BALANCER) == SHARED,
+                    pool=_pool(each),
+                    weights=weights_in(each),
+                    types={it["InstanceId"]: it.get("InstanceType", "") for it in instances},
+                    counts={it["InstanceId"]: int(it.get("WeightedCapacity") or 1) for it in instances},
                 )
+
+
+def weights_in(group: Mapping[str, Any]) -> dict[str, int]:
+    """By instance type, of a group as AWS describes it; empty where its types have none."""
+    template = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    return {
+        each["InstanceType"]: int(each["WeightedCapacity"])
+        for each in template.get("Overrides", [])
+        if each.get("WeightedCapacity")
+    }
+
+
+def _pool(group: Mapping[str, Any]) -> LivePool | None:
+    pool = group.get("WarmPoolConfiguration")
+    if pool is None:
+        return None
+    return LivePool(
+        size=group.get("WarmPoolSize", 0),
+        minimum=pool.get("MinSize", 0),
+        is_running=pool.get("PoolState") == "Running",
+        reuses=pool.get("InstanceReusePolicy", {}).get("ReuseOnScaleIn", False),
+    )

@@ -39,6 +39,7 @@ from sandbox.cloud.moto_gaps import (
     stickiness,
     targets,
     volumes,
+    warm_pools,
 )
 from sandbox.cloud.moto_gaps.gap import Gap
 
@@ -56,6 +57,7 @@ AREAS = (
     activities,
     lifecycle_hooks,
     instance_refreshes,
+    warm_pools,
     refusals,
     scaling,
     targets,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
@@ -14,6 +14,7 @@ from moto.iam.models import iam_backends
 from bluegreen.model.encryption import AUTO_SCALING_ROLE
 from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.launches import check_launch
+from sandbox.cloud.weights import weights_in
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -25,6 +26,8 @@ GAPS = (
     Gap("force-delete", "deletes a group with instances without ForceDelete"),
     Gap("policies-left", "leaves the policies of a deleted group behind"),
     Gap("auto-scaling-role", "makes groups without the role by which Auto Scaling launches machines"),
+    Gap("mixed-policy", "forgets a group's mixed instances policy at any update that doesn't name it"),
+    Gap("weights", "takes weights of any size, of some types only, and tells none of an instance"),
     Gap("maintenance-policy", "forgets a group's instance maintenance policy"),
 )
 
@@ -46,6 +49,7 @@ def fill(cloud: Cloud) -> None:
                 "AlreadyExists",
                 f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
             )
+        _check_weights(kwargs.get("mixed_instances_policy"))
         desired = kwargs["desired_capacity"] if kwargs["desired_capacity"] is not None else kwargs["min_size"]
         _check_sizes(kwargs["min_size"], desired, kwargs["max_size"])
         for arn in kwargs["target_group_arns"]:
@@ -77,6 +81,9 @@ def fill(cloud: Cloud) -> None:
             # UpdateAutoScalingGroup: new limits move the desired capacity along.
             kwargs["desired_capacity"] = min(max(before, low or 0), high or 0)
         _check_sizes(low, kwargs["desired_capacity"], high)
+        _check_weights(kwargs.get("mixed_instances_policy"))
+        if not kwargs.get("mixed_instances_policy") and not kwargs.get("launch_template"):
+            kwargs["mixed_instances_policy"] = _kept(group.mixed_instances_policy)
         update(self, name, **kwargs)
         cloud.autoscaling.note_change(
             group,
@@ -106,7 +113,7 @@ def fill(cloud: Cloud) -> None:
         group = find(backend, self._get_param("AutoScalingGroupName"))
         if self._get_bool_param("ForceDelete", False):
             cloud.autoscaling.delete(backend, group)
-        elif group.instance_states:
+        elif group.instance_states or cloud.autoscaling.warm_pool(group):
             raise AutoscalingClientError(
                 "ResourceInUse",
                 "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "
@@ -123,6 +130,12 @@ def fill(cloud: Cloud) -> None:
             if policy.auto_scaling_group_name == group.name:
                 del backend.policies[name]  # moto leaves them behind
         return EmptyResult()
+
+    def weighted_capacity(self: InstanceState) -> str | None:
+        of_types = weights_in(self.auto_scaling_group.mixed_instances_policy)
+        return str(of_types[self.instance_type]) if self.instance_type in of_types else None
+
+    InstanceState.weighted_capacity = property(weighted_capacity)  # type: ignore[attr-defined]
 
     # The rounds register instances with target groups when they are in service.
     replace(AutoScalingBackend, "update_attached_target_groups")(lambda self, group_name: None)
@@ -147,6 +160,24 @@ def _keep_maintenance_policy(action: str) -> None:
             is_taken_away = -1 in policy.values()
             group.instance_maintenance_policy = None if is_taken_away else policy
         return answer
+
+
+def _kept(policy: dict[str, Any] | None) -> dict[str, Any] | None:
+    """moto has put the template's name beside its id, and takes one of the two."""
+    if not policy:
+        return None
+    spec = policy["LaunchTemplate"]["LaunchTemplateSpecification"]
+    spec = {key: value for key, value in spec.items() if key != "LaunchTemplateName"}
+    return policy | {"LaunchTemplate": policy["LaunchTemplate"] | {"LaunchTemplateSpecification": spec}}
+
+
+def _check_weights(policy: dict[str, Any] | None) -> None:
+    overrides = policy["LaunchTemplate"].get("Overrides") or [] if policy else []
+    given = [str(each["WeightedCapacity"]) for each in overrides if each.get("WeightedCapacity") is not None]
+    if given and len(given) < len(overrides):
+        raise ValidationError("WeightedCapacity must be specified for all instance types or for none of them.")
+    if wrong := [each for each in given if not each.isdecimal() or not 1 <= int(each) <= 999]:
+        raise ValidationError(f"WeightedCapacity must be a number from 1 to 999, and is {wrong[0]}.")
 
 
 def find(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:

@@ -10,6 +10,7 @@ from moto.core.responses import ActionResult
 
 from sandbox.cloud.moto_gaps.gap import Gap, replace
 from sandbox.cloud.moto_gaps.groups import find
+from sandbox.cloud.weights import weights_in
 
 if TYPE_CHECKING:
     from sandbox.cloud.cloud import Cloud
@@ -36,6 +37,12 @@ def fill(cloud: Cloud) -> None:
         if high - low > 100:
             raise ValidationError("MaxHealthyPercentage cannot be more than 100 above MinHealthyPercentage")
         group = find(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
+        if weights_in(group.mixed_instances_policy):
+            raise ValidationError(
+                "The sandbox's instance refresh counts machines, and those of this group have weights."
+            )
+        if cloud.autoscaling.warm_pool(group):
+            raise ValidationError("The sandbox's instance refresh leaves no warm pool behind: the group has one.")
         refresh = cloud.autoscaling.begin_refresh(group, preferences)
         if refresh is None:
             raise AutoscalingClientError(

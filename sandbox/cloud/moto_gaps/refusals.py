@@ -21,10 +21,9 @@ REFUSED = {
     "attach_load_balancers": "AttachLoadBalancers",
     "execute_policy": "ExecutePolicy",
     "batch_put_scheduled_update_group_action": "BatchPutScheduledUpdateGroupAction",
-    "put_warm_pool": "PutWarmPool",
 }
 
-GAPS = (Gap("kept-in-vain", "keeps warm pools, standby and what else nothing comes of"),)
+GAPS = (Gap("kept-in-vain", "keeps standby and what else nothing comes of"),)
 
 
 def fill(cloud: Cloud) -> None:

@@ -92,7 +92,10 @@ _DISTRIBUTION: Final = {
 def _mixed(policy: Props) -> dict[str, Any]:
     spec = policy["launchTemplate"]["launchTemplateSpecification"]
     template = {"LaunchTemplateId": spec["launchTemplateId"], "Version": spec.get("version", "$Default")}
-    overrides = [{"InstanceType": each["instanceType"]} for each in policy["launchTemplate"].get("overrides", [])]
+    overrides = [
+        without_none(InstanceType=each["instanceType"], WeightedCapacity=each.get("weightedCapacity"))
+        for each in policy["launchTemplate"].get("overrides", [])
+    ]
     distribution = policy.get("instancesDistribution", {})
     return {
         "LaunchTemplate": {"LaunchTemplateSpecification": template, "Overrides": overrides},
@@ -110,7 +113,10 @@ def _mixed_state(policy: Mapping[str, Any]) -> Props:
                 "launchTemplateName": spec.get("LaunchTemplateName"),
                 "version": spec.get("Version", "$Default"),
             },
-            "overrides": [{"instanceType": each["InstanceType"]} for each in template.get("Overrides", [])],
+            "overrides": [
+                without_none(instanceType=each["InstanceType"], weightedCapacity=each.get("WeightedCapacity"))
+                for each in template.get("Overrides", [])
+            ],
         },
         "instancesDistribution": {name: distribution.get(member) for name, member in _DISTRIBUTION.items()}
         | {"onDemandAllocationStrategy": distribution.get("OnDemandAllocationStrategy", "prioritized")},
@@ -129,6 +135,56 @@ def _shape(news: Props) -> dict[str, Any]:
     if policy := news.get("instanceMaintenancePolicy"):
         asked["InstanceMaintenancePolicy"] = {argument: policy[name] for name, argument in _MAINTENANCE.items()}
     return asked
+
+
+_NO_LIMIT: Final = -1
+
+
+def _keep_warm(aws: Aws, group: str, pool: Props, doing_what: str) -> None:
+    """A `minSize` of 0 is not sent (hashicorp/terraform-provider-aws#44732): what AWS has of it stays."""
+    asked: dict[str, Any] = {
+        "MaxGroupPreparedCapacity": pool.get("maxGroupPreparedCapacity", _NO_LIMIT),
+        "PoolState": pool.get("poolState", "Stopped"),
+    }
+    if pool.get("minSize"):
+        asked["MinSize"] = pool["minSize"]
+    if policy := pool.get("instanceReusePolicy"):
+        asked["InstanceReusePolicy"] = {"ReuseOnScaleIn": policy.get("reuseOnScaleIn", False)}
+    with doing(aws.autoscaling, f"{doing_what} Auto Scaling Warm Pool ({group})"):
+        aws.autoscaling.put_warm_pool(AutoScalingGroupName=group, **asked)
+
+
+def _delete_warm_pool(aws: Aws, group: str, *, force: bool, timeout: float) -> None:
+    autoscaling = aws.autoscaling
+    find = partial(autoscaling.describe_warm_pool, AutoScalingGroupName=group)
+    if not force:
+        what = f"Auto Scaling Warm Pool ({group}) drain"
+        with doing(autoscaling, f"setting Auto Scaling Warm Pool ({group}) capacity to 0"):
+            autoscaling.put_warm_pool(AutoScalingGroupName=group, MaxGroupPreparedCapacity=0, MinSize=0)
+        with doing(autoscaling, f"waiting for {what}"):
+            aws.wait(what, "0", lambda: str(len(find()["Instances"])), timeout=timeout)
+    call = partial(autoscaling.delete_warm_pool, AutoScalingGroupName=group, ForceDelete=force)
+    what = f"Auto Scaling Warm Pool ({group}) delete"
+    with doing(autoscaling, f"deleting Auto Scaling Warm Pool ({group})"):
+        try:
+            aws.retry(what, ("ResourceInUse", "ScalingActivityInProgress"), call, timeout=timeout)
+        except ClientError as error:
+            if "No warm pool found" not in str(error):
+                raise
+            return
+    state = lambda: find().get("WarmPoolConfiguration", {}).get("Status") or "deleted"  # noqa: E731
+    with doing(autoscaling, f"waiting for {what}"):
+        aws.wait(what, "deleted", state, timeout=timeout)
+
+
+def _warm_pool_state(pool: Mapping[str, Any]) -> Props:
+    policy = pool.get("InstanceReusePolicy")
+    return {
+        "poolState": pool.get("PoolState"),
+        "minSize": pool.get("MinSize"),
+        "maxGroupPreparedCapacity": pool.get("MaxGroupPreparedCapacity", _NO_LIMIT),
+        "instanceReusePolicy": policy and {"reuseOnScaleIn": policy.get("ReuseOnScaleIn")},
+    }
 
 
 def _group_tags(group: str, tags: list[Props]) -> list[dict[str, Any]]:
@@ -181,6 +237,8 @@ def _settle_group(aws: Aws, group: str, news: Props) -> None:
             aws.autoscaling.enable_metrics_collection(
                 AutoScalingGroupName=group, Metrics=metrics, Granularity=granularity
             )
+    if pool := news.get("warmPool"):
+        _keep_warm(aws, group, pool, "creating")
 
 
 def _describe_group(aws: Aws, group: str) -> Any:
@@ -190,7 +248,7 @@ def _describe_group(aws: Aws, group: str) -> Any:
 
 def _wait_for_capacity(aws: Aws, group: str, news: Props, lacks: Callable[[int, int], str | None]) -> None:
     """Until nothing lacks, or a scaling activity has failed since. `lacks` is told how many instances are in service,
-    and how many of them the load balancer has nothing against."""
+    by their weights, and how many of them the load balancer has nothing against."""
     timeout = parse_duration(news["waitForCapacityTimeout"])
     if timeout == 0:
         return
@@ -204,11 +262,12 @@ def _wait_for_capacity(aws: Aws, group: str, news: Props, lacks: Callable[[int, 
         if found is None:
             return "deleted"
         ready = {
-            each["InstanceId"]
+            each["InstanceId"]: int(each.get("WeightedCapacity") or 1)
             for each in found["Instances"]
             if (each["HealthStatus"], each["LifecycleState"]) == ("Healthy", "InService")
         }
-        return lacks(len(ready), len(ready - _unhealthy_targets(aws, found["TargetGroupARNs"]))) or "ok"
+        unhealthy = _unhealthy_targets(aws, found["TargetGroupARNs"])
+        return lacks(sum(ready.values()), sum(ready[each] for each in ready.keys() - unhealthy)) or "ok"
 
     with doing(aws.autoscaling, f"waiting for {what}"):
         aws.wait(what, "ok", state, timeout=timeout, failing=("deleted",))
@@ -243,6 +302,7 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
     metrics = found.get("EnabledMetrics", [])
     mixed = found.get("MixedInstancesPolicy")
     policies = found.get("TerminationPolicies", [])
+    pool = found.get("WarmPoolConfiguration")
     return {
         **{name: found.get(member) for name, member in _PLAIN.items()},
         "arn": found["AutoScalingGroupARN"],
@@ -264,6 +324,7 @@ def _read_group(aws: Aws, group: str, known: Props) -> Props | None:
         "metricsGranularity": metrics[0]["Granularity"] if metrics else "1Minute",
         "terminationPolicies": policies if policies != ["Default"] or known.get("terminationPolicies") else None,
         "predictedCapacity": found.get("PredictedCapacity", 0),
+        "warmPool": pool and _warm_pool_state(pool),
         "warmPoolSize": found.get("WarmPoolSize", 0),
         "tags": [
             {"key": tag["Key"], "value": tag["Value"], "propagateAtLaunch": tag["PropagateAtLaunch"]}
@@ -293,14 +354,19 @@ def _update_group(aws: Aws, group: str, olds: Props, news: Props, changed: froze
         _update_tags(aws, group, olds.get("tags", []), news.get("tags", []))
     if "targetGroupArns" in changed:
         _update_target_groups(aws, group, set(olds.get("targetGroupArns", [])), set(news["targetGroupArns"]))
+    if "instanceRefresh" in news and "launchTemplate" in changed:
+        _refresh(aws, group, news)
+    if "warmPool" in changed and (pool := news.get("warmPool")):
+        _keep_warm(aws, group, pool, "updating")
+    elif "warmPool" in changed:
+        force = bool(news.get("forceDelete") or news.get("forceDeleteWarmPool"))
+        _delete_warm_pool(aws, group, force=force, timeout=aws.timeout(10 * MINUTE))
     if changed & {"minSize", "desiredCapacity"}:
         _wait_for_changed_capacity(aws, group, {**olds, **news})
     if "enabledMetrics" in changed:
         _update_metrics(aws, group, olds, news)
     if "suspendedProcesses" in changed:
         _update_processes(aws, group, olds, news)
-    if "instanceRefresh" in news and "launchTemplate" in changed:
-        _refresh(aws, group, news)
 
 
 def _refresh(aws: Aws, group: str, news: Props) -> None:
@@ -413,6 +479,8 @@ def _delete_group(aws: Aws, group: str, olds: Props) -> None:
         found = _describe_group(aws, group)
     if found is None:
         return
+    if found.get("WarmPoolConfiguration"):
+        _delete_warm_pool(aws, group, force=force or bool(olds.get("forceDeleteWarmPool")), timeout=timeout)
     if not force:
         _drain(aws, group, found, timeout)
     call = partial(autoscaling.delete_auto_scaling_group, AutoScalingGroupName=group, ForceDelete=force)
@@ -487,8 +555,15 @@ GROUP = ResourceType(
                             required=True,
                         ),
                         "overrides": blocks(
-                            {"instanceType": text(required=True)},
-                            refused="instanceRequirements launchTemplateSpecification weightedCapacity",
+                            {
+                                "instanceType": text(required=True),
+                                "weightedCapacity": text(
+                                    pattern=re.compile(r"[1-9][0-9]{0,2}"),
+                                    pattern_reason="see https://docs.aws.amazon.com/autoscaling/ec2/APIReference/"
+                                    "API_LaunchTemplateOverrides.html",
+                                ),
+                            },
+                            refused="instanceRequirements launchTemplateSpecification",
                         ),
                     },
                     required=True,
@@ -567,6 +642,16 @@ GROUP = ResourceType(
         "ignoreFailedScalingActivities": boolean(default=False),
         "forceDelete": boolean(default=False),
         "forceDeleteWarmPool": boolean(default=False),
+        "warmPool": block(
+            {
+                "poolState": text(
+                    default="Stopped", choices=("Stopped", "Running", "Hibernated"), only=("Stopped", "Running")
+                ),
+                "minSize": integer(default=0, at_least=0),
+                "maxGroupPreparedCapacity": integer(default=_NO_LIMIT, at_least=_NO_LIMIT),
+                "instanceReusePolicy": block({"reuseOnScaleIn": boolean(default=False)}),
+            }
+        ),
         "tags": blocks(
             {"key": text(required=True), "value": text(required=True), "propagateAtLaunch": boolean(required=True)},
             ordered=False,
@@ -579,7 +664,7 @@ GROUP = ResourceType(
     refused=names(
         "availabilityZoneDistribution availabilityZones capacityReservationSpecification "
         "instanceLifecyclePolicy launchConfiguration loadBalancers "
-        "namePrefix placementGroup trafficSources warmPool"
+        "namePrefix placementGroup trafficSources"
     ),
     name_limit=255,
     rules=(exactly_one_of("launchTemplate", "mixedInstancesPolicy"),),

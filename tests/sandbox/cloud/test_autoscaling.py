@@ -73,6 +73,76 @@ def test_a_mixed_group_has_its_share_of_spot_machines(aws: Aws) -> None:
     assert sum(each.get("InstanceLifecycle") == "spot" for each in found) == 1
 
 
+WEIGHTS = f"{GUIDE}/asg-instance-weighting.html"
+OVERRIDES = f"{REFERENCE}/API_LaunchTemplateOverrides.html"
+
+
+def weighted(aws: Aws, desired: int, *weights: str | None, base: int = 0, percent: int = 100) -> str:
+    spec = {"LaunchTemplateId": aws.template(aws.image()), "Version": "1"}
+    types = [{"InstanceType": each} for each in ("t3.medium", "t3.small")]
+    overrides = [
+        each | ({"WeightedCapacity": given} if given else {}) for each, given in zip(types, weights, strict=True)
+    ]
+    return aws.scaling_group(
+        "",
+        desired,
+        LaunchTemplate=None,
+        MixedInstancesPolicy={
+            "LaunchTemplate": {"LaunchTemplateSpecification": spec, "Overrides": overrides},
+            "InstancesDistribution": {
+                "OnDemandBaseCapacity": base,
+                "OnDemandPercentageAboveBaseCapacity": percent,
+            },
+        },
+    )
+
+
+@pytest.mark.documented(
+    "with weights the capacity of a group is in units, and is exceeded by what the last machine has too many", OVERRIDES
+)
+def test_machines_count_by_their_weight(aws: Aws) -> None:
+    name = weighted(aws, 5, "2", "1")
+    eventually(lambda: len(aws.instances(name, "InService")) == 3)
+    group = aws.group(name)
+    assert group
+    assert [each["WeightedCapacity"] for each in group["Instances"]] == ["2"] * 3
+    assert any("increasing the capacity from 4 to 6." in each["Cause"] for each in aws.activities(name))
+
+
+@pytest.mark.documented("a group with weights that grows and shrinks never has less than it is to have", WEIGHTS)
+def test_a_group_of_weights_is_scaled_by_units(aws: Aws) -> None:
+    name = weighted(aws, 6, "2", "1")
+    eventually(lambda: len(aws.instances(name, "InService")) == 3)
+    aws.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+    eventually(lambda: len(aws.instances(name)) == 2)
+    assert any("shrinking the capacity from 6 to 4." in each["Cause"] for each in aws.activities(name))
+    aws.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=5)
+    eventually(lambda: len(aws.instances(name, "InService")) == 3)
+    launches = [each for each in aws.activities(name) if each["Description"].startswith("Launching")]
+    assert len(launches) == 4
+
+
+@pytest.mark.documented(
+    "with weights the base of on-demand machines is in units, too", f"{REFERENCE}/API_InstancesDistribution.html"
+)
+def test_the_base_of_a_weighted_group_is_in_units(aws: Aws) -> None:
+    name = weighted(aws, 8, "2", "1", base=4, percent=0)
+    ids = eventually(lambda: len(found := aws.instances(name, "InService")) == 4 and found)
+    found = [
+        each
+        for reservation in aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
+        for each in reservation["Instances"]
+    ]
+    assert sum(each.get("InstanceLifecycle") == "spot" for each in found) == 2
+
+
+@pytest.mark.documented("weights are from 1 to 999, and of all types or of none", OVERRIDES)
+@pytest.mark.parametrize(("weights", "why"), [(("1", None), "all instance types"), (("1000", "1"), "1 to 999")])
+def test_weights_that_can_not_be_are_refused(aws: Aws, weights: tuple[str | None, ...], why: str) -> None:
+    with pytest.raises(ClientError, match=why):
+        weighted(aws, 0, *weights)
+
+
 def test_creating_a_group_returns_before_its_instances_run(aws: Aws) -> None:
     name = aws.scaling_group(aws.template(aws.image()), 1)
     assert aws.instances(name, "InService") == []

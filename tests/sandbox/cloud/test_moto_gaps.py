@@ -318,7 +318,51 @@ def hook_fields(plain: Plain) -> bool:
 
 @probe("kept-in-vain")
 def kept_in_vain(plain: Plain) -> bool:
-    return takes(plain.autoscaling.put_warm_pool, AutoScalingGroupName=plain.group(), MinSize=0)
+    named = {"AutoScalingGroupName": plain.group(), "ShouldDecrementDesiredCapacity": True}
+    return takes(plain.autoscaling.enter_standby, InstanceIds=[], **named)
+
+
+@probe("warm-pool")
+def warm_pool(plain: Plain) -> bool:
+    name = plain.group()
+    plain.autoscaling.put_warm_pool(AutoScalingGroupName=name, MinSize=1)
+    return not plain.autoscaling.describe_warm_pool(AutoScalingGroupName=name)["Instances"]
+
+
+def mixed(plain: Plain, *weights: str | None) -> str:
+    """The name of a group that mixes types of these weights."""
+    template = plain.ec2.create_launch_template(
+        LaunchTemplateName=(name := plain.name()),
+        LaunchTemplateData={"ImageId": plain.image, "InstanceType": "t3.small"},
+    )
+    spec = {"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    types = [{"InstanceType": f"t3.{size}"} for size in ("small", "medium")]
+    overrides = [
+        it | ({"WeightedCapacity": weight} if weight else {}) for it, weight in zip(types, weights, strict=True)
+    ]
+    plain.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=1,
+        MaxSize=2,
+        VPCZoneIdentifier=plain.subnets[0],
+        MixedInstancesPolicy={"LaunchTemplate": {"LaunchTemplateSpecification": spec, "Overrides": overrides}},
+    )
+    return name
+
+
+@probe("mixed-policy")
+def mixed_policy(plain: Plain) -> bool:
+    name = mixed(plain, None, None)
+    plain.autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=3)
+    (group,) = plain.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return "MixedInstancesPolicy" not in group
+
+
+@probe("weights")
+def weights(plain: Plain) -> bool:
+    name = mixed(plain, "1000", None)
+    (group,) = plain.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return not any("WeightedCapacity" in each for each in group["Instances"])
 
 
 @probe("auto-scaling-role")

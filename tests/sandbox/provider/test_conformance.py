@@ -274,6 +274,14 @@ class TestCapacity:
         said = refused(lambda: self.make(network, minElbCapacity=2))
         assert "want at least 2 healthy instance(s) registered to Load Balancer, have 1" in said
 
+    @documented("an instance with a weight counts for as much in the wait for capacity", GROUPS)
+    def test_weights_count(self, network: Stack, api: Api) -> None:
+        heavy = instances("InService")
+        heavy["AutoScalingGroups"][0]["Instances"][0]["WeightedCapacity"] = "2"
+        api.answers("DescribeAutoScalingGroups", heavy)
+        api.answers("DescribeTargetHealth", health())
+        self.make(network, minElbCapacity=2)
+
     @documented("a new group takes waitForElbCapacity for a minimum, and before minElbCapacity", GROUPS)
     def test_a_new_group_may_have_more(self, network: Stack, api: Api) -> None:
         api.answers("DescribeAutoScalingGroups", instances("InService", "InService"))
@@ -410,6 +418,91 @@ class TestGroup:
         assert said.startswith(f"deleting {group.urn}: 1 error occurred:\n\t* waiting for Auto Scaling Group (")
         assert "drain: timeout while waiting for state to become '0' (last state: '1'" in said
         assert "DeleteAutoScalingGroup" not in api.calls
+
+
+class TestWarmPool:
+    """What becomes of a group's warm pool."""
+
+    CONFIGURATION: Final = {"PoolState": "Stopped", "MinSize": 2}
+
+    def make(self, network: Stack, **more: Any) -> Resource:
+        return network.driver.create(GROUP, "web", **network.group_inputs(network.launch_template(), **more))
+
+    @documented("a warm pool is put in place when the group is made, and only its change is put again", GROUPS)
+    def test_a_pool_changes_in_place(self, network: Stack, api: Api) -> None:
+        group = self.make(network, warmPool={"minSize": 1, "instanceReusePolicy": {"reuseOnScaleIn": True}})
+        assert api.asked["PutWarmPool"] == {
+            "AutoScalingGroupName": group.identifier,
+            "MaxGroupPreparedCapacity": -1,
+            "MinSize": 1,
+            "PoolState": "Stopped",
+            "InstanceReusePolicy": {"ReuseOnScaleIn": True},
+        }
+        api.calls.clear()
+        changed = given(group) | {"warmPool": {"minSize": 2, "poolState": "Running"}}
+        assert list(network.driver.diff(group, **changed).replaces) == []
+        network.driver.update(group, **changed)
+        assert api.writes == ["PutWarmPool"]
+        api.calls.clear()
+        network.driver.update(group, **given(group) | {"maxSize": 4})
+        assert api.writes == ["UpdateAutoScalingGroup"]
+
+    @documented(
+        "a warm pool's smallest size of 0 is not sent",
+        "https://github.com/hashicorp/terraform-provider-aws/issues/44732",
+    )
+    def test_a_size_of_none_is_not_sent(self, network: Stack, api: Api) -> None:
+        group = self.make(network, warmPool={"minSize": 1})
+        network.driver.update(group, **given(group) | {"warmPool": {"minSize": 0, "maxGroupPreparedCapacity": 0}})
+        assert "MinSize" not in api.asked["PutWarmPool"]
+        assert api.asked["PutWarmPool"]["MaxGroupPreparedCapacity"] == 0
+
+    @documented("a warm pool without its settings is read back with the defaults", GROUPS)
+    def test_what_aws_leaves_out_is_the_default(self, network: Stack, api: Api) -> None:
+        group = self.make(network, warmPool={"minSize": 2})
+        found = instances("InService")
+        found["AutoScalingGroups"][0]["WarmPoolConfiguration"] = self.CONFIGURATION
+        api.answers("DescribeAutoScalingGroups", found)
+        live = network.driver.read(group)
+        assert live is not None
+        assert live.state["warmPool"] == {"poolState": "Stopped", "minSize": 2, "maxGroupPreparedCapacity": -1}
+
+    @documented("a warm pool that goes is emptied, then deleted and waited for; by force it is deleted at once", GROUPS)
+    @pytest.mark.parametrize("force", [False, True])
+    def test_a_pool_goes(self, network: Stack, api: Api, force: bool) -> None:
+        group = self.make(network, warmPool={}, forceDeleteWarmPool=force)
+        full = {"WarmPoolConfiguration": self.CONFIGURATION, "Instances": [{"InstanceId": "i-1"}]}
+        empty, gone = full | {"Instances": []}, {"Instances": []}
+        ending = empty | {"WarmPoolConfiguration": self.CONFIGURATION | {"Status": "PendingDelete"}}
+        api.answers("DescribeWarmPool", *([] if force else [full, empty]), ending, gone)
+        api.calls.clear()
+        without = {name: value for name, value in given(group).items() if name != "warmPool"}
+        network.driver.update(group, **without)
+        emptied = [] if force else ["PutWarmPool"]
+        assert [name for name in api.calls if "WarmPool" in name] == [
+            *emptied,
+            *["DescribeWarmPool"] * 2 * len(emptied),
+            "DeleteWarmPool",
+            *["DescribeWarmPool"] * 2,
+        ]
+        assert api.asked["DeleteWarmPool"]["ForceDelete"] is force
+
+    @documented("a warm pool goes before the machines of its group", GROUPS)
+    def test_a_pool_goes_before_its_group(self, network: Stack, api: Api) -> None:
+        group = self.make(network, warmPool={}, forceDeleteWarmPool=True)
+        found = instances("InService")
+        found["AutoScalingGroups"][0]["WarmPoolConfiguration"] = self.CONFIGURATION
+        gone: dict[str, Any] = {"AutoScalingGroups": []}
+        api.answers("DescribeAutoScalingGroups", found, instances(), instances(), gone)
+        api.calls.clear()
+        network.driver.delete(group)
+        assert api.writes == ["DeleteWarmPool", "UpdateAutoScalingGroup", "DeleteAutoScalingGroup"]
+
+    @documented("a warm pool that is gone already counts as deleted", GROUPS)
+    def test_a_pool_that_is_gone_is_no_obstacle(self, network: Stack, api: Api) -> None:
+        group = self.make(network, warmPool={}, forceDeleteWarmPool=True)
+        api.answers("DeleteWarmPool", "ValidationError: No warm pool found for web")
+        network.driver.update(group, **{name: it for name, it in given(group).items() if name != "warmPool"})
 
 
 class TestDelete:
