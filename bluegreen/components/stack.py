@@ -300,6 +300,22 @@ class Stack:
             runs = "internal" if balancer.is_internal else "public"
             message = f"the stack runs behind a load balancer that is {runs}; one can't become the other"
             raise SettingsError([Fault("bluegreen:internal", f"{message}. Set it back, or destroy the stack first")])
+        if settings.is_network:
+            self._refuse_fewer_zones(settings, balancer)
+
+    def _refuse_fewer_zones(self, settings: Settings, balancer: Balancer) -> None:
+        """The provider makes another Network Load Balancer where one is to lose a subnet
+        (hashicorp/terraform-provider-aws#41418). Raises SettingsError."""
+        place = self.find_place(settings)
+        subnets = () if place is None else place.private if settings.internal else place.public
+        left = sorted(set(balancer.zones) - {subnet.zone for subnet in subnets}) if place else []
+        if left or (place is None and len(balancer.zones) > settings.zones):
+            key, says = ("vpc", f"has no subnet in {', '.join(left)}") if left else ("zones", f"is {settings.zones}")
+            message = (
+                f"{says}, and the stack's Network Load Balancer is in {', '.join(balancer.zones)}: with fewer it would "
+                "be made anew, and its address would change under the users. Set it back"
+            )
+            raise SettingsError([Fault(f"bluegreen:{key}", message)])
 
 
 def _moved(key: str, where: str) -> SettingsError:

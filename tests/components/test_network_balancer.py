@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -152,6 +153,17 @@ def test_a_service_that_runs_behind_one_goes_on(network: Any, monkeypatch: pytes
     monkeypatch.setattr(FakeObserver, "running", (group("web"),))
     monkeypatch.setattr(FakeObserver, "balancer", NETWORK)
     assert network().one("LoadBalancer")
+
+
+def test_it_is_not_made_anew_for_the_sake_of_fewer_zones(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    zones = ("us-east-1a", "us-east-1b", "us-east-1c")
+    monkeypatch.setattr(FakeObserver, "running", (group("web"),))
+    monkeypatch.setattr(FakeObserver, "balancer", replace(NETWORK, zones=zones))
+    with pytest.raises(pulumi.RunError, match=r"bluegreen:zones: is 2, .* is in us-east-1a, us-east-1b, us-east-1c"):
+        declare(loadBalancer="network", zones="2")
+    assert declare(loadBalancer="network", zones="3").one("LoadBalancer")
+    monkeypatch.setattr(FakeObserver, "balancer", Balancer(arn="a", vpc="v", is_internal=False, zones=zones))
+    assert declare(zones="2").one("LoadBalancer"), "an Application Load Balancer leaves a zone in place"
 
 
 # -- policies
