@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bluegreen.model.settings import Nat, Settings, Strategy
+from bluegreen.model.nat import Nat
+from bluegreen.model.settings import Settings, Strategy
 
 STACKS = Path(__file__).parents[1] / "stacks"
 NAMES = ("sandbox", "dev", "qa", "stage", "prod")

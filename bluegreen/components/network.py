@@ -18,8 +18,9 @@ from bluegreen.model.addresses import ANYWHERE, ANYWHERE_IPV6, AddressPlan, ipv6
 from bluegreen.model.endpoints import services_of
 from bluegreen.model.existing_vpc import ExistingVpc, Needs, Place
 from bluegreen.model.flow_logs import OFF, FlowLogs
+from bluegreen.model.nat import Nat
 from bluegreen.model.nat_instance import DEFAULT, NatInstance
-from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.settings import Settings
 from bluegreen.model.zones import choose_zones
 
 NEEDS = Needs()

@@ -14,8 +14,9 @@ from bluegreen.model import prices
 from bluegreen.model.alarms import alarms_of
 from bluegreen.model.endpoints import services_of
 from bluegreen.model.mixed_instances import mixed_in
+from bluegreen.model.nat import Nat
 from bluegreen.model.release import LaunchSettings
-from bluegreen.model.settings import Nat, Settings
+from bluegreen.model.settings import Settings
 from bluegreen.model.warm_pool import WarmState
 from bluegreen.model.weights import machines_of_type
 

@@ -45,6 +45,9 @@ MAX_CONNECTION_SECONDS = 3600
 """AWS itself leaves connections for no longer where they are (Network Load Balancers guide, "Update a listener for your
 Network Load Balancer")."""
 
+MAX_IDLE_SECONDS = {LoadBalancer.APPLICATION: 4000, LoadBalancer.NETWORK: 6000}
+"""Guides to each kind of load balancer, "Connection idle timeout"."""
+
 MIN_IDLE_SECONDS = 60
 """Of a TCP listener; 6000 at most, and 350 where nothing is said. Of a TLS listener it is 350 for good."""
 

@@ -7,7 +7,6 @@ The same keys, with their descriptions, are the schema in Pulumi.yaml; a test ke
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import itertools
 import json
 import re
@@ -19,19 +18,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from bluegreen.errors import Fault, ImageUnset, SettingsError
-from bluegreen.model import launch_options, mixed_instances, network_balancer, shared_listener, warm_pool
 from bluegreen.model import scaling as scalings
 from bluegreen.model.access_logs import AccessLogs
-from bluegreen.model.addresses import AddressPlan, AddressPlanError
+from bluegreen.model.addresses import AddressPlan
 from bluegreen.model.artifact_bucket import Artifacts
 from bluegreen.model.attest import DEFAULT, NOTHING, Attest
 from bluegreen.model.backups import Backups
 from bluegreen.model.command import GateCommand
-from bluegreen.model.consul import SERVICE as CONSUL_SERVICE
-from bluegreen.model.consul import Consul, not_reached
+from bluegreen.model.consul import Consul
+from bluegreen.model.disagreement import faults_between
 from bluegreen.model.dns import Dns
 from bluegreen.model.encryption import Encryption
-from bluegreen.model.endpoints import checked_services, services_of
+from bluegreen.model.endpoints import checked_services
 from bluegreen.model.existing_vpc import OWN, ExistingVpc, Needs
 from bluegreen.model.flow_logs import FlowLogs
 from bluegreen.model.instance_role import InstanceRole
@@ -46,10 +44,12 @@ from bluegreen.model.launch_options import (
 )
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.mixed_instances import MixedInstances
+from bluegreen.model.nat import Nat
 from bluegreen.model.nat_instance import NatInstance
 from bluegreen.model.network_balancer import (
     CONNECTION_SECONDS,
     MAX_CONNECTION_SECONDS,
+    MAX_IDLE_SECONDS,
     HealthProtocol,
     LoadBalancer,
 )
@@ -77,9 +77,6 @@ MAX_SOAK_SECONDS = 24 * 3600
 
 MAX_STICKINESS_SECONDS = 7 * 24 * 3600
 """Of both kinds (ELB API: TargetGroupStickinessConfig, stickiness.lb_cookie.duration_seconds)."""
-
-MAX_IDLE_SECONDS = {LoadBalancer.APPLICATION: 4000, LoadBalancer.NETWORK: 6000}
-"""Guides to each kind of load balancer, "Connection idle timeout"."""
 
 MAX_ALARM_NAMES = 100
 """What one DescribeAlarms takes."""
@@ -231,15 +228,6 @@ def _exemptions(value: dict[str, str]) -> dict[str, str]:
 def _none_if_empty(value: object) -> object:
     """A schema has no default that means none: an empty object does."""
     return None if value == {} else value
-
-
-class Nat(StrEnum):
-    """How private subnets reach the internet."""
-
-    NONE = "none"
-    SINGLE = "single"
-    PER_ZONE = "perZone"
-    INSTANCE = "instance"
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -462,9 +450,9 @@ class Settings(ConfigModel):
             bad = {details["loc"][0] for details in error.errors()}
             # One fault must not hide another: the rest is judged with the defaults in place of what is bad.
             settings = cls._of_config({key: value for key, value in values.items() if key not in bad})
-            faults += [fault for keys, fault in settings._faults_between() if not bad.intersection(keys)]
+            faults += [fault for keys, fault in settings._between() if not bad.intersection(keys)]
         else:
-            faults = [fault for _, fault in settings._faults_between()]
+            faults = [fault for _, fault in settings._between()]
         faults += [Fault(_path(key), NO_SECRET) for key in NO_SECRETS if key in values and key in secrets]
         if faults:
             about_image = image_fault(settings.ami)
@@ -478,9 +466,14 @@ class Settings(ConfigModel):
     def checked(self) -> Settings:
         """The same. Raises SettingsError where settings, each right by itself, don't go together: those of `parse`
         do, those that a program makes may not."""
-        if faults := [fault for _, fault in self._faults_between()]:
+        if faults := [fault for _, fault in self._between()]:
             raise SettingsError(faults)
         return self
+
+    def _between(self) -> Iterator[tuple[set[str], Fault]]:
+        """What is wrong between settings, each with the keys that are in it."""
+        for keys, location, message in faults_between(self):
+            yield keys, Fault(_path(*location), message)
 
     @property
     def image(self) -> str:
@@ -577,170 +570,6 @@ class Settings(ConfigModel):
         """The networks that may reach the preview listener; none for that of an existing VPC, whatever it is."""
         return self.preview_cidrs or (() if self.vpc.is_set else (self.vpc_cidr,))
 
-    def _faults_between(self) -> Iterator[tuple[set[str], Fault]]:
-        """What is wrong between settings that are each right by themselves, with the keys that are in it."""
-        if self.min_size > self.max_size:
-            message = f"{self.min_size} is more than maxSize ({self.max_size})"
-            yield {"minSize", "maxSize"}, Fault(_path("minSize"), message)
-        if self.alarms.capacity_minutes and self.min_size == self.max_size:
-            message = f"a group of {self.max_size} machines at least and at most is always at its most; leave it out"
-            yield {"alarms", "minSize", "maxSize"}, Fault(f"{_path('alarms')}.capacityMinutes", message)
-        for path, message in scalings.faults(self.scaling, self.min_size, self.max_size):
-            yield {"scaling", "minSize", "maxSize"}, Fault(f"{_path('scaling')}.{path}", message)
-        if self.warm_pool:
-            yield from self._faults_of_a_warm_pool(self.warm_pool)
-        if self.production_port == self.preview_port:
-            message = f"{self.preview_port} is listenerPort too; a load balancer listens on a port once"
-            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("previewPort"), message)
-        redirect = self.tls.redirect_port if self.tls and not self.is_network else 0
-        if redirect and redirect in (self.production_port, self.preview_port):
-            which = "listenerPort" if redirect == self.production_port else "previewPort"
-            message = f"{redirect} is {which} too; a load balancer listens on a port once (0: no redirect)"
-            yield {"listenerPort", "previewPort", "tls"}, Fault(_path("tls", "redirectPort"), message)
-        if self.tls and not self.tls.certificate and self.dns:
-            for name in self.dns.names:
-                if name != self.tls.domain:
-                    message = (
-                        f"the certificate that is issued is for {self.tls.domain} alone, not for {name}; give the ARN "
-                        "of one for all names as tls.certificate"
-                    )
-                    yield {"tls", "dns"}, Fault(_path("dns", "names"), message)
-        if self.target_stickiness_seconds and not self.group_stickiness_seconds:
-            message = (
-                "needs groupStickinessSeconds too: while a listener forwards to two target groups, AWS refuses target "
-                "stickiness without group stickiness"
-            )
-            keys = {"targetStickinessSeconds", "groupStickinessSeconds"}
-            yield keys, Fault(_path("targetStickinessSeconds"), message)
-        if self.user_data and self.user_data_template:
-            message = "machines have one user data, and userData is set too; leave out one of the two"
-            yield {"userData", "userDataTemplate"}, Fault(_path("userDataTemplate"), message)
-        if self.mixed_instances:
-            for path, message in mixed_instances.faults(self.mixed_instances, self.instance_type, self.max_size):
-                yield {"mixedInstances", "instanceType", "maxSize"}, Fault(_path("mixedInstances", path), message)
-        for at, message in launch_options.faults(self.lifecycle_hooks, self.progress_deadline_seconds):
-            keys = {"lifecycleHooks", "progressDeadlineSeconds"}
-            yield keys, Fault(_path("lifecycleHooks", at, "heartbeatSeconds"), message)
-        if self.instance_profile and self.instance_role:
-            message = (
-                f"machines have one role, and instanceProfile names {self.instance_profile}; leave out one of the two"
-            )
-            yield {"instanceRole", "instanceProfile"}, Fault(_path("instanceRole"), message)
-        if self.instance_role and self.instance_role.backups and not self.backups:
-            message = "allows uploads of backups, and there is no bucket for them; set backups"
-            yield {"instanceRole", "backups"}, Fault(_path("instanceRole", "backups"), message)
-        if self.backups and self.backups.bucket and self.backups.bucket == self.artifact_bucket:
-            message = f"{self.backups.bucket} is artifactBucket too; who may read the one must not read the other"
-            yield {"backups", "artifactBucket"}, Fault(_path("backups", "bucket"), message)
-        if self.instance_role and self.instance_role.consul and not self.consul:
-            message = "lets the machines' agents into a Consul cluster, and consul is unset; set it, or leave this out"
-            yield {"instanceRole", "consul"}, Fault(_path("instanceRole", "consul"), message)
-        if self.consul and self.service == CONSUL_SERVICE:
-            message = f"{self.service} is what the servers of the cluster are called; choose another name"
-            yield {"service", "consul"}, Fault(_path("service"), message)
-        is_shut = self.nat is Nat.NONE and not self.vpc.is_set
-        if self.consul and is_shut and (lacking := not_reached(services_of(self.endpoints))):
-            message = f"leaves Consul's machines no way to {', '.join(lacking)}; name them in endpoints, or have one"
-            yield {"nat", "consul", "endpoints"}, Fault(_path("nat"), message)
-        for one, other in itertools.combinations(self.preview_cidrs, 2):
-            if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
-                yield {"previewCidrs"}, Fault(_path("previewCidrs"), f"{one} and {other} overlap; keep the larger one")
-        if self.zone_names and len(self.zone_names) != self.zones:
-            message = f"names {len(self.zone_names)} zones, and zones says {self.zones}"
-            yield {"zoneNames", "zones"}, Fault(_path("zoneNames"), message)
-        yield from self._faults_of_a_kind()
-        if self.listener and not self.is_network:
-            yield from self._faults_behind_an_existing_listener(self.listener)
-        if self.vpc.is_set:
-            yield from self._faults_in_an_existing_vpc()
-            return
-        try:
-            room = self.address_plan.private_addresses
-        except AddressPlanError as error:
-            yield {"vpcCidr"}, Fault(_path("vpcCidr"), str(error))
-            return
-        if self.most > room:
-            warm = " with their warm pools" if self.warm_pool else ""
-            servers = f" and {self.consul.most} servers of Consul" if self.consul else ""
-            message = (
-                f"{self.vpc_cidr} has {room} addresses for machines; two fleets of maxSize {self.max_size}{warm}"
-                f"{servers} need {self.most}, since the old and the new one run side by side"
-            )
-            yield {"vpcCidr", "zones", "maxSize", "warmPool"}, Fault(_path("vpcCidr"), message)
-
-    def _faults_of_a_warm_pool(self, pool: WarmPool) -> Iterator[tuple[set[str], Fault]]:
-        for path, message in warm_pool.faults(pool, self.min_size, self.max_size):
-            yield {"warmPool", "minSize", "maxSize"}, Fault(_path("warmPool", path), message)
-        if self.mixed_instances:
-            message = (
-                "is for machines of one type, and mixedInstances is set: AWS keeps no Spot machine warm, and which of "
-                "several types wait nobody chooses; leave out one of the two"
-            )
-            yield {"warmPool", "mixedInstances"}, Fault(_path("warmPool"), message)
-
-    def _faults_of_a_kind(self) -> Iterator[tuple[set[str], Fault]]:
-        """What the one kind of load balancer has, the other has not."""
-        if self.is_network:
-            for path, message in network_balancer.faults(self):
-                yield {"loadBalancer", "healthCheck", "tls", path.split(".")[0]}, Fault(_path(path), message)
-            return
-        of_the_other = "is of a Network Load Balancer, and loadBalancer is application; leave it out"
-        if not self.speaks_http:
-            yield {"loadBalancer", "healthCheck"}, Fault(_path("healthCheck", "protocol"), of_the_other)
-        if self.connection_seconds != type(self).model_fields["connection_seconds"].default:
-            yield {"loadBalancer", "connectionSeconds"}, Fault(_path("connectionSeconds"), of_the_other)
-        if self.idle_timeout_seconds > (most := MAX_IDLE_SECONDS[self.load_balancer]):
-            message = f"{self.idle_timeout_seconds} should be at most {most} for an Application Load Balancer"
-            yield {"loadBalancer", "idleTimeoutSeconds"}, Fault(_path("idleTimeoutSeconds"), message)
-
-    def _faults_in_an_existing_vpc(self) -> Iterator[tuple[set[str], Fault]]:
-        """What the stack would make in a VPC of its own, it makes in no other's."""
-        asked = {
-            "endpoints": bool(self.endpoints),
-            "flowLogs": self.flow_logs.is_on,
-            "ipv6": self.ipv6,
-            "zoneNames": bool(self.zone_names),
-        }
-        for key, is_asked in asked.items():
-            if is_asked:
-                message = "is for a VPC of the stack's own, and vpc names an existing one; leave one of them out"
-                yield {key, "vpc"}, Fault(_path(key), message)
-
-    def _faults_behind_an_existing_listener(self, listener: SharedListener) -> Iterator[tuple[set[str], Fault]]:
-        """What is a load balancer's, the stack sets for none but its own."""
-        fields = type(self).model_fields
-        for name in OF_A_BALANCER:
-            if getattr(self, name) != fields[name].default:
-                key = str(fields[name].alias)
-                message = "is of a load balancer of the stack's own, and listener names an existing one; leave it out"
-                yield {key, "listener"}, Fault(_path(key), message)
-        if not self.vpc.is_set:
-            message = "its load balancer is in a VPC that is there already; say which with vpc, by id or tags"
-            yield {"listener", "vpc"}, Fault(_path("listener"), message)
-        asked = [(f"smokeTests[{at}].path", test.path) for at, test in enumerate(self.smoke_tests)]
-        if self.attest.is_on:
-            asked.append(("attest.path", self.attest.path))
-        for path, message in shared_listener.faults(
-            listener,
-            preview_networks=max(1, len(self.preview_cidrs)),
-            names=self.dns.names if self.dns else (),
-            asked=asked,
-        ):
-            keys = {"listener", "previewCidrs", "dns", "smokeTests", "attest"}
-            yield keys, Fault(f"{NAMESPACE}:{path}", message)
-
-
-OF_A_BALANCER = (
-    "listener_port",
-    "preview_port",
-    "tls",
-    "access_logs",
-    "web_acl",
-    "internal",
-    "idle_timeout_seconds",
-    "deletion_protection",
-)
-"""Settings that are of a load balancer which the stack makes."""
 
 NO_SECRETS = ("userData", "userDataTemplate")
 NO_SECRET = (

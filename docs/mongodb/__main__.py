@@ -4,7 +4,7 @@ import pulumi
 
 from bluegreen.components import Network, NetworkArgs, Stack, StatefulTier, StatefulTierArgs
 from bluegreen.model.addresses import AddressPlan
-from bluegreen.model.settings import Nat
+from bluegreen.model.nat import Nat
 from bluegreen.model.stateful import Member
 from bluegreen.program import run
 

@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from bluegreen.errors import SettingsError
-from bluegreen.model.settings import HealthCheck, Nat, Settings
+from bluegreen.model.nat import Nat
+from bluegreen.model.settings import HealthCheck, Settings
 
 PROJECT = Path(__file__).parents[2]
 AMI = "ami-0123456789abcdef0"
