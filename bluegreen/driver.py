@@ -491,7 +491,8 @@ def _noted() -> None:
 
 def _was_failed_watch(failed: BluegreenError) -> bool:
     """The guard watches in the program's process: what it saw is in the engine's reasons."""
-    return isinstance(failed, WatchFailed) or GUARD_WATCH_FAILED.search(str(failed)) is not None
+    said = failed.raw if isinstance(failed, EngineError) else ""
+    return isinstance(failed, WatchFailed) or GUARD_WATCH_FAILED.search(said or str(failed)) is not None
 
 
 def _told(shares: Mapping[str, int]) -> str:

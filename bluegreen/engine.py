@@ -361,7 +361,7 @@ class _Errors:
         def see(event: EngineEvent) -> None:
             diagnostic = event.diagnostic_event
             if diagnostic and diagnostic.severity == "error":
-                self._reasons.append(said_within(diagnostic.message.strip()))
+                self._reasons.append(diagnostic.message.strip())
             if on_event:
                 on_event(event)
 
@@ -393,9 +393,11 @@ class _Errors:
             case InvalidVersionError():
                 raise EngineError(f"this `pulumi` is too old: {error}", "Install a newer Pulumi CLI.") from error
             case CommandError():
-                reasons = [reason for reason in self._reasons if not SAYS_NOTHING.fullmatch(reason)]
-                what = "\n  ".join(reasons) or _last_words(str(error))
-                raise EngineError(f"{self._stack}: {what}", WHERE_POLICIES_ARE if DENIED in what else "") from error
+                told = dict.fromkeys(said_within(reason) for reason in self._reasons)
+                what = "\n  ".join(each for each in told if not SAYS_NOTHING.fullmatch(each)) or _last_words(str(error))
+                failed = EngineError(f"{self._stack}: {what}", WHERE_POLICIES_ARE if DENIED in what else "")
+                failed.raw = "\n".join(self._reasons)
+                raise failed from error
 
 
 def _last_words(text: str) -> str:

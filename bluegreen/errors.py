@@ -242,7 +242,10 @@ class StackLockedError(BluegreenError):
 
 
 class EngineError(BluegreenError):
-    """The Pulumi engine is missing, too old, or ended an operation with an error."""
+    """The Pulumi engine is missing, too old, or ended an operation with an error. `raw`: what the engine said, in its
+    own words; empty where it said nothing."""
+
+    raw = ""
 
 
 class NoSuchStackError(EngineError):
