@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from pulumi import automation as auto
+from pulumi.automation.events import DiagnosticEvent, EngineEvent
 
 from bluegreen.checks.watch import Shift
 from bluegreen.errors import (
@@ -38,6 +39,7 @@ class Stack:
     last_config: dict[str, str] | None = None
     earlier_configs: list[dict[str, str]] = dataclasses.field(default_factory=list)
     last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    on_event: Callable[[EngineEvent], object] = dataclasses.field(default=lambda _: None)
     ups: list[Fleet] = dataclasses.field(default_factory=list)
     previewed: list[dict[str, str]] = dataclasses.field(default_factory=list)
     """The configs of which a preview was asked for."""
@@ -94,7 +96,8 @@ class Stack:
     def set_all_config(self, values: dict[str, auto.ConfigValue]) -> None:
         self.config |= {key.removeprefix("bluegreen:"): value.value for key, value in values.items()}
 
-    def up(self, **_: Any) -> Any:
+    def up(self, on_event: Callable[[EngineEvent], object], **_: Any) -> Any:
+        self.on_event = on_event
         if self.is_interrupted:
             raise KeyboardInterrupt
         self.updated()
@@ -127,7 +130,11 @@ class Stack:
         recorder.record(Kind.CUTOVER, release=fleet.previewed.release.version, evidence=evidence)
         if active.image in self.bad and not fleet.candidate and active.version not in settings.fleet.seen_healthy:
             recorder.record(Kind.SOAK_FAILED, release=active.version, summary="soak: alarm is on")
-            self.fail('error: before hook "bluegreen-guard" failed: soak: alarm is on')
+            # Once for each part of the group, as the engine says it.
+            for number in range(2):
+                said = DiagnosticEvent('before hook "bluegreen-guard" failed: soak: alarm is on', "", "error")
+                self.on_event(EngineEvent(sequence=number, timestamp=0, diagnostic_event=said))
+            self.fail()
 
     def fail(self, why: str = "") -> None:
         raise auto.errors.CommandError(why or SimpleNamespace(stdout="", stderr="", code=1))
