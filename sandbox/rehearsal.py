@@ -67,7 +67,7 @@ class Rehearsal:
         try:
             self.deploy(version, ami)
         except EngineError as error:
-            by_the_gate = f'before hook "{GATE_HOOK}" failed' in str(error)
+            by_the_gate = f'before hook "{GATE_HOOK}" failed' in error.raw
             self._timeline.add(Event.REFUSED if by_the_gate else "pulumi up failed", version)
             for line in str(error).splitlines():
                 self._timeline.add(line.strip(), version)
