@@ -8,7 +8,6 @@ go on from there. What the verbs are is in `bluegreen.deployment`, what a plan i
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -41,6 +40,7 @@ from bluegreen.model.baseline import serial_of
 from bluegreen.model.estimate import expected_seconds
 from bluegreen.model.fleet import Fleet
 from bluegreen.model.history import ROLLBACK, WATCH_FAILURES, Kind
+from bluegreen.model.notice import GUARD_HOOK
 from bluegreen.model.release import Release
 from bluegreen.model.rollout import Rollback, Step, roll_back
 from bluegreen.model.settings import NAMESPACE, Settings
@@ -59,7 +59,6 @@ LOOKS_AGAIN, LOOK_SECONDS = 3, 1.0
 CLOCKS_DIFFER = timedelta(minutes=1)
 """By no more, between the machines that deploy a stack."""
 
-GUARD_WATCH_FAILED = re.compile(r"hook \"bluegreen-guard\" failed: (attest|soak): ")
 """How the engine tells that the guard's watch has failed."""
 
 
@@ -490,9 +489,10 @@ def _noted() -> None:
 
 
 def _was_failed_watch(failed: BluegreenError) -> bool:
-    """The guard watches in the program's process: what it saw is in the engine's reasons."""
-    said = failed.raw if isinstance(failed, EngineError) else ""
-    return isinstance(failed, WatchFailed) or GUARD_WATCH_FAILED.search(said or str(failed)) is not None
+    """The guard watches in the program's process: what it saw is among what the engine says of its hooks."""
+    hooks = failed.hooks if isinstance(failed, EngineError) else ()
+    watches = [said for hook, said in hooks if hook == GUARD_HOOK and said.startswith(("attest: ", "soak: "))]
+    return isinstance(failed, WatchFailed) or bool(watches)
 
 
 def _told(shares: Mapping[str, int]) -> str:

@@ -26,7 +26,7 @@ from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
 from bluegreen.errors import EngineError, NoSuchStackError, StackLockedError
-from bluegreen.model.notice import said_within
+from bluegreen.model.notice import hook_in, said_within
 from bluegreen.model.permissions import DENIED, WHERE_POLICIES_ARE
 from bluegreen.model.settings import NAMESPACE
 from bluegreen.model.stack_name import short
@@ -393,10 +393,11 @@ class _Errors:
             case InvalidVersionError():
                 raise EngineError(f"this `pulumi` is too old: {error}", "Install a newer Pulumi CLI.") from error
             case CommandError():
-                told = dict.fromkeys(said_within(reason) for reason in self._reasons)
-                what = "\n  ".join(each for each in told if not SAYS_NOTHING.fullmatch(each)) or _last_words(str(error))
+                said = [each for each in self._reasons if not SAYS_NOTHING.fullmatch(each)]
+                told = dict.fromkeys(said_within(each) for each in said or [_last_words(str(error))])
+                what = "\n  ".join(told)
                 failed = EngineError(f"{self._stack}: {what}", WHERE_POLICIES_ARE if DENIED in what else "")
-                failed.raw = "\n".join(self._reasons)
+                failed.hooks = tuple(hook for each in said if (hook := hook_in(each)))
                 raise failed from error
 
 

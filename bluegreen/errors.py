@@ -242,10 +242,10 @@ class StackLockedError(BluegreenError):
 
 
 class EngineError(BluegreenError):
-    """The Pulumi engine is missing, too old, or ended an operation with an error. `raw`: what the engine said, in its
-    own words; empty where it said nothing."""
+    """The Pulumi engine is missing, too old, or ended an operation with an error. `hooks`: those that have failed, by
+    name, each with what it said."""
 
-    raw = ""
+    hooks: tuple[tuple[str, str], ...] = ()
 
 
 class NoSuchStackError(EngineError):

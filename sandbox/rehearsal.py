@@ -19,10 +19,10 @@ import typer
 import yaml
 
 from bluegreen import events
-from bluegreen.components.hooks import GATE_HOOK
 from bluegreen.errors import BluegreenError, EngineError
 from bluegreen.events import Change, Check
 from bluegreen.iam_policy import documents
+from bluegreen.model.notice import GATE_HOOK
 from bluegreen.model.permissions import Verb
 from bluegreen.report.wording import words_of
 from sandbox.cloud import cell
@@ -67,7 +67,7 @@ class Rehearsal:
         try:
             self.deploy(version, ami)
         except EngineError as error:
-            by_the_gate = f'before hook "{GATE_HOOK}" failed' in error.raw
+            by_the_gate = GATE_HOOK in dict(error.hooks)
             self._timeline.add(Event.REFUSED if by_the_gate else "pulumi up failed", version)
             for line in str(error).splitlines():
                 self._timeline.add(line.strip(), version)

@@ -43,6 +43,7 @@ from bluegreen.model.history import ATTEST, FAILURES, SOAK, History, Kind
 from bluegreen.model.lease import judge as judge_lease
 from bluegreen.model.ledger_place import LedgerPlace
 from bluegreen.model.mixed_instances import mixed_in
+from bluegreen.model.notice import CUTOVER_HOOK, GATE_HOOK, GUARD_HOOK, IMAGE_HOOK
 from bluegreen.model.observation import Group
 from bluegreen.model.record import gate_evidence, image_evidence
 from bluegreen.model.release import VERSION_LENGTH
@@ -51,11 +52,6 @@ from bluegreen.model.soak import SoakPolicy, check_credentials_last, missing_ala
 from bluegreen.model.tags import RELEASE, SERVER_GROUP, SERVICE, Owner, Purpose
 from bluegreen.model.verdict import Hopeless, Ready
 from bluegreen.model.window import Window, admit
-
-IMAGE_HOOK = "bluegreen-image"
-GATE_HOOK = "bluegreen-gate"
-CUTOVER_HOOK = "bluegreen-cutover"
-GUARD_HOOK = "bluegreen-guard"
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
 

@@ -63,7 +63,13 @@ ATTEST = Notice("attest: {said}")
 SOAK = Notice("soak: {group}: {said}")
 SOAK_BEGAN = Notice("soak: {group} is watched for {seconds:.0f} s")
 
-_HOOK_FAILED = re.compile(r"(Preview failed: )?before hook \"[\w-]+\" failed: (?P<said>.*)", re.DOTALL)
+IMAGE_HOOK = "bluegreen-image"
+GATE_HOOK = "bluegreen-gate"
+CUTOVER_HOOK = "bluegreen-cutover"
+GUARD_HOOK = "bluegreen-guard"
+"""By these names the engine tells of the program's hooks."""
+
+_HOOK_FAILED = re.compile(r"(Preview failed: )?before hook \"(?P<hook>[\w-]+)\" failed: (?P<said>.*)", re.DOTALL)
 _LISTED = re.compile(r"((updating|deleting|refreshing) urn:\S+: )?1 error occurred:\s*\* (?P<said>.*)", re.DOTALL)
 
 
@@ -74,3 +80,9 @@ def said_within(text: str) -> str:
         if found := around.fullmatch(text.strip()):
             text = found["said"].strip()
     return text
+
+
+def hook_in(text: str) -> tuple[str, str] | None:
+    """Which hook has failed, by the engine's words, and what it said; None where none has."""
+    found = _HOOK_FAILED.fullmatch(text.strip())
+    return (found["hook"], found["said"].strip()) if found else None

@@ -60,6 +60,7 @@ from bluegreen.model.shared_listener import SharedListener
 from bluegreen.model.smoke import SmokeTest
 from bluegreen.model.tls import Tls
 from bluegreen.model.warm_pool import WarmPool
+from bluegreen.model.weights import most_machines
 from bluegreen.model.window import Window
 from bluegreen.model.zones import checked_zones
 
@@ -520,7 +521,7 @@ class Settings(ConfigModel):
         """Of one server group, those that are warm among them."""
         if self.warm_pool:
             return self.warm_pool.most_machines(self.max_size)
-        return -(-self.max_size // min(self.weights.values(), default=1))
+        return most_machines(self.max_size, self.weights)
 
     @property
     def weights(self) -> Mapping[str, int]:

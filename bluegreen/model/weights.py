@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bluegreen.model.mixed_instances import mixed_in
-from bluegreen.model.observation import Group
-from bluegreen.model.release import Release
+
+if TYPE_CHECKING:
+    from bluegreen.model.observation import Group
+    from bluegreen.model.release import Release
 
 Weights = Mapping[str, int]
 """Units by instance type; empty where every machine is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from bluegreen.components.hooks import CUTOVER_HOOK, GATE_HOOK, GUARD_HOOK, IMAGE_HOOK
+from bluegreen.model.notice import CUTOVER_HOOK, GATE_HOOK, GUARD_HOOK, IMAGE_HOOK
 from tests.components.hooks.world import (
     FakeHook,
     World,

@@ -8,7 +8,6 @@ import dataclasses
 import pulumi
 import pytest
 
-from bluegreen.components.hooks import GATE_HOOK, IMAGE_HOOK
 from bluegreen.errors import (
     BluegreenError,
     GateFailed,
@@ -19,6 +18,7 @@ from bluegreen.errors import (
 from bluegreen.model.fleet import Fleet, Role
 from bluegreen.model.history import Kind
 from bluegreen.model.lease import Holder, Lease
+from bluegreen.model.notice import GATE_HOOK, IMAGE_HOOK
 from tests.components.hooks.world import (
     NEW,
     OLD,
