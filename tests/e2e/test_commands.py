@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from sandbox.host import REPOSITORY
 from tests.e2e.project import COMMANDS
 
@@ -30,6 +32,7 @@ bluegreen-sandbox status
 """
 
 
+@pytest.mark.rollout
 def test_pulumi_and_the_command_work_in_turn_with_the_defaults(engine: Path, tmp_path: Path) -> None:
     """`pulumi` and `bluegreen` in turn, on one stack whose settings are all but three the defaults."""
     for name in ("Pulumi.yaml", "__main__.py"):
